@@ -1,0 +1,247 @@
+"""One tree of errors. Each knows its stable code and its exit code; none ends the process."""
+
+from __future__ import annotations
+
+import errno
+import os
+from enum import IntEnum
+from typing import ClassVar, Self
+
+
+class ExitCode(IntEnum):
+    """What the process ends with. README, help and manual print this table."""
+
+    meaning: str
+
+    OK = 0, "everything was done"
+    FAILED = 1, "failed"
+    USAGE = 2, "the command line asks for something that cannot be"
+    PARTIAL = 3, "finished, but some licenses were restricted or skipped"
+    DAMAGED = 4, "the archive is damaged, truncated or unsigned, or its signature is invalid"
+    UNTRUSTED = 5, "the signer is not trusted, is revoked, or too few signed"
+    UNDECRYPTABLE = 6, "no key or passphrase here decrypts the archive"
+    NOT_FOUND = 7, "not found, nothing to back up, not an archive, or not available here"
+    BUSY = 8, "another run holds the store or the destination"
+    REFUSED = 9, "the license service refused"
+    STALE = 10, "the history is stale, rolled back or inconsistent"
+    DIFFERS = 11, "what was compared differs"
+    INTERRUPTED = 130, "interrupted (Ctrl-C)"
+    TERMINATED = 143, "terminated"
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Make a member that carries its meaning for the tables."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class WmbackupError(Exception):
+    """Anything that this program reports.
+
+    The message is one clause in lower case without a full stop that names the thing; the hint
+    is the next step. ``hresult`` is the unsigned HRESULT where the documented interface has one.
+    """
+
+    code: ClassVar[str] = "failed"
+    exit_code: ExitCode = ExitCode.FAILED
+    hresult: int | None = None
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        """Keep what to say; ``hint`` is None where there is no next step to name."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+class UsageError(WmbackupError):
+    """The request contradicts itself or names something that cannot be."""
+
+    code = "usage"
+    exit_code = ExitCode.USAGE
+
+
+class SigningKeyMissing(UsageError):
+    """There is no signing key, and nobody to ask whether to make one."""
+
+    code = "signing-key-missing"
+
+
+class SigningKeyUnusable(UsageError):
+    """The signing key's file is not an Ed25519 key that can be used here."""
+
+    code = "signing-key-unusable"
+
+
+class OutputInsideStore(UsageError):
+    """The archive would be written into the store that is read."""
+
+    code = "output-inside-store"
+
+
+class ConfirmationNeeded(UsageError):
+    """Nobody is there to confirm, and ``--yes`` was not given."""
+
+    code = "confirmation-needed"
+
+
+class StoreReadOnly(UsageError):
+    """The store cannot take what should be restored into it."""
+
+    code = "store-read-only"
+
+
+class OutputExists(WmbackupError):
+    """The output exists and may not be replaced."""
+
+    code = "output-exists"
+    hresult = 0xC00D2742  # NS_E_DRM_BACKUP_EXISTS
+
+
+class RestoreConflict(WmbackupError):
+    """Files with other content stand where the archive's would go."""
+
+    code = "restore-conflict"
+
+
+class Declined(WmbackupError):
+    """The user saw the plan and said no."""
+
+    code = "declined"
+
+
+class TimedOut(WmbackupError):
+    """The time that the caller gave is over."""
+
+    code = "timed-out"
+
+
+class SystemFailure(WmbackupError):
+    """The operating system refused: no space, no permission, a broken disk."""
+
+    code = "system"
+
+    @classmethod
+    def of(cls, error: OSError, doing: str, name: str) -> SystemFailure:
+        """Say what failed while doing something to the named thing."""
+        hints = {
+            errno.ENOSPC: "free some space there, or choose another place",
+            errno.EDQUOT: "free some space there, or choose another place",
+            errno.EACCES: "check the permissions, or run as a user who may",
+            errno.EPERM: "check the permissions, or run as a user who may",
+            errno.EROFS: "choose a place that can be written",
+        }
+        reason = (error.strerror or str(error) or type(error).__name__).lower()
+        hint = hints.get(error.errno) if error.errno is not None else None
+        return cls(f"cannot {doing} {name}: {reason}", hint=hint)
+
+
+class ArchiveDamaged(WmbackupError):
+    """The archive is not what its signer sealed."""
+
+    code = "archive-damaged"
+    exit_code = ExitCode.DAMAGED
+    hresult = 0xC00D2743  # NS_E_DRM_BACKUP_CORRUPT
+
+
+class ArchiveTruncated(ArchiveDamaged):
+    """The archive ends too early."""
+
+    code = "archive-truncated"
+
+
+class ArchiveUnsigned(ArchiveDamaged):
+    """The archive carries no signature."""
+
+    code = "archive-unsigned"
+
+
+class UnsupportedArchive(WmbackupError):
+    """The archive is of a version, or needs a feature, that this program does not know."""
+
+    code = "archive-unsupported"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class NotAnArchive(UnsupportedArchive):
+    """The file does not begin as an archive."""
+
+    code = "not-an-archive"
+
+
+class SignerUntrusted(WmbackupError):
+    """Nobody who signed is trusted here.
+
+    ``fingerprint`` is the maker's, as ``ssh-keygen -l`` prints it.
+    """
+
+    code = "signer-untrusted"
+    exit_code = ExitCode.UNTRUSTED
+
+    def __init__(self, message: str, *, fingerprint: str, hint: str | None = None) -> None:
+        """Keep the fingerprint, so that a caller can tell how to trust it."""
+        super().__init__(message, hint=hint)
+        self.fingerprint = fingerprint
+
+
+class SignerRevoked(SignerUntrusted):
+    """The maker's key is revoked."""
+
+    code = "signer-revoked"
+
+
+class SignerExpired(SignerUntrusted):
+    """The keys that signed were not valid when the archive was signed."""
+
+    code = "signer-expired"
+
+
+class TooFewSigners(SignerUntrusted):
+    """Fewer trusted principals signed than are required."""
+
+    code = "too-few-signers"
+
+
+class NotFound(WmbackupError):
+    """What was named is not there."""
+
+    code = "not-found"
+    exit_code = ExitCode.NOT_FOUND
+
+
+class StoreUnavailable(NotFound):
+    """The store is not there, cannot be read, or does not exist on this system."""
+
+    code = "store-unavailable"
+
+
+class NothingToBackUp(NotFound):
+    """The store has nothing that may be carried; no archive is made."""
+
+    code = "nothing-to-back-up"
+
+
+class Busy(WmbackupError):
+    """Another run holds the store or the destination."""
+
+    code = "busy"
+    exit_code = ExitCode.BUSY
+    hresult = 0xC00D2744  # NS_E_DRM_BACKUPRESTORE_BUSY
+
+
+class Cancelled(WmbackupError):
+    """The caller asked to stop, and nothing was left behind."""
+
+    code = "cancelled"
+    exit_code = ExitCode.INTERRUPTED
+    hresult = 0xC00D2768  # NS_E_DRM_OPERATION_CANCELED
+
+    def __init__(self, message: str = "canceled", *, hint: str | None = None) -> None:
+        """Say that the operation was canceled; nothing more is known here."""
+        super().__init__(message, hint=hint)
+
+
+def os_error_name(error: OSError) -> str:
+    """Return the file that the system's error names, fit for a message."""
+    name = error.filename if error.filename is not None else ""
+    return os.fsdecode(name) if isinstance(name, (bytes, str)) else str(name)

@@ -1,0 +1,40 @@
+"""What is known: a license, as far as it can be read without any key."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+RightValue = bool | int | str
+
+
+@dataclass(frozen=True, slots=True)
+class License:
+    """Something known about rights. Everything but ``kind`` may be unknown, which is None.
+
+    ``kind`` is a stable word such as ``wmdrm-v7``, ``wmdrm-v1``, ``wmdrm-response`` or
+    ``playready-header``. ``kid`` and ``lid`` are the key ID and the license ID as they stand in
+    the license. Dates are ``YYYY-MM-DDTHH:MM:SSZ``, or as they stand where they cannot be read.
+    ``rights`` maps the vocabulary of the license (``AllowPlay``, ``AllowBackupRestore``,
+    ``PlayCount``) to its values, ``attributes`` the free-form ones (``Title``, ``Author``,
+    ``ContentDistributor``, ``LicenseAcquisitionURL``).
+    ``withheld`` says that its issuer forbids its backup, so that it is known and not carried.
+    ``path`` is the true path of the item it was found in; None where it is in no single file.
+    """
+
+    kind: str
+    kid: str | None = None
+    lid: str | None = None
+    issued: str | None = None
+    begins: str | None = None
+    expires: str | None = None
+    rights: Mapping[str, RightValue] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    withheld: bool = False
+    path: bytes | None = None
+
+    @property
+    def backup_allowed(self) -> bool | None:
+        """Whether its issuer allows its backup; None where that cannot be read."""
+        allowed = self.rights.get("AllowBackupRestore")
+        return allowed if isinstance(allowed, bool) else None

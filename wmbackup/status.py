@@ -1,0 +1,160 @@
+"""What an operation says while it works, and how it is followed and stopped.
+
+Statuses carry the names and numbers of the documented interface (``WMT_STATUS`` in
+``wmsdkidl.h``). Phases and items are this program's own and never dressed as statuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum, IntEnum
+from typing import TYPE_CHECKING
+
+from wmbackup.errors import Cancelled
+
+if TYPE_CHECKING:
+    from wmbackup.license import License
+
+
+class Status(IntEnum):
+    """``WMT_STATUS``: every status that the Windows Media Format SDK defines."""
+
+    ERROR = 0
+    OPENED = 1
+    BUFFERING_START = 2
+    BUFFERING_STOP = 3
+    EOF = 4
+    END_OF_SEGMENT = 5
+    END_OF_STREAMING = 6
+    LOCATING = 7
+    CONNECTING = 8
+    NO_RIGHTS = 9
+    MISSING_CODEC = 10
+    STARTED = 11
+    STOPPED = 12
+    CLOSED = 13
+    STRIDING = 14
+    TIMER = 15
+    INDEX_PROGRESS = 16
+    SAVEAS_START = 17
+    SAVEAS_STOP = 18
+    NEW_SOURCEFLAGS = 19
+    NEW_METADATA = 20
+    BACKUPRESTORE_BEGIN = 21
+    SOURCE_SWITCH = 22
+    ACQUIRE_LICENSE = 23
+    INDIVIDUALIZE = 24
+    NEEDS_INDIVIDUALIZATION = 25
+    NO_RIGHTS_EX = 26
+    BACKUPRESTORE_END = 27
+    BACKUPRESTORE_CONNECTING = 28
+    BACKUPRESTORE_DISCONNECTING = 29
+    ERROR_WITHURL = 30
+    RESTRICTED_LICENSE = 31
+
+    @property
+    def documented_name(self) -> str:
+        """The name in ``wmsdkidl.h``, such as ``WMT_BACKUPRESTORE_BEGIN``."""
+        return f"WMT_{self.name}"
+
+
+class Phase(Enum):
+    """The parts of an operation, in the order in which they come."""
+
+    AUTHENTICATING = "authenticating"
+    PLANNING = "planning"
+    READING = "reading"
+    SEALING = "sealing"
+    READING_BACK = "reading back"
+    VERIFYING = "verifying"
+    APPLYING = "applying"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusEvent:
+    """One call of the documented status callback.
+
+    ``hresult`` is the unsigned 32-bit HRESULT; where it says failure, the status is not to be
+    treated as normal. ``value`` is what came along: a key ID for ``RESTRICTED_LICENSE``, an
+    address for ``ERROR_WITHURL``, otherwise nothing.
+    """
+
+    status: Status
+    hresult: int = 0
+    value: str | bytes | int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseEvent:
+    """A phase begins. Totals are those known when it begins; None is not known yet."""
+
+    phase: Phase
+    items: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ItemEvent:
+    """One file is done, or a part of a large one (``index`` then repeats).
+
+    ``index`` counts from 1 within the phase, ``size`` is the bytes done since the last event,
+    ``path`` is the true path, slash-separated, in the bytes of the file system.
+    """
+
+    path: bytes
+    index: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class SkipEvent:
+    """A file that is not carried, and why, in words."""
+
+    path: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldEvent:
+    """A license whose issuer forbids its backup: known, and not carried."""
+
+    license: License
+
+
+@dataclass(frozen=True, slots=True)
+class WarningEvent:
+    """Something that the user should know and that stops nothing."""
+
+    code: str
+    message: str
+    hint: str | None = None
+
+
+Event = StatusEvent | PhaseEvent | ItemEvent | SkipEvent | WithheldEvent | WarningEvent
+Notify = Callable[[Event], None]
+
+
+def ignore(_event: Event) -> None:
+    """Follow nothing: the default of every ``notify``."""
+
+
+def never() -> bool:
+    """Never ask to stop: the default of every ``cancelled``."""
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """How a caller follows an operation and stops it.
+
+    ``cancelled`` is asked between items and between the blocks of large ones.
+    """
+
+    notify: Notify = ignore
+    cancelled: Callable[[], bool] = never
+
+    def check(self) -> None:
+        """Go on, or raise Cancelled when the caller wants to stop."""
+        if self.cancelled():
+            raise Cancelled
