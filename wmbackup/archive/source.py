@@ -1,0 +1,129 @@
+"""Reading a stream in exact pieces, and the names and sizes of its members as they come."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import BinaryIO
+
+from wmbackup.archive.ustar import BLOCK, header, padding
+from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
+
+CHUNK = 1024 * 1024
+MAGIC = b"wmbackup-1/bagit.txt"
+
+_OTHER_MAJOR = re.compile(rb"wmbackup-([1-9][0-9]{0,8})/bagit\.txt\0")
+_ZEROS = bytes(BLOCK)
+
+
+class Source:
+    """A stream of members, read once from front to back.
+
+    ``stream.read(n)`` may return less than n bytes, as that of a pipe does.
+    """
+
+    def __init__(self, stream: BinaryIO) -> None:
+        """Begin at the stream's present position, which is taken for the archive's first byte."""
+        self._stream = stream
+        self._ahead = b""
+        self.position = 0
+
+    def read(self, size: int) -> bytes:
+        """Return ``size`` bytes, or fewer at the end of the stream."""
+        parts = [self._ahead[:size]]
+        missing = size - len(parts[0])
+        self._ahead = self._ahead[size:]
+        while missing > 0:
+            part = self._stream.read(missing)
+            if not part:
+                break
+            parts.append(part)
+            missing -= len(part)
+        data = b"".join(parts)
+        self.position += len(data)
+        return data
+
+    def take(self, size: int) -> bytes:
+        """Return exactly ``size`` bytes. Raises ArchiveTruncated."""
+        data = self.read(size)
+        if len(data) != size:
+            raise ArchiveTruncated(
+                f"the archive ends at byte {self.position}, in the middle of a member",
+                hint="fetch it again from where it was copied, or see what --salvage finds",
+            )
+        return data
+
+    def push_back(self, data: bytes) -> None:
+        """Give back what was read last."""
+        self._ahead = data + self._ahead
+        self.position -= len(data)
+
+    def magic(self) -> None:
+        """Judge the first bytes and give them back.
+
+        Raises NotAnArchive or, for another major version, UnsupportedArchive.
+        """
+        start = self.read(len(MAGIC))
+        rest = self.read(100 - len(start)) if start != MAGIC else b""
+        other = _OTHER_MAJOR.match(start + rest)
+        if start != MAGIC and other is not None:
+            raise UnsupportedArchive(
+                f"the archive is of format {other[1].decode()}, and this program knows 1",
+                hint="use a newer wmbackup",
+            )
+        if start != MAGIC:
+            raise NotAnArchive("not an archive of wmbackup")
+        self.push_back(start)
+
+    def next_name(self) -> bytes:
+        """Return the name field of the header that comes, and give the header back."""
+        head = self.take(BLOCK)
+        self.push_back(head)
+        return head[:100].rstrip(b"\0")
+
+    def member(self, name: bytes, low: int, high: int) -> int:
+        """Take the header of the named member; return its size, which has these bounds.
+
+        Raises ArchiveDamaged where another header stands there.
+        """
+        head = self.take(BLOCK)
+        try:
+            size = int(head[124:135], 8)
+            expected = header(name, size)
+        except ValueError:
+            size, expected = -1, b""
+        if head != expected:
+            found = head[:100].rstrip(b"\0").decode("ascii", "backslashreplace")
+            raise ArchiveDamaged(f"where {name.decode()} should begin stands {found or 'nothing'}")
+        if not low <= size <= high:
+            raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")
+        return size
+
+    def content(self, size: int) -> bytes:
+        """Return the content of a small member and pass over its padding."""
+        data = self.take(size)
+        self.pad(size)
+        return data
+
+    def pad(self, size: int) -> None:
+        """Pass over the padding after a content of ``size`` bytes, which must be zero."""
+        rest = padding(size)
+        if self.take(rest) != _ZEROS[:rest]:
+            raise ArchiveDamaged("the padding of a member is not zero")
+
+    def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
+        """Hand the content of a member to every sink, block by block, and pass the padding."""
+        left = size
+        while left:
+            block = self.take(min(left, CHUNK))
+            for sink in sinks:
+                sink(block)
+            left -= len(block)
+        self.pad(size)
+
+    def end(self) -> None:
+        """Judge the end: two zero blocks, and nothing after them."""
+        if any(self.take(2 * BLOCK)):
+            raise ArchiveDamaged("something stands where the archive should end")
+        if self.read(1):
+            raise ArchiveDamaged("something follows the end of the archive")
