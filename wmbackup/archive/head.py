@@ -1,0 +1,198 @@
+"""The head of an archive, proven and in private storage: its rows and its manifest."""
+
+from __future__ import annotations
+
+import re
+from binascii import unhexlify
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import zip_longest
+from typing import IO, NamedTuple
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
+from wmbackup.archive.rows import MAX_LINE, FileRow, parse_file_row, parse_license_row
+from wmbackup.archive.ustar import record_length
+from wmbackup.errors import ArchiveDamaged
+from wmbackup.item import Item
+from wmbackup.license import License
+
+MAX_TABLE = 2 * 1024**3
+_ITEM = b"data/item-"
+_MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
+_HASH = 64
+_NAME = _HASH + 2  # two spaces stand between them
+
+
+class Line(NamedTuple):
+    """What the head says of one payload file, as cheaply as it can be had.
+
+    ``member`` is the name below the bag, ``sha256`` 32 bytes, ``row`` the unparsed line of
+    files.jsonl.
+    """
+
+    member: bytes
+    size: int
+    sha256: bytes
+    row: bytes
+
+
+class Head:
+    """files.jsonl, licenses.jsonl and manifest-sha256.txt, as the maker signed them."""
+
+    def __init__(
+        self, info: BagInfo, files: IO[bytes], licenses: IO[bytes], manifest: IO[bytes]
+    ) -> None:
+        """Take the private files; nothing is read yet."""
+        self.info = info
+        self._files = files
+        self._licenses = licenses
+        self._manifest = manifest
+
+    def close(self) -> None:
+        """Give the private files back."""
+        for table in (self._files, self._licenses, self._manifest):
+            table.close()
+
+    def lines(self) -> Iterator[Line]:
+        """Yield a line for each payload file, in order, judging no more than it has to.
+
+        Raises ArchiveDamaged where rows and manifest lines do not pair.
+        """
+        try:
+            for row, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+                # {"size":N, is how every row begins; Head.check judges the rest.
+                size = int(row[8 : row.index(b",", 8)])
+                yield Line(line[_NAME:-1], size, unhexlify(line[:_HASH]), row)
+        except (TypeError, ValueError):
+            raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
+
+    def items(self) -> Iterator[tuple[Item, bytes]]:
+        """Yield each payload file as an Item, with its SHA-256 (32 bytes), in order."""
+        for line in self.lines():
+            yield self.item(line), line.sha256
+
+    def item(self, line: Line) -> Item:
+        """Return the Item of a line."""
+        row = parse_file_row(line.row)
+        path = line.member[len(DATA) :] if row.path is None else row.path
+        return Item(path, row.size, row.mtime_ns, row.attributes, line.member)
+
+    def licenses(self) -> Iterator[License]:
+        """Yield what is known of the licenses, each with the true path of its file.
+
+        Raises ArchiveDamaged where they are not in the order of the files.
+        """
+        for license_, line in self._located():
+            yield license_ if line is None else replace(license_, path=self.item(line).path)
+
+    def payload_length(self) -> int:
+        """Return the bytes of all payload members with headers and padding."""
+        return sum(record_length(line.size) for line in self.lines())
+
+    def check(self, tick: Callable[[], None]) -> None:
+        """Judge every row, name and number; ``tick`` is called now and then.
+
+        Raises ArchiveDamaged or UnsupportedArchive.
+        """
+        octets = files = 0
+        names = NameCheck(self._own_from)
+        for row_line, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+            if row_line is None or line is None:
+                raise ArchiveDamaged("files.jsonl and manifest-sha256.txt differ in length")
+            row = parse_file_row(row_line)
+            if not _MANIFEST_LINE.match(line):
+                raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
+            self._check_name(names, line[_NAME:-1], row)
+            octets += row.size
+            files += 1
+            if not files & 0xFFF:
+                tick()
+        if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
+            raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
+        withheld = sum(license_.withheld for license_, _ in self._located())
+        if withheld != self.info.withheld:
+            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
+
+    def _check_name(self, names: NameCheck, member: bytes, row: FileRow) -> None:
+        if row.path is None and not member.startswith(_ITEM):
+            problem = names.own(member[len(DATA) :])
+        elif row.path is None:
+            problem = "an item has no true path"
+        elif not member.startswith(_ITEM):
+            problem = "a file with its own name has a true path as well"
+        else:
+            problem = names.item(member, row.path)
+        if problem is not None:
+            raise ArchiveDamaged(f"{member.decode('ascii', 'backslashreplace')}: {problem}")
+
+    def _located(self) -> Iterator[tuple[License, Line | None]]:
+        lines = self.lines()
+        current: Line | None = None
+        for row in _lines(self._licenses):
+            license_, member = parse_license_row(row)
+            if member is None:
+                lines, current = iter(()), None
+                yield license_, None
+                continue
+            while current is None or current.member != member:
+                current = next(lines, None)
+                if current is None:
+                    raise ArchiveDamaged(
+                        "licenses.jsonl names a file that is not there, or is out of order"
+                    )
+            yield license_, current
+
+    def _own_from(self, key: bytes) -> Iterator[bytes]:
+        offset = self._first_own(key)
+        while True:
+            line = self._manifest_line(offset)
+            if not line or line.startswith(_ITEM, _NAME):
+                return
+            yield line[_NAME + len(DATA) : -1]
+            offset += len(line)
+
+    def _first_own(self, key: bytes) -> int:
+        # Bisection over bytes: `low` is always the beginning of a line.
+        low, high = 0, self._manifest_size()
+        while low < high:
+            middle = (low + high) // 2
+            start = self._line_start(middle, low)
+            line = self._manifest_line(start)
+            if line.startswith(_ITEM, _NAME) or own_order(line[_NAME + len(DATA) : -1]) >= key:
+                high = start
+            else:
+                low = start + len(line)
+        return low
+
+    def _line_start(self, at: int, low: int) -> int:
+        # No line is longer than a hash, two spaces, data/ and 84 bytes.
+        reach = max(low, at - 256)
+        before = self._peek(reach, at - reach)
+        return reach + before.rfind(b"\n") + 1
+
+    def _manifest_size(self) -> int:
+        here = self._manifest.tell()
+        size = self._manifest.seek(0, 2)
+        self._manifest.seek(here)
+        return size
+
+    def _manifest_line(self, offset: int) -> bytes:
+        here = self._manifest.tell()
+        self._manifest.seek(offset)
+        line = self._manifest.readline(MAX_LINE)
+        self._manifest.seek(here)
+        return line
+
+    def _peek(self, offset: int, size: int) -> bytes:
+        here = self._manifest.tell()
+        self._manifest.seek(offset)
+        data = self._manifest.read(size)
+        self._manifest.seek(here)
+        return data
+
+
+def _lines(table: IO[bytes]) -> Iterator[bytes]:
+    table.seek(0)
+    while line := table.readline(MAX_LINE + 1):
+        yield line

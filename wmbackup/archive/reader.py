@@ -1,0 +1,257 @@
+"""Reading an archive step by step: who signed, what it says of itself, its head, its payload.
+
+The steps are those of wmbackup-archive(5), READING. Between them the caller asks its trust policy;
+nothing behind a step is read before the next one is called.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import IO, BinaryIO, NamedTuple, Protocol
+
+from wmbackup.archive import bag, sshsig
+from wmbackup.archive.head import MAX_TABLE, Head, Line
+from wmbackup.archive.names import BAG
+from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.ustar import BLOCK, END, header, padding, record_length
+from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
+from wmbackup.item import Item
+
+_MAX_WITNESSES = 15
+_MAX_TIME_STAMP = 64 * 1024
+_PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
+
+Spool = Callable[[], IO[bytes]]
+
+
+class Receiver(Protocol):
+    """Takes released files: `put` and `accept` mean that their bytes are proven."""
+
+    def put(self, item: Item, data: bytes) -> None:
+        """Take a small item whose bytes are proven."""
+
+    def stage(self, item: Item) -> BinaryIO:
+        """Open private staging for a large item whose bytes are not proven yet."""
+
+    def accept(self, item: Item) -> None:
+        """Take the staged item: its bytes are proven now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signatures:
+    """Who signed: raw Ed25519 public keys. That they signed is proven; nothing is believed."""
+
+    maker: bytes
+    witnesses: tuple[bytes, ...]
+    tag_manifest: bytes
+
+
+class Proven(NamedTuple):
+    """A file whose last byte was read and whose SHA-256 is the manifest's.
+
+    ``position`` counts from 0.
+    """
+
+    position: int
+    line: Line
+
+
+class ArchiveReader:
+    """Reads one archive. Call `signatures`, `info`, `head`, then what you want of the payload.
+
+    ``spool`` makes a private temporary file; the head is copied there and then read only from
+    there. ``length`` is the length of the stream in bytes where it is known beforehand.
+    """
+
+    def __init__(self, stream: BinaryIO, spool: Spool, length: int | None = None) -> None:
+        """Begin at the stream's present position."""
+        self._stream = stream
+        self._source = Source(stream)
+        self._spool = spool
+        self._length = length
+        self._hashes: dict[str, str] = {}
+        self._maker = b""
+        self._payload_at = 0
+
+    def signatures(self) -> Signatures:
+        """Read as far as the last signature, and prove that each fits.
+
+        Raises NotAnArchive, UnsupportedArchive, ArchiveUnsigned, ArchiveTruncated or
+        ArchiveDamaged.
+        """
+        source = self._source
+        source.magic()
+        bagit = self._small("bagit.txt", len(bag.BAGIT), len(bag.BAGIT))
+        text = self._small("tagmanifest-sha256.txt", bag.TAG_MANIFEST_SIZE, bag.TAG_MANIFEST_SIZE)
+        if source.next_name() == BAG + b"README.txt":
+            raise ArchiveUnsigned(
+                "the archive is not signed", hint="nothing in it can be believed; look for another"
+            )
+        armored = [self._small("tagmanifest-sha256.txt.sig", *[sshsig.ARMORED_SIZE] * 2)]
+        for number in range(2, _MAX_WITNESSES + 2):
+            name = f"tagmanifest-sha256.txt.{number}.sig"
+            if source.next_name() != BAG + name.encode():
+                break
+            armored.append(self._small(name, *[sshsig.ARMORED_SIZE] * 2))
+        source.next_name()
+        self._hashes = bag.parse_tag_manifest(text)
+        if bagit != bag.BAGIT:
+            raise ArchiveDamaged("bagit.txt is not as the format wants it")
+        self._prove("bagit.txt", bagit)
+        keys = [sshsig.signer(signature, text) for signature in armored]
+        self._maker = keys[0]
+        return Signatures(keys[0], tuple(keys[1:]), text)
+
+    def info(self) -> bag.BagInfo:
+        """Read bag-info.txt. Raises as `signatures` does."""
+        stamp = "tagmanifest-sha256.txt.tsr"
+        if self._source.next_name() == BAG + stamp.encode():
+            self._small(stamp, 1, _MAX_TIME_STAMP)
+        readme = self._small("README.txt", len(bag.README), len(bag.README))
+        self._prove("README.txt", readme)
+        if readme != bag.README:
+            raise ArchiveDamaged("README.txt is not as the format wants it")
+        text = self._small("bag-info.txt", 1, bag.MAX_INFO)
+        self._prove("bag-info.txt", text)
+        info = bag.parse_info(text)
+        if info.signer != sshsig.fingerprint(self._maker):
+            raise ArchiveDamaged("the archive was signed by another key than it says")
+        self._info = info
+        return info
+
+    def head(self) -> Head:
+        """Read the rest of the head into private files and prove it.
+
+        Its rows are judged by `Head.check`, or as far as they are asked for.
+        """
+        files = self._table("files.jsonl", 1)
+        licenses = self._table("licenses.jsonl", 0)
+        manifest = self._table("manifest-sha256.txt", 1)
+        self._payload_at = self._source.position
+        self._head = Head(self._info, files, licenses, manifest)
+        return self._head
+
+    def check_length(self) -> None:
+        """Compare the length, where it is known, with the one that the head demands.
+
+        Raises ArchiveTruncated or ArchiveDamaged.
+        """
+        if self._length is None:
+            return
+        wanted = self._payload_at + self._head.payload_length() + len(END)
+        if self._length < wanted:
+            missing = wanted - self._length
+            raise ArchiveTruncated(
+                f"the archive lacks its last {missing} of {wanted} bytes",
+                hint="fetch it again from where it was copied, or see what --salvage finds",
+            )
+        if self._length > wanted:
+            raise ArchiveDamaged("something follows the end of the archive")
+
+    def payload(
+        self, receiver: Receiver | None = None, wanted: Callable[[int], bool] | None = None
+    ) -> Iterator[Proven]:
+        """Read the payload in order; release each file to the receiver when it is proven.
+
+        ``wanted`` says by index what the receiver gets; everything is proven all the same. Ends
+        when the end of the archive is judged. Raises ArchiveTruncated or ArchiveDamaged.
+        """
+        chunk, at = b"", 0
+        source, sha256 = self._source, hashlib.sha256
+        for index, line in enumerate(self._head.lines()):
+            size, member = line.size, line.member
+            need = record_length(size)
+            target = receiver if wanted is None or wanted(index) else None
+            if need > CHUNK:
+                source.push_back(chunk[at:])
+                chunk, at = b"", 0
+                self._large(index, line, target)
+                yield Proven(index, line)
+                continue
+            if len(chunk) - at < need:
+                rest = chunk[at:]
+                chunk, at = rest + source.read(CHUNK), 0
+                if len(chunk) < need:
+                    source.push_back(chunk)
+                    chunk = source.take(need)
+            if not chunk.startswith(header(BAG + member, size), at):
+                raise _displaced(member)
+            start = at + BLOCK
+            at += need
+            data = chunk[start : start + size]
+            if sha256(data).digest() != line.sha256:
+                raise _other_bytes(member)
+            if not chunk.endswith(_PADDINGS[size % BLOCK], start + size, at):
+                raise ArchiveDamaged("the padding of a member is not zero")
+            if target is not None:
+                target.put(self._head.item(line), data)
+            yield Proven(index, line)
+        source.push_back(chunk[at:])
+        source.end()
+
+    def extract(self, wanted: Callable[[int], bool], receiver: Receiver) -> Iterator[Proven]:
+        """Read only the wanted files of a seekable stream, each with one seek.
+
+        To be called after `check_length`. Raises ArchiveDamaged.
+        """
+        offset = self._payload_at
+        for index, line in enumerate(self._head.lines()):
+            if wanted(index):
+                self._stream.seek(offset)
+                self._source = Source(self._stream)
+                self._source.position = offset
+                self._large(index, line, receiver)
+                yield Proven(index, line)
+            offset += record_length(line.size)
+
+    def _large(self, _index: int, line: Line, receiver: Receiver | None) -> None:
+        if self._source.take(BLOCK) != header(BAG + line.member, line.size):
+            raise _displaced(line.member)
+        digest = hashlib.sha256()
+        if receiver is None:
+            self._source.copy(line.size, digest.update)
+        elif line.size <= CHUNK:
+            data = self._source.content(line.size)
+            digest.update(data)
+            if digest.digest() == line.sha256:
+                receiver.put(self._head.item(line), data)
+        else:
+            item = self._head.item(line)
+            with receiver.stage(item) as staging:
+                self._source.copy(line.size, digest.update, staging.write)
+            if digest.digest() == line.sha256:
+                receiver.accept(item)
+        if digest.digest() != line.sha256:
+            raise _other_bytes(line.member)
+
+    def _small(self, name: str, low: int, high: int) -> bytes:
+        return self._source.content(self._source.member(BAG + name.encode(), low, high))
+
+    def _prove(self, name: str, text: bytes) -> None:
+        if bag.sha256(text) != self._hashes[name]:
+            raise ArchiveDamaged(f"{name} is not the one that was signed")
+
+    def _table(self, name: str, low: int) -> IO[bytes]:
+        size = self._source.member(BAG + name.encode(), low, MAX_TABLE)
+        table = self._spool()
+        digest = hashlib.sha256()
+        self._source.copy(size, digest.update, table.write)
+        if digest.hexdigest() != self._hashes[name]:
+            raise ArchiveDamaged(f"{name} is not the one that was signed")
+        return table
+
+
+def _displaced(member: bytes) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        f"where {member.decode()} should begin stands something else",
+        hint="use another copy of the archive, or see what --salvage finds",
+    )
+
+
+def _other_bytes(member: bytes) -> ArchiveDamaged:
+    return ArchiveDamaged(
+        f"{member.decode()} is not what was signed",
+        hint="use another copy of the archive, or see what --salvage finds",
+    )
