@@ -21,7 +21,8 @@ TAGGED: tuple[str, ...] = (
 )
 TAG_MANIFEST_SIZE = 477
 
-_CRITICAL = "WMBackup-Critical-"
+_FORMAT = re.compile(rb"WMBackup-Format: ([^\n]+)\n")
+_CRITICAL = re.compile(rb"^(WMBackup-Critical-[A-Za-z0-9-]*): ", re.MULTILINE)
 _TAG_LINE = re.compile(rb"([0-9a-f]{64})  ([^\n]+)\n")
 _LABEL = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
@@ -165,21 +166,23 @@ assert len(fields(BagInfo)) == len(_GRAMMAR) + 1  # noqa: S101 - the two lists g
 
 def parse_info(text: bytes) -> BagInfo:
     """Read bag-info.txt. Raises ArchiveDamaged or UnsupportedArchive."""
-    lines = _lines(text)
-    if lines[0][0] != "WMBackup-Format":
+    # Format and critical labels come first: of another format nothing else is known.
+    format_ = _FORMAT.match(text)
+    if format_ is None:
         raise ArchiveDamaged("bag-info.txt does not begin with WMBackup-Format")
-    if lines[0][1] != "1":
+    if format_[1] != b"1":
+        said = format_[1].decode("ascii", "backslashreplace")
         raise UnsupportedArchive(
-            f"the archive says that it is of format {lines[0][1]}, and this program knows 1",
+            f"the archive says that it is of format {said}, and this program knows 1",
             hint="use a newer wmbackup",
         )
-    for label, _ in lines:
-        if label.startswith(_CRITICAL):
-            raise UnsupportedArchive(
-                f"the archive needs {label}, which this program does not know",
-                hint="use a newer wmbackup",
-            )
-    return _info(lines)
+    critical = _CRITICAL.search(text)
+    if critical is not None:
+        raise UnsupportedArchive(
+            f"the archive needs {critical[1].decode()}, which this program does not know",
+            hint="use a newer wmbackup",
+        )
+    return _info(_lines(text))
 
 
 def _lines(text: bytes) -> list[tuple[str, str]]:
