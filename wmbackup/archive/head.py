@@ -18,6 +18,7 @@ from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
+_BLOCK = 256 * 1024
 _ITEM = b"data/item-"
 _MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
 _HASH = 64
@@ -172,27 +173,28 @@ class Head:
         return reach + before.rfind(b"\n") + 1
 
     def _manifest_size(self) -> int:
-        here = self._manifest.tell()
-        size = self._manifest.seek(0, 2)
-        self._manifest.seek(here)
-        return size
+        return self._manifest.seek(0, 2)
 
     def _manifest_line(self, offset: int) -> bytes:
-        here = self._manifest.tell()
         self._manifest.seek(offset)
-        line = self._manifest.readline(MAX_LINE)
-        self._manifest.seek(here)
-        return line
+        return self._manifest.readline(MAX_LINE)
 
     def _peek(self, offset: int, size: int) -> bytes:
-        here = self._manifest.tell()
         self._manifest.seek(offset)
-        data = self._manifest.read(size)
-        self._manifest.seek(here)
-        return data
+        return self._manifest.read(size)
 
 
 def _lines(table: IO[bytes]) -> Iterator[bytes]:
-    table.seek(0)
-    while line := table.readline(MAX_LINE + 1):
-        yield line
+    # Each iterator keeps its own place, so that several can be under way in one table.
+    offset, rest = 0, b""
+    while True:
+        table.seek(offset)
+        block = table.read(_BLOCK)
+        offset += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if not block or len(rest) > MAX_LINE:
+            break
+    if rest:
+        yield rest  # without its end, or too long: whoever parses it refuses it

@@ -14,7 +14,7 @@ from typing import IO, BinaryIO, NamedTuple, Protocol
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import MAX_TABLE, Head, Line
 from wmbackup.archive.names import BAG
-from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.source import CHUNK, ByteStream, Source
 from wmbackup.archive.ustar import BLOCK, END, header, padding, record_length
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 from wmbackup.item import Item
@@ -65,7 +65,7 @@ class ArchiveReader:
     there. ``length`` is the length of the stream in bytes where it is known beforehand.
     """
 
-    def __init__(self, stream: BinaryIO, spool: Spool, length: int | None = None) -> None:
+    def __init__(self, stream: ByteStream, spool: Spool, length: int | None = None) -> None:
         """Begin at the stream's present position."""
         self._stream = stream
         self._source = Source(stream)

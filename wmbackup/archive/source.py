@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Protocol
 
 from wmbackup.archive.ustar import BLOCK, header, padding
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
@@ -16,13 +16,23 @@ _OTHER_MAJOR = re.compile(rb"wmbackup-([1-9][0-9]{0,8})/bagit\.txt\0")
 _ZEROS = bytes(BLOCK)
 
 
+class ByteStream(Protocol):
+    """What is read from: a file, or anything that hands out bytes in order."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to an offset from the archive's first byte; asked for by `extract` alone."""
+
+
 class Source:
     """A stream of members, read once from front to back.
 
     ``stream.read(n)`` may return less than n bytes, as that of a pipe does.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         """Begin at the stream's present position, which is taken for the archive's first byte."""
         self._stream = stream
         self._ahead = b""
