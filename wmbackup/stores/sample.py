@@ -18,7 +18,7 @@ from wmbackup.errors import StoreReadOnly
 from wmbackup.item import Skipped
 from wmbackup.license import License, RightValue
 from wmbackup.status import Control
-from wmbackup.stores.base import Content, Import, ItemWithheld
+from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
 
 NOTE = "Synthetic license made for wmbackup. It opens nothing."
 _SECOND = 1_000_000_000
@@ -236,7 +236,9 @@ class SampleExport:
         self.paths: Sequence[bytes] = tuple(self._files)
 
     def read(self, path: bytes) -> Content:
-        """Return one file. Raises ItemWithheld."""
+        """Return one file. Raises ItemWithheld, ItemUnavailable."""
+        if path not in self._files:
+            raise ItemUnavailable("there is no such file")
         data, license_ = self._files[path]
         licenses = () if license_ is None else (license_,)
         if license_ is not None and license_.withheld:
