@@ -44,6 +44,7 @@ class FolderStore:
         """Enumerate what can be recognized in the files. Raises StoreUnavailable."""
         with self.export(control) as export:
             for path in export.paths:
+                control.check()
                 try:
                     yield from export.read(path).licenses
                 except ItemUnavailable:
@@ -93,6 +94,7 @@ class FolderExport:
         self.skipped: list[Skipped] = []
         self.licenses: Sequence[License] = ()
         self.machine: str | None = None
+        control.check()
         try:
             waiting = self._list(b"", b"")
         except OSError as error:
