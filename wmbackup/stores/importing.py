@@ -39,6 +39,7 @@ def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Impo
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
             undo_leftovers(tree)
+            _undo_above(ancestor)
             import_ = (
                 _NewFolder(tree, missing) if missing else _Existing(tree, control, replace=replace)
             )
@@ -58,6 +59,14 @@ def _split(root: str) -> tuple[str, list[bytes]]:
         missing.insert(0, encode(name))
         root = parent
     return root, missing
+
+
+def _undo_above(folder: str) -> None:
+    # A restore that made this folder, or one on the way to it, was staged above it.
+    while (parent := os.path.dirname(folder)) != folder:
+        with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
+            undo_leftovers(tree)
+        folder = parent
 
 
 class _Import(ABC):
@@ -263,10 +272,10 @@ class _Existing(_Import):
                 self._control.check()
                 self._apply(move)
             self._sync()
+            journal.done()
         except BaseException:
             journal.undo()
             raise
-        journal.done()
 
     def _apply(self, move: Move) -> None:
         tree = self._tree

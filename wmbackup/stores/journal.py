@@ -32,10 +32,7 @@ class Staging:
     def __init__(self, tree: Tree) -> None:
         """Make it below the root. Raises OSError."""
         self.tree = tree
-        self.name = STAGING + secrets.token_hex(8).encode()
-        tree.make_folder(self.name, PRIVATE_FOLDER)
-        self._lock = tree.create(self.name + LOCK, PRIVATE)
-        try_lock(self._lock)
+        self.name, self._lock = _create_locked(tree)
 
     def make_places(self) -> None:
         """Make the folders for new files and for those that they replace. Raises OSError."""
@@ -47,9 +44,31 @@ class Staging:
         return self.name + _FILES + b"%d" % number
 
     def close(self) -> None:
-        """Remove it with all that is in it."""
-        os.close(self._lock)
-        remove_all(self.tree, self.name)
+        """Remove it with all that is in it, unless a journal there has still to be undone."""
+        try:
+            # Locked as long as there is anything in it: nobody else is to look at it meanwhile.
+            if os.name != "nt" and not _has_journal(self.tree, self.name):
+                remove_all(self.tree, self.name)
+        finally:
+            os.close(self._lock)
+        if os.name == "nt" and not _has_journal(self.tree, self.name):
+            remove_all(self.tree, self.name)
+
+
+def _create_locked(tree: Tree) -> tuple[bytes, int]:
+    while True:
+        name = STAGING + secrets.token_hex(8).encode()
+        tree.make_folder(name, PRIVATE_FOLDER)
+        # Another run that removes leftovers may meet it before it is locked.
+        with contextlib.suppress(FileNotFoundError, FileExistsError):
+            lock = tree.create(name + LOCK, PRIVATE)
+            if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+                return name, lock
+            os.close(lock)
+
+
+def _has_journal(tree: Tree, staging: bytes) -> bool:
+    return tree.stat(staging + _JOURNAL) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +115,22 @@ class Journal:
             for m, number in zip(moves, places.values(), strict=True)
         ]
         text = json.dumps({"moves": rows, "made": [_text(path) for path in made]}).encode()
-        _write(tree, staging, text)
-        return cls(tree, staging, moves, made)
+        journal = cls(tree, staging, moves, made)
+        try:
+            _write(tree, staging, text)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                journal.done()
+            raise
+        return journal
 
     @classmethod
     def read(cls, tree: Tree, staging: bytes) -> Journal | None:
-        """Read the journal of a run that ended; None where there is none, or none that is whole."""
+        """Read the journal of a run that ended; None where it is not whole. Raises OSError."""
+        with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
+            text = file.read()
         try:
-            with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
-                content = json.load(file)
+            content = json.loads(text)
             moves = [
                 _move(
                     staging,
@@ -116,7 +142,7 @@ class Journal:
                 for row in content["moves"]
             ]
             return cls(tree, staging, moves, [_path(text) for text in content["made"]])
-        except (OSError, ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError):
             return None
 
     def done(self) -> None:
@@ -125,13 +151,23 @@ class Journal:
         self._tree.sync(self._staging)
 
     def undo(self) -> None:
-        """Put everything back, as far as what stands there is what was put there."""
+        """Put everything back, as far as what stands there is what was put there.
+
+        Raises OSError where that is not possible; the journal stays then, for another try.
+        """
+        failure: OSError | None = None
         for move in reversed(self.moves):
-            with contextlib.suppress(OSError):
+            try:
                 self._undo(move)
+            except OSError as error:
+                failure = error
+        if failure is not None:
+            raise failure
         for folder in self._made:
             with contextlib.suppress(OSError):
                 self._tree.remove_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            self.done()
 
     def _undo(self, move: Move) -> None:
         tree = self._tree
@@ -182,26 +218,57 @@ def _path(text: str) -> bytes:
 def undo_leftovers(tree: Tree) -> None:
     """Undo what runs left that ended before they could. Raises OSError."""
     for name, _ in list(tree.entries(b"")):
-        if name.startswith(STAGING) and _is_ours_and_dead(tree, name):
-            journal = Journal.read(tree, name)
-            if journal is not None:
-                journal.undo()
-            remove_all(tree, name)
+        if name.startswith(STAGING) and _is_ours(tree, name):
+            lock = _lock_of_the_dead(tree, name)
+            if lock is None:
+                continue
+            try:
+                undone = _undo(tree, name)
+                if undone and os.name != "nt":
+                    remove_all(tree, name)
+            finally:
+                os.close(lock)
+            if undone and os.name == "nt":  # which removes no open file
+                remove_all(tree, name)
 
 
-def _is_ours_and_dead(tree: Tree, name: bytes) -> bool:
+def _undo(tree: Tree, name: bytes) -> bool:
+    """Undo a dead run; return whether nothing in its staging is needed any more."""
+    if not _has_journal(tree, name):
+        return True
+    journal = Journal.read(tree, name)
+    if journal is None:
+        return False  # whoever finds it needs what it kept, and nothing else does
+    journal.undo()
+    return True
+
+
+def _is_ours(tree: Tree, name: bytes) -> bool:
     status = tree.stat(name)
     if status is None or not stat.S_ISDIR(status.st_mode):
         return False
-    if hasattr(os, "geteuid") and (status.st_uid != os.geteuid() or status.st_mode & 0o077):
-        return False  # a journal that this user did not write is not carried out
+    # A journal that this user did not write is not carried out.
+    return not hasattr(os, "geteuid") or (
+        status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    )
+
+
+def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
+    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise."""
     try:
-        descriptor = tree.open(name + LOCK)
+        lock = tree.open(name + LOCK)
     except FileNotFoundError:
-        return True
+        # Not locked yet, or half removed. An empty one is made anew by whoever needs it.
+        with contextlib.suppress(OSError):
+            tree.remove_folder(name)
+            return None
+        try:
+            lock = tree.create(name + LOCK, PRIVATE)
+        except OSError:
+            return None
     except OSError:
-        return False
-    try:
-        return try_lock(descriptor)
-    finally:
-        os.close(descriptor)
+        return None
+    if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+        return lock
+    os.close(lock)
+    return None

@@ -348,7 +348,8 @@ def remove_all(tree: Tree, folder: bytes) -> None:
             for name, kind in list(tree.entries(at)):
                 if kind is EntryKind.FOLDER:
                     folders.append(at + b"/" + name)
-                else:
+                    continue
+                with contextlib.suppress(OSError):
                     tree.unlink(at + b"/" + name)
     for at in reversed(folders):
         with contextlib.suppress(OSError):
