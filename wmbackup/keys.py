@@ -19,12 +19,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
     NotFound,
+    OutputExists,
     SigningKeyMissing,
     SigningKeyUnusable,
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft
+from wmbackup.files import PRIVATE_FOLDER, Draft, remove_leftovers
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
 
 MAX_FILE = 1024 * 1024
@@ -116,23 +117,32 @@ def create(path: str, host: str) -> SigningKey:
         serialization.NoEncryption(),
     )
     public = sshsig.public_of(private)
-    if os.path.lexists(path):
-        raise KeyExists(
-            f"there is a signing key at {path}",
-            hint="keep it: what it signed is believed for its sake",
-        )
     try:
         os.makedirs(os.path.dirname(path) or os.curdir, PRIVATE_FOLDER, exist_ok=True)
-        write(f"{path}.pub", f"{sshsig.public_line(public)} {principal_of(host)}\n".encode())
+        if os.path.lexists(path):
+            raise _exists(path)
+        # The private file first: of two runs at once, one gets its name, and writes both.
         write(path, text, replace=False)
+        write(f"{path}.pub", f"{sshsig.public_line(public)} {principal_of(host)}\n".encode())
+    except OutputExists:
+        raise _exists(path) from None
     except OSError as error:
         raise SystemFailure.of(error, "write the signing key", path) from error
     return SigningKey(path, public, exposed=False, private=private)
 
 
+def _exists(path: str) -> KeyExists:
+    return KeyExists(
+        f"there is a signing key at {path}",
+        hint="keep it: what it signed is believed for its sake",
+    )
+
+
 def write(path: str, text: bytes, *, replace: bool = True) -> None:
     """Write a small private file at once and for good. Raises OSError, OutputExists."""
-    draft = Draft(os.path.realpath(path))
+    path = os.path.realpath(path)
+    remove_leftovers(os.path.dirname(path))
+    draft = Draft(path)
     try:
         draft.file.write(text)
         draft.sync()
