@@ -46,10 +46,13 @@ else:
     import fcntl
 
     def try_lock(descriptor: int) -> bool:
-        """Lock an open file for this process if nobody else has; return whether it did."""
+        """Lock an open file for this process if nobody else has; return whether it did.
+
+        Raises OSError where the file system has no locks: waiting would be for ever.
+        """
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
         return True
 
@@ -105,10 +108,12 @@ class Draft:
 
     def close(self) -> None:
         """Close it; it is removed where it was not published."""
-        self.file.close()
-        if not self._published:
-            with contextlib.suppress(OSError):
-                os.unlink(self._name)
+        try:
+            self.file.close()  # which writes what is left in memory, and that may fail
+        finally:
+            if not self._published:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._name)
 
 
 def _create_part(folder: str) -> tuple[str, BinaryIO]:
@@ -116,12 +121,20 @@ def _create_part(folder: str) -> tuple[str, BinaryIO]:
         name = os.path.join(folder, f"{_PART}{secrets.token_hex(8)}{_PART_END}")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
-        # Another run that removes leftovers may have met it before it was locked.
-        if os.name == "nt" or (try_lock(descriptor) and os.fstat(descriptor).st_nlink):
-            return name, os.fdopen(descriptor, "w+b")
-        os.close(descriptor)
-        with contextlib.suppress(OSError):
-            os.unlink(name)
+        try:
+            # Another run that removes leftovers may have met it before it was locked.
+            if os.name == "nt" or (try_lock(descriptor) and os.fstat(descriptor).st_nlink):
+                return name, os.fdopen(descriptor, "w+b")
+        except OSError:
+            _discard(descriptor, name)
+            raise
+        _discard(descriptor, name)
+
+
+def _discard(descriptor: int, name: str) -> None:
+    os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.unlink(name)
 
 
 def _rename_new(name: str, path: str) -> None:
@@ -209,7 +222,8 @@ def _remove_leftover(path: str) -> None:
 def output_path(output: str, name: str) -> str:
     """Return the file that an output means: itself, or ``name`` in it where it is a folder.
 
-    Links are resolved. Raises NotFound where the folder is missing, UsageError for a device.
+    Links are resolved. Raises NotFound where the folder is missing, UsageError for a device,
+    SystemFailure where nobody may look.
     """
     if output.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(output):
         path = os.path.join(output, name)
@@ -219,15 +233,19 @@ def output_path(output: str, name: str) -> str:
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
-    with contextlib.suppress(FileNotFoundError):
+    try:
         mode = os.lstat(path).st_mode
-        if stat.S_ISDIR(mode):
-            raise UsageError(f"{path} is a folder", hint="name another file as the output")
-        if not stat.S_ISREG(mode):
-            raise UsageError(
-                f"{path} is a device or another special file",
-                hint="write to a file, or to standard output with -o -",
-            )
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a folder", hint="name another file as the output")
+    if not stat.S_ISREG(mode):
+        raise UsageError(
+            f"{path} is a device or another special file",
+            hint="write to a file, or to standard output with -o -",
+        )
     return path
 
 
