@@ -260,7 +260,9 @@ class PathTree:
 
     def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
         """See `Tree.entries`."""
-        with os.scandir(self._full(folder)) as scan:
+        # The folder itself is looked at as one on the way is: it may have become a link.
+        full = os.path.dirname(self._full(folder + b"/any")) if folder else self._root
+        with os.scandir(full) as scan:
             for entry in scan:
                 yield encode(entry.name), _kind(entry)
 
