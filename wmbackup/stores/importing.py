@@ -131,10 +131,7 @@ class _Import(ABC):
         try:
             return self._tree.create(path)
         except FileExistsError:
-            raise RestoreConflict(
-                f"{os.fsdecode(item.path)} has the same name as another file on this file system",
-                hint="restore into a folder on a file system that tells such names apart",
-            ) from None
+            raise _twin(item.path) from None
 
     def _make_folders(self, folder: bytes) -> None:
         parts = folder.split(b"/")
@@ -207,6 +204,7 @@ class _Existing(_Import):
         self._replace = replace
         self._numbers: dict[bytes, int] = {}
         self._conflicts: set[bytes] = set()
+        self._applied: set[int] = set()
 
     def _prepare(self, staging: Staging) -> None:
         staging.make_places()
@@ -271,6 +269,7 @@ class _Existing(_Import):
             for move in journal.moves:
                 self._control.check()
                 self._apply(move)
+                self._applied.add(move.inode)
             self._sync()
             journal.done()
         except BaseException:
@@ -283,6 +282,8 @@ class _Existing(_Import):
             # What was not there when the plan was made is not replaced by it.
             if not self._replace or move.path not in self._conflicts:
                 raise _in_the_way(move.path)
+            if self._is_one_of_ours(move.path):
+                raise _twin(move.path)
             _keep_old(tree, move)
             tree.rename(move.staged, move.path)
             return
@@ -292,13 +293,19 @@ class _Existing(_Import):
         try:
             tree.link(move.staged, move.path)
         except FileExistsError:
-            raise _in_the_way(move.path) from None
+            ours = self._is_one_of_ours(move.path)
+            raise (_twin if ours else _in_the_way)(move.path) from None
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             if tree.stat(move.path) is not None:
                 raise _in_the_way(move.path) from None
             tree.rename(move.staged, move.path)
+
+    def _is_one_of_ours(self, path: bytes) -> bool:
+        """Whether what stands there came from this very archive, under a name like it."""
+        status = self._tree.stat(path)
+        return status is not None and status.st_ino in self._applied
 
 
 def _keep_old(tree: Tree, move: Move) -> None:
@@ -309,6 +316,13 @@ def _keep_old(tree: Tree, move: Move) -> None:
         if error.errno not in NO_LINKS:
             raise
         tree.rename(move.path, move.old)
+
+
+def _twin(path: bytes) -> RestoreConflict:
+    return RestoreConflict(
+        f"{os.fsdecode(path)} has the same name as another file on this file system",
+        hint="restore into a folder on a file system that tells such names apart",
+    )
 
 
 def _in_the_way(path: bytes) -> RestoreConflict:
