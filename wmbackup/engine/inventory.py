@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from wmbackup.archive.bag import BagInfo
@@ -127,6 +127,7 @@ def inventory_of_store(
     """
     control = control or Control()
     tally = Tally(control)
+    check = control.check if hashes else None
     with store.export(control) as export:
 
         def rows() -> Iterator[Row]:
@@ -142,17 +143,19 @@ def inventory_of_store(
                 for license_ in tally.withheld[withheld:]:
                     yield Row(None, replace(license_, path=path))
                 if content is not None:
-                    yield from _rows_of_content(path, content, tally, hashes=hashes)
+                    yield from _rows_of_content(path, content, tally, check)
             for license_ in export.licenses:
                 yield Row(None, license_)
 
         yield Inventory(None, (), rows()), tally
 
 
-def _rows_of_content(path: bytes, content: Content, tally: Tally, *, hashes: bool) -> Iterator[Row]:
+def _rows_of_content(
+    path: bytes, content: Content, tally: Tally, check: Callable[[], None] | None
+) -> Iterator[Row]:
     item = Item(path, content.size, content.mtime_ns, content.attributes)
     try:
-        sha256 = _hash(content) if hashes else None
+        sha256 = None if check is None else _hash(content, check)
     except ItemUnavailable as error:
         tally.skip(path, str(error))
         return
@@ -162,8 +165,9 @@ def _rows_of_content(path: bytes, content: Content, tally: Tally, *, hashes: boo
         yield Row(item, None, sha256)
 
 
-def _hash(content: Content) -> bytes:
+def _hash(content: Content, check: Callable[[], None]) -> bytes:
     digest = hashlib.sha256()
     for block in (content.data,) if isinstance(content.data, bytes) else content.data:
+        check()
         digest.update(block)
     return digest.digest()
