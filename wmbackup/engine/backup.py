@@ -246,17 +246,14 @@ class _Run:
                 names = tally.names(export)
                 writer = ArchiveWriter(spool, spool())
                 with contextlib.closing(writer):
-                    lost = self._fill(writer, export, names, tally)
-                    if lost is None:
+                    if self._fill(writer, export, names, tally):
                         yield writer, tally
                         return
-                # It is gone, and others had made room for its name: names are given anew.
-                tally.start_over(lost)
+                # One is gone, and others had made room for its name: names are given anew.
+                tally.start_over()
 
-    def _fill(
-        self, writer: ArchiveWriter, export: Export, names: Naming, tally: Tally
-    ) -> bytes | None:
-        """Carry everything; return the file that was lost where that changes other names."""
+    def _fill(self, writer: ArchiveWriter, export: Export, names: Naming, tally: Tally) -> bool:
+        """Carry everything; return False where a file was lost and that changes other names."""
         control = self._control
         control.notify(PhaseEvent(Phase.READING, items=len(names.own) + len(names.items)))
         for is_own, paths in ((True, names.own), (False, names.items)):
@@ -264,14 +261,14 @@ class _Run:
                 control.check()
                 carried = self._carry(writer, export, path, tally, is_own=is_own)
                 if not carried and path in names.winners:
-                    return path
+                    return False
         for license_ in (*tally.withheld, *export.licenses):
             writer.know(license_)
         tally.licenses += len(export.licenses)
         self._machine = export.machine
         if not writer.files:
             raise _nothing(self._store, tally)
-        return None
+        return True
 
     def _carry(
         self, writer: ArchiveWriter, export: Export, path: bytes, tally: Tally, *, is_own: bool

@@ -20,7 +20,6 @@ class Tally:
     def __init__(self, control: Control) -> None:
         """Begin with nothing."""
         self._control = control
-        self._lost: set[bytes] = set()
         self._told: set[bytes] = set()
         self.skipped: list[Skipped] = []
         self.withheld: list[License] = []
@@ -46,13 +45,11 @@ class Tally:
         for path in paths[MAX_FILES:]:
             self.skip(path, f"an archive takes no more than {MAX_FILES} files")
         del paths[MAX_FILES:]
-        if self._lost:
-            paths = [path for path in paths if path not in self._lost]
-        return give_names(paths)
+        # What was told to be left behind stays behind, though it could be read this time.
+        return give_names([path for path in paths if path not in self._told])
 
-    def start_over(self, lost: bytes) -> None:
-        """Forget what was counted, but not what was told: the store is read again without one."""
-        self._lost.add(lost)
+    def start_over(self) -> None:
+        """Forget what was counted, but not what was told: the store is read again without that."""
         self.licenses = 0
         self._control.notify(
             WarningEvent("reading-again", "a file was lost whose name others had made room for")
