@@ -20,7 +20,8 @@ from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 from wmbackup.item import Item
 
 _MAX_WITNESSES = 15
-_MAX_TIME_STAMP = 64 * 1024
+_TIME_STAMP = (BAG + b"tagmanifest-sha256.txt.tsr", 1, 64 * 1024)
+_README = (BAG + b"README.txt", len(bag.README), len(bag.README))
 _PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
 
 Spool = Callable[[], IO[bytes]]
@@ -95,7 +96,7 @@ class ArchiveReader:
             if source.next_name() != BAG + name.encode():
                 break
             armored.append(self._small(name, *[sshsig.ARMORED_SIZE] * 2))
-        source.next_name()
+        source.expect(*(_TIME_STAMP if self._has_time_stamp() else _README))
         self._hashes = bag.parse_tag_manifest(text)
         if bagit != bag.BAGIT:
             raise ArchiveDamaged("bagit.txt is not as the format wants it")
@@ -106,10 +107,9 @@ class ArchiveReader:
 
     def info(self) -> bag.BagInfo:
         """Read bag-info.txt. Raises as `signatures` does."""
-        stamp = "tagmanifest-sha256.txt.tsr"
-        if self._source.next_name() == BAG + stamp.encode():
-            self._small(stamp, 1, _MAX_TIME_STAMP)
-        readme = self._small("README.txt", len(bag.README), len(bag.README))
+        if self._has_time_stamp():
+            self._source.content(self._source.member(*_TIME_STAMP))
+        readme = self._source.content(self._source.member(*_README))
         self._prove("README.txt", readme)
         if readme != bag.README:
             raise ArchiveDamaged("README.txt is not as the format wants it")
@@ -225,6 +225,9 @@ class ArchiveReader:
                 receiver.accept(item)
         if digest.digest() != line.sha256:
             raise _other_bytes(line.member)
+
+    def _has_time_stamp(self) -> bool:
+        return self._source.next_name() == _TIME_STAMP[0]
 
     def _small(self, name: str, low: int, high: int) -> bytes:
         return self._source.content(self._source.member(BAG + name.encode(), low, high))

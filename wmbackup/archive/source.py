@@ -99,6 +99,13 @@ class Source:
             raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")
         return size
 
+    def expect(self, name: bytes, low: int, high: int) -> None:
+        """Judge the header of the named member as `member` does, and give it back."""
+        head = self.take(BLOCK)
+        self.push_back(head)
+        self.member(name, low, high)
+        self.push_back(head)
+
     def content(self, size: int) -> bytes:
         """Return the content of a small member and pass over its padding."""
         data = self.take(size)
