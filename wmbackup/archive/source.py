@@ -119,14 +119,13 @@ class Source:
             raise ArchiveDamaged("the padding of a member is not zero")
 
     def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
-        """Hand the content of a member to every sink, block by block, and pass the padding."""
+        """Hand the content of a member to every sink, block by block."""
         left = size
         while left:
             block = self.take(min(left, CHUNK))
             for sink in sinks:
                 sink(block)
             left -= len(block)
-        self.pad(size)
 
     def end(self) -> None:
         """Judge the end: two zero blocks, and nothing after them."""
