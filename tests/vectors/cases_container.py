@@ -20,7 +20,7 @@ VERDICTS = {b"bagit.txt": "unsupported", b"tagmanifest-sha256.txt.sig": "unsigne
 KEPT_HEADERS = """
     header-mode header-mtime header-size-base-256 header-size-larger
     header-checksum-space-zero header-typeflag-zero header-typeflag-symlink header-magic-gnu
-    header-prefix header-name-other header-of-bagit
+    header-prefix header-name-other header-of-bagit header-of-bag-info
 """
 KEPT_HEAD_MEMBERS = """
     missing-bagit unsigned missing-readme missing-bag-info missing-licenses.jsonl
@@ -165,13 +165,18 @@ def _headers() -> Vectors:
             archive=joined(members),
             released=made.data(1),
         )
-    for member in (b"bagit.txt", b"bag-info.txt", b"files.jsonl"):
+    for member, fields in (
+        (b"bagit.txt", {"mode": b"0000644\0"}),
+        (b"bag-info.txt", {"prefix": b"x".ljust(155, b"\0")}),
+        (b"files.jsonl", {"chksum": b"0000000\0"}),
+    ):
         members = one().members()
         at = find(members, member)
-        size = len(members[at].content)
-        members[at].head = header(BAG + member, size, mode=b"0000644\0")
+        members[at].head = header(BAG + member, len(members[at].content), **fields)
         yield damaged(
-            f"header-of-{short(member)}", f"another mode of {member.decode()}", joined(members)
+            f"header-of-{short(member)}",
+            f"the header of {member.decode()} has another {next(iter(fields))}",
+            joined(members),
         )
 
 

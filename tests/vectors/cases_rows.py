@@ -16,7 +16,7 @@ KEPT_STRINGS = """
     row-string-control row-too-long
 """
 KEPT_FILE_VALUES = """
-    row-size-true row-size-8-gib row-mtime-ns-second row-attributes-missing
+    row-mtime-false row-size-8-gib row-mtime-ns-second row-attributes-missing
     row-attributes-unknown row-attributes-reordered
 """
 KEPT_LICENSE_FORM = """

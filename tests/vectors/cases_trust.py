@@ -432,6 +432,22 @@ def _order() -> Vectors:
             archive=archive,
             trusted=trusted,
         )
+    members = one().members(maker=_flipped)
+    yield Vector(
+        name="order-cut-signature",
+        comment="a bad signature, and the header behind it is cut: reading comes before judging",
+        expect="truncated",
+        archive=joined(members[:3], b"") + members[3].encode()[:100],
+    )
+    loose = one()
+    loose.listed[TAGGED[0]] = loose.tag_manifest()[:64].upper() + b"  README.txt\n"
+    members = loose.members()
+    yield Vector(
+        name="order-unsigned-form",
+        comment="a tag manifest of another form without a signature: members come before content",
+        expect="unsigned",
+        archive=joined(members[:2] + members[3:]),
+    )
     yield Vector(
         name="order-rows-end",
         comment="the first fault decides: an impossible row in an archive without an end",
