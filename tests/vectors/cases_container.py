@@ -19,8 +19,8 @@ VERDICTS = {b"bagit.txt": "unsupported", b"tagmanifest-sha256.txt.sig": "unsigne
 # The vectors of each group that are kept as files.
 KEPT_HEADERS = """
     header-mode header-mtime header-size-base-256 header-size-larger
-    header-checksum-space-zero header-typeflag-zero header-typeflag-symlink header-magic-gnu
-    header-prefix header-name-other header-of-bagit header-of-bag-info
+    header-checksum-space-zero header-typeflag-zero header-magic-gnu header-prefix
+    header-name-other header-of-bagit header-of-bag-info
 """
 KEPT_HEAD_MEMBERS = """
     missing-bagit unsigned missing-readme missing-bag-info missing-licenses.jsonl
@@ -28,7 +28,7 @@ KEPT_HEAD_MEMBERS = """
 """
 KEPT_STRANGE_MEMBERS = """
     member-pax member-gnu-long-name member-directory member-extra-in-payload
-    member-pax-global-first member-fetch member-extra-last member-extra-before-payload
+    member-pax-global-first member-fetch member-extra-last
 """
 KEPT_NUMBERING = """
     witness-gap witness-reordered witnesses-sixteen witness-without-maker time-stamp-early

@@ -11,20 +11,20 @@ KEPT_PATHS = """
     path-slash-last path-zero path-duplicate
 """
 KEPT_ROWS = """
-    path-both path-base64-of-utf8 path-base64-no-padding path-base64-parent path-on-own-name
-    path-missing-on-item
+    path-base64-bits path-both path-base64-of-utf8 path-base64-no-padding path-base64-parent
+    path-on-own-name path-missing-on-item
 """
 KEPT_UNSAFE = """
-    name-backslash name-not-ascii name-dot-leading name-dot-trailing name-space-leading
-    name-space-trailing-inside name-device-con name-device-nul-txt name-device-aux-folder
-    name-device-com1-space name-item-folder name-85
+    name-item-capital name-device-com0 name-backslash name-not-ascii name-dot-leading
+    name-dot-trailing name-space-leading name-space-trailing-inside name-device-con
+    name-device-nul-txt name-device-aux-folder name-device-com1-space name-85
 """
 KEPT_ORDER = """
-    names-reordered names-reordered-case names-reordered-components names-twins names-prefix
+    names-reordered-case names-reordered-components names-twins names-prefix
     names-prefix-apart names-behind-item
 """
 KEPT_ITEMS = """
-    items-reordered items-reordered-case item-numbers-gap item-numbers-from-2
+    items-reordered items-reordered-case item-numbers-gap
 """
 KEPT_UNNEEDED = """
     item-unneeded item-of-earlier item-of-earlier-above item-of-earlier-below item-of-item
