@@ -123,7 +123,11 @@ class BagInfo:
             *self.other,
         ]
         text = "".join(f"{label}: {escape(value)}\n" for label, value in rows).encode()
-        if parse_info(text) != self:
+        try:
+            same = parse_info(text) == self
+        except (ArchiveDamaged, UnsupportedArchive):
+            same = False
+        if not same or len(text) > MAX_INFO:
             raise ValueError("these values cannot be written into bag-info.txt")
         return text
 
