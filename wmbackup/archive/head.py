@@ -64,7 +64,7 @@ class Head:
                 # {"size":N, is how every row begins; Head.check judges the rest.
                 size = int(row[8 : row.index(b",", 8)])
                 yield Line(line[_NAME:-1], size, unhexlify(line[:_HASH]), row)
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):  # a missing row or line is None
             raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
 
     def items(self) -> Iterator[tuple[Item, bytes]]:
