@@ -109,6 +109,7 @@ def _distinct(signers: Iterable[Signer]) -> tuple[str, ...]:
 
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|(?=[ \t])|\Z)')
 _PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]*)"|([^ \t"]+))[ \t]+')
+_TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
 
 
@@ -211,9 +212,12 @@ def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     digits = text.removesuffix("Z")
-    for form, length in (("%Y%m%d", 8), ("%Y%m%d%H%M", 12), ("%Y%m%d%H%M%S", 14)):
-        if len(digits) == length and digits.isdecimal() and digits.isascii():
-            moment = datetime.strptime(digits, form)  # noqa: DTZ007 - its zone follows at once
-            # Without Z it is local time, as in ssh-keygen(1).
-            return moment.replace(tzinfo=UTC) if text.endswith("Z") else moment.astimezone(UTC)
-    raise ValueError(f"{text} is not a time")
+    form = _TIMES.get(len(digits))
+    if form is None or not digits.isdecimal() or not digits.isascii():
+        raise ValueError(f"{text} is not a time")
+    try:
+        moment = datetime.strptime(digits, form)  # noqa: DTZ007 - its zone follows at once
+        # Without Z it is local time, as in ssh-keygen(1).
+        return moment.replace(tzinfo=UTC) if text.endswith("Z") else moment.astimezone(UTC)
+    except (OSError, OverflowError, ValueError):  # what mktime says of the first and last year
+        raise ValueError(f"{text} is not a time") from None
