@@ -108,7 +108,7 @@ def _distinct(signers: Iterable[Signer]) -> tuple[str, ...]:
 
 
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|(?=[ \t])|\Z)')
-_PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]*)"|([^ \t"]+))[ \t]+')
+_PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]+)"|([^ \t"]+))[ \t]+')
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
 
@@ -143,8 +143,9 @@ def parse_revoked(text: bytes) -> frozenset[bytes]:
 
 
 def _useful_lines(text: bytes) -> Iterable[tuple[int, str]]:
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.decode("utf-8", "backslashreplace").strip(" \t")
+    # A carriage return ends no line for ssh-keygen(1): what follows it belongs to the comment.
+    for number, raw in enumerate(text.split(b"\n"), 1):
+        line = raw.decode("utf-8", "backslashreplace").strip(" \t\r")
         if line and not line.startswith("#"):
             yield number, line
 
