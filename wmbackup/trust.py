@@ -107,7 +107,7 @@ def _distinct(signers: Iterable[Signer]) -> tuple[str, ...]:
     return tuple(holder)
 
 
-_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|(?=[ \t])|\Z)')
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,(?![ \t]|\Z)|(?=[ \t])|\Z)')
 _PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]+)"|([^ \t"]+))[ \t]+')
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
