@@ -70,6 +70,7 @@ class ArchiveReader:
     def __init__(self, stream: BinaryIO, spool: Spool, length: int | None = None) -> None:
         """Begin at the stream's present position."""
         self._stream = stream
+        self._start = stream.tell() if stream.seekable() else 0
         self._source = Source(stream)
         self._spool = spool
         self._length = length
@@ -201,7 +202,7 @@ class ArchiveReader:
         offset = self._payload_at
         for index, line in enumerate(self._head.lines()):
             if wanted(index):
-                self._stream.seek(offset)
+                self._stream.seek(self._start + offset)
                 self._source = Source(self._stream)
                 self._source.position = offset
                 self._large(line, receiver)
