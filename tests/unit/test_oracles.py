@@ -347,9 +347,11 @@ def test_where_we_differ_from_ssh_keygen_we_are_stricter(folder: Path, text: str
     assert accepted(folder, text)
 
 
-@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
-def test_keys_of_other_types_are_passed_over(folder: Path, kind: str) -> None:
-    done("ssh-keygen", "-q", "-t", kind, "-N", "", "-f", kind, cwd=folder)
+@pytest.mark.parametrize(("kind", "size"), [("rsa", ("-b", "1024")), ("ecdsa", ())])
+def test_keys_of_other_types_are_passed_over(
+    folder: Path, kind: str, size: tuple[str, ...]
+) -> None:
+    done("ssh-keygen", "-q", "-t", kind, *size, "-N", "", "-f", kind, cwd=folder)
     line = f"{PRINCIPAL} {(folder / f'{kind}.pub').read_text().strip()}"
     for text, verdict in ((line, False), (f"{line}\n{PRINCIPAL} {KEY}", True)):
         assert believed(text) is verdict
