@@ -7,6 +7,7 @@ import os
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import IO, BinaryIO, cast
 
 import pytest
@@ -357,3 +358,21 @@ def test_the_members_of_the_head_have_one_order() -> None:
         "manifest-sha256.txt",
         "data/a",
     ]
+
+
+@pytest.mark.parametrize("make_spool", [spool, temporary])
+def test_a_spool_that_lost_bytes_is_an_error_and_no_endless_loop(
+    make_spool: Callable[[], IO[bytes]],
+) -> None:
+    with make_spool() as source, temporary() as output:
+        source.write(bytes(CHUNK))
+        with pytest.raises(OSError, match="ends too early"):
+            copy(source, cast("BinaryIO", output), CHUNK + 1, ignore)
+
+
+def test_what_is_sealed_has_left_the_buffers(tmp_path: Path) -> None:
+    made = ArchiveWriter(spool, spool())
+    made.add(small(b"a"), b"a", b"a")
+    with (tmp_path / "archive").open("wb") as output:
+        result = made.seal(output, info(), sign, ignore)
+        assert (tmp_path / "archive").stat().st_size == result.size

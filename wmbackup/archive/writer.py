@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -235,6 +236,8 @@ def copy(source: IO[bytes], output: BinaryIO, size: int, tick: Tick) -> None:
     source.seek(done)
     while done < size:
         block = source.read(min(CHUNK, size - done))
+        if not block:
+            raise OSError(errno.EIO, "a private file ends too early")
         output.write(block)
         done += len(block)
         tick(len(block))
