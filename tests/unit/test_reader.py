@@ -226,6 +226,23 @@ def test_a_fixed_text_is_fixed_even_where_it_is_signed(name: str) -> None:
         read(reseal(MEMBERS | {name: other}))
 
 
+@pytest.mark.parametrize("name", bag.TAGGED)
+def test_every_line_of_the_tag_manifest_is_compared(name: str) -> None:
+    hashes = bag.parse_tag_manifest(MEMBERS["tagmanifest-sha256.txt"])
+    signed = bag.tag_manifest(hashes | {name: bag.sha256(b"another")})
+    signature = sshsig.sign(MAKER, signed)
+    changed = {"tagmanifest-sha256.txt": signed, "tagmanifest-sha256.txt.sig": signature}
+    with pytest.raises(ArchiveDamaged, match="is not the one that was signed"):
+        read(join(MEMBERS | changed))
+
+
+def test_the_header_behind_the_last_witness_is_read_as_well() -> None:
+    archive = reseal(MEMBERS, witnesses=[private(seed) for seed in range(2, 17)])
+    end = archive.index(b"wmbackup-1/README.txt")
+    with pytest.raises(ArchiveTruncated):
+        ArchiveReader(io.BytesIO(archive[:end]), spool).signatures()
+
+
 def test_the_maker_is_the_one_that_bag_info_names() -> None:
     with pytest.raises(ArchiveDamaged, match="another key than it says"):
         read(reseal(MEMBERS, maker=WITNESS))
