@@ -206,11 +206,9 @@ def _lines(text: bytes) -> list[tuple[str, str]]:
 
 
 def _info(lines: list[tuple[str, str]]) -> BagInfo:
-    given = dict(lines)
-    known = [label for label, _ in lines if label in _GRAMMAR]
-    other = [label for label, _ in lines if label not in _GRAMMAR]
-    wanted = [*_REQUIRED, *(label for label in _OPTIONAL if label in given), *sorted(other)]
-    if len(given) != len(lines) or [*known, *other] != wanted or list(given) != wanted:
+    labels = [label for label, _ in lines]
+    other = sorted(set(labels).difference(_GRAMMAR))
+    if labels != [*_REQUIRED, *(label for label in _OPTIONAL if label in labels), *other]:
         raise ArchiveDamaged("the labels of bag-info.txt are missing, repeated or out of order")
     values: dict[str, str] = {}
     for label, text in lines:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, BinaryIO, NamedTuple, Protocol
 
@@ -69,6 +70,7 @@ class ArchiveReader:
     def __init__(self, stream: ByteStream, spool: Spool, length: int | None = None) -> None:
         """Begin at the stream's present position."""
         self._stream = stream
+        self._start = stream.tell() if stream.seekable() else 0
         self._source = Source(stream)
         self._spool = spool
         self._length = length
@@ -126,9 +128,12 @@ class ArchiveReader:
 
         Its rows are judged by `Head.check`, or as far as they are asked for.
         """
-        files = self._table("files.jsonl", 1)
-        licenses = self._table("licenses.jsonl", 0)
-        manifest = self._table("manifest-sha256.txt", 1)
+        with ExitStack() as tables:
+            files, licenses, manifest = (tables.enter_context(self._spool()) for _ in range(3))
+            self._table("files.jsonl", 1, files)
+            self._table("licenses.jsonl", 0, licenses)
+            self._table("manifest-sha256.txt", 1, manifest)
+            tables.pop_all()
         self._payload_at = self._source.position
         self._head = Head(self._info, files, licenses, manifest)
         return self._head
@@ -197,7 +202,7 @@ class ArchiveReader:
         offset = self._payload_at
         for index, line in enumerate(self._head.lines()):
             if wanted(index):
-                self._stream.seek(offset)
+                self._stream.seek(self._start + offset)
                 self._source = Source(self._stream)
                 self._source.position = offset
                 self._large(line, receiver)
@@ -235,15 +240,13 @@ class ArchiveReader:
         if bag.sha256(text) != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
 
-    def _table(self, name: str, low: int) -> IO[bytes]:
+    def _table(self, name: str, low: int, table: IO[bytes]) -> None:
         size = self._source.member(BAG + name.encode(), low, MAX_TABLE)
-        table = self._spool()
         digest = hashlib.sha256()
         self._source.copy(size, digest.update, table.write)
         self._source.pad(size)
         if digest.hexdigest() != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
-        return table
 
 
 def _displaced(member: bytes) -> ArchiveDamaged:
