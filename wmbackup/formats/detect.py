@@ -75,13 +75,10 @@ def recognize_file(name: bytes, file: BinaryIO, size: int) -> tuple[License, ...
     if size <= WHOLE:
         return recognize(name, file.read(size))
     head = file.read(_MAGIC_SIZE)
-    if head.startswith(compound.MAGIC):
-        found = _streams(file, size)
-    elif _XML.match(head) or _store(name) is not None:
+    found = _streams(file, size) if head.startswith(compound.MAGIC) else ()
+    if not found and (_XML.match(head) or _store(name) is not None):
         file.seek(0)
         found = scan.licenses_in(iter(lambda: file.read(WHOLE), b""))
-    else:
-        found = ()
     return found or _opaque(name)
 
 
@@ -106,11 +103,8 @@ def _opaque(name: bytes) -> tuple[License, ...]:
 
 
 def _by_name(name: bytes, data: bytes) -> tuple[License, ...]:
-    """Look between the bytes of a store whose own format is not known."""
-    kind = _store(name)
-    if kind is None:
-        return ()
-    return scan.licenses(data) or (License(kind=kind),)
+    """Look between the bytes of a store whose own format is not known, or is damaged."""
+    return () if _store(name) is None else scan.licenses(data) or _opaque(name)
 
 
 def _contents(data: bytes, *, nested: bool) -> tuple[License, ...]:

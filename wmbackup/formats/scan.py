@@ -38,7 +38,7 @@ def _encoding(name: str) -> _Encoding:
         "<LICENSERESPONSE".encode(name),
         "<LICENSE".encode(name),
         "</LICENSE>".encode(name),
-        tuple(stop.encode(name) for stop in " >\t\r\n/"),
+        tuple(stop.encode(name) for stop in " >\t\r\n"),
     )
 
 
