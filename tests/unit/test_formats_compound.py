@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import make
+import olefile
 import pytest
 
 from wmbackup.formats import compound, recognize, recognize_file
@@ -185,6 +186,17 @@ def test_tables_that_are_read_again_and_again_end_with_a_budget(
     monkeypatch.setattr(compound, "_MAX_TABLES", 1000)
     data = make.compound({"A": LICENSE})
     assert contents(data) == []
+
+
+@pytest.mark.parametrize("error", [IndexError, ValueError, struct.error, OSError])
+def test_whatever_olefile_trips_over_is_opaque(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trip(_ole: object, _header: bytes) -> None:
+        raise error("tripped")
+
+    monkeypatch.setattr(olefile.OleFileIO, "loadfat", trip)
+    assert contents(make.compound({"A": LICENSE})) == []
 
 
 def test_a_file_beyond_the_limit_is_opaque() -> None:

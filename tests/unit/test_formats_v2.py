@@ -206,6 +206,7 @@ def test_conditions_are_reported_and_not_evaluated() -> None:
         (make.right("AllowBackupRestore", " 0 "), True),
         (make.right("AllowBackupRestore", "perhaps"), False),
         (make.right("AllowBackupRestore", ""), False),
+        (make.right("AllowBackupRestore", " "), False),
         (make.right("AllowBackupRestore", "1") + make.right("AllowBackupRestore", "0"), True),
         (make.right("AllowBackupRestore", "0") + make.right("AllowBackupRestore", "1"), True),
         (make.right("AllowCopy", "false"), False),

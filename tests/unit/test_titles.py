@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import os
 import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import make
@@ -148,6 +150,24 @@ def test_what_cannot_be_read_is_passed_over(
 
     monkeypatch.setattr(os, "scandir", refuse)
     assert list(titles_in(str(tmp_path))) == [make.KID]
+
+
+def test_an_entry_that_cannot_be_examined_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Entry:
+        name = b"folder"
+        path = b"folder"
+
+        def is_dir(self, *, follow_symlinks: bool) -> bool:
+            raise PermissionError(follow_symlinks)
+
+    @contextmanager
+    def scandir(_path: bytes) -> Iterator[list[Entry]]:
+        yield [Entry()]
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert titles_in(str(tmp_path)) == {}
 
 
 def test_depth_is_bounded(tmp_path: Path) -> None:
