@@ -33,6 +33,7 @@ _WORD = struct.Struct("<H")
 _LENGTHS = struct.Struct("<5H")  # title, author, copyright, description, rating
 _STRING = 0
 
+_MAX_HEADER = 2**31 - 1  # what every seek takes, that of a 32-bit process too
 _MAX_OBJECT = 1024 * 1024
 _MAX_OBJECTS = 256
 _MAX_ENTRIES = 1024
@@ -169,6 +170,7 @@ def _objects(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
         return
     _guid, end = _OBJECT.unpack_from(head)
     count, _reserved, _other = _HEADER_REST.unpack_from(head, _OBJECT.size)
+    end = min(end, _MAX_HEADER)
     place = len(head)
     for _ in range(min(count, _MAX_OBJECTS)):
         file.seek(place)

@@ -92,6 +92,10 @@ def test_objects_are_counted() -> None:
         make.HEADER + struct.pack("<QIBB", 2**63, 2**31, 1, 2),
         make.asf(make.FILE_PROPERTIES + struct.pack("<Q", 23), make.content_encryption()),
         make.asf(make.FILE_PROPERTIES + struct.pack("<Q", 2**40), make.content_encryption()),
+        make.HEADER
+        + struct.pack("<QIBB", 2**64 - 1, 2, 1, 2)
+        + make.FILE_PROPERTIES
+        + struct.pack("<Q", 2**64 - 100),
         make.asf(make.asf_object(make.CONTENT_ENCRYPTION, b"")),
         make.asf(make.asf_object(make.CONTENT_ENCRYPTION, struct.pack("<I", 2**31))),
         make.asf(make.asf_object(make.CONTENT_DESCRIPTION, b"")),
