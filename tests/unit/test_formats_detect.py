@@ -91,3 +91,10 @@ def test_tags_that_are_never_closed_take_no_square_of_time() -> None:
     found = recognize(b"x", data)
     assert all(license_ == License(kind="wmdrm-v7") for license_ in found)
     assert len(found) == 16_384
+
+
+def test_tags_of_others_are_counted() -> None:
+    for tag in (b"<LICENSE >", b"<LICENSE >x</LICENSE>"):
+        data = b"<x>" + tag * 70_000 + make.v7().encode()
+        assert recognize(b"a", data) == ()
+        assert len(recognize(b"a", b"<x>" + tag * 60_000 + make.v7().encode())) == 1

@@ -291,6 +291,12 @@ def test_licenses_between_bytes_of_a_store_alone() -> None:
     assert [license_.kid for license_ in read(data, b"drmv2lic.bak")] == [make.KID, make.KID]
 
 
+def test_what_is_not_closed_hides_nothing_behind_it() -> None:
+    first, second = read(make.v7()[:300] + make.v7(make.OTHER_KID))
+    assert first == License(kind="wmdrm-v7")
+    assert second.kid == make.OTHER_KID
+
+
 def test_what_is_not_closed_hides_nothing_before_it() -> None:
     first, second = read(make.v7() + '<LICENSE version="2.0.0.0"><KID>')
     assert first.kid == make.KID

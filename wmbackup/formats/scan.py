@@ -20,6 +20,7 @@ WINDOW = 1024 * 1024
 MAX_LICENSES = 16_384
 """Licenses that are taken from one file; the rest of it is opaque."""
 
+_MAX_TAGS = 4 * MAX_LICENSES  # start tags that are looked at, those of others included
 _OVERLAP = 2 * MAX_XML  # a character of UTF-16 has two bytes
 _HEAD = 4096
 
@@ -75,6 +76,7 @@ class _Scanner:
         self._encodings: tuple[_Encoding, ...] = ()  # none until the beginning was seen
         self._read = [0, 0]
         self._response = False
+        self._tags = 0
 
     def look(self, window: bytes, limit: int) -> None:
         """Take the licenses that begin before ``limit``, where the next window will begin."""
@@ -96,13 +98,13 @@ class _Scanner:
     def _scan(self, window: bytes, encoding: _Encoding, place: int, limit: int) -> int:
         """Return the place behind the last license that was taken."""
         end = -1
-        while len(self._found) < MAX_LICENSES:
-            start = window.find(encoding.start, place, limit + len(encoding.start) - 1)
-            if start < 0:
+        last = limit + len(encoding.start) - 1  # the tag begins before the limit
+        while len(self._found) < MAX_LICENSES and self._tags < _MAX_TAGS:
+            start = self._start(window, encoding, place, last)
+            if start == last:
                 break
             place = start + len(encoding.start)
-            if not window.startswith(encoding.stops, place):
-                continue
+            self._tags += 1
             if end < place:  # each end tag is looked for once, however many tags are not closed
                 end = window.find(encoding.end, place)
                 end = len(window) + _OVERLAP if end < 0 else end + len(encoding.end)
@@ -110,14 +112,29 @@ class _Scanner:
         return place
 
     def _take(self, window: bytes, encoding: _Encoding, start: int, end: int) -> int | None:
-        """Take the license from start to end; return its end, or None where it is not closed."""
-        if end - start <= _OVERLAP:
+        """Take the license from start to end; return its end, or None where it is not closed.
+
+        Where another license begins before the end tag, the tag is that one's.
+        """
+        following = self._start(window, encoding, start + 1, end)
+        if following == end and end - start <= _OVERLAP:
             text = window[start:end].decode(encoding.name, "replace")
             license_ = wmdrm_v2.read(text, in_response=self._response)
             if license_ is not None:
                 self._found.append(license_)
             return end
-        head = window[start : start + _HEAD].decode(encoding.name, "replace")
+        head = window[start : min(start + _HEAD, following)].decode(encoding.name, "replace")
         if self._response or wmdrm_v2.is_ours(head):
             self._found.append(License(kind=wmdrm_v2.KIND))
         return None
+
+    @staticmethod
+    def _start(window: bytes, encoding: _Encoding, place: int, end: int) -> int:
+        """Return the place of the next start tag, ``end`` where there is none before it."""
+        while True:
+            place = window.find(encoding.start, place, end)
+            if place < 0:
+                return end
+            if window.startswith(encoding.stops, place + len(encoding.start)):
+                return place
+            place += len(encoding.start)

@@ -60,16 +60,17 @@ def read(text: str, *, in_response: bool = False) -> License | None:
     elements is encrypted to a machine, or is version 1 in its base64 form. ``in_response`` says
     that it stands in a LICENSERESPONSE, where every LICENSE is one.
     """
-    known = in_response or is_ours(text)
+    if not in_response and not is_ours(text):
+        return None
     try:
         parts = elements(text, OPAQUE)
     except NotWellFormed:
-        return License(kind=KIND) if known else None
+        return License(kind=KIND)
     if len(parts) == 1 and not parts[0][2].strip():
         return None  # an empty element, or opaque ones alone
     if len(parts) == 1:
-        return _read_sealed(parts[0]) if known else None
-    return _read_open(parts) if known else None
+        return _read_sealed(parts[0])
+    return _read_open(parts)
 
 
 def is_ours(text: str) -> bool:
