@@ -32,6 +32,11 @@ class _Encoding(NamedTuple):
     end: bytes
     stops: tuple[bytes, ...]  # what follows the name in a start tag
 
+    def is_response(self, window: bytes) -> bool:
+        """Say whether the first tag that could be a license is a response instead."""
+        place = window.find(self.start, 0, _HEAD)
+        return place >= 0 and window.startswith(self.response, place)
+
 
 def _encoding(name: str) -> _Encoding:
     return _Encoding(
@@ -44,7 +49,19 @@ def _encoding(name: str) -> _Encoding:
 
 
 _UTF_8, _UTF_16_LE, _UTF_16_BE = map(_encoding, ("utf-8", "utf-16-le", "utf-16-be"))
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}<[^\0]")
 _BIG_ENDIAN = re.compile(rb"\xfe\xff|(?:\0\s){0,64}\0<")
+
+
+def _encodings(window: bytes) -> tuple[_Encoding, ...]:
+    """Return the encodings to look for, as the beginning of a file shows them.
+
+    The same ASCII text can be found in both byte orders, one byte apart, so that only a
+    beginning that shows it is taken for big-endian.
+    """
+    if _TEXT.match(window):
+        return (_UTF_8,)
+    return (_UTF_8, _UTF_16_BE if _BIG_ENDIAN.match(window) else _UTF_16_LE)
 
 
 def licenses(data: bytes) -> tuple[License, ...]:
@@ -81,10 +98,8 @@ class _Scanner:
     def look(self, window: bytes, limit: int) -> None:
         """Take the licenses that begin before ``limit``, where the next window will begin."""
         if not self._encodings:
-            # The same ASCII text can be found in both byte orders, one byte apart. Only a
-            # beginning that shows it is taken for big-endian.
-            self._encodings = (_UTF_8, _UTF_16_BE if _BIG_ENDIAN.match(window) else _UTF_16_LE)
-            self._response = any(window.find(e.response, 0, _HEAD) >= 0 for e in self._encodings)
+            self._encodings = _encodings(window)
+            self._response = any(e.is_response(window) for e in self._encodings)
         for index, encoding in enumerate(self._encodings):
             place = self._scan(window, encoding, self._read[index], limit)
             self._read[index] = max(place - limit, 0)

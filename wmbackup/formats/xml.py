@@ -55,34 +55,35 @@ def elements(text: str, opaque: frozenset[str] = frozenset()) -> list[Element]:
 
 def _parse(text: str, opaque: frozenset[str]) -> list[Element]:
     found: list[Element] = []
-    names: list[str] = []
+    path: tuple[str, ...] = ()
     given: list[dict[str, str]] = []
-    hidden = 0  # the depth of the opaque element that the parser is in
+    hidden = 0  # how many opaque elements the parser is in, one inside the other
     leaf = ""  # the text since the last tag
     is_leaf = False
     count = 0
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal hidden, leaf, is_leaf, count
-        name = name.rpartition(":")[2]
-        names.append(name)
-        given.append(attributes)
+        nonlocal hidden, leaf, is_leaf, count, path
         count += 1
-        leaf, is_leaf = "", True
-        if len(names) > _MAX_DEPTH or count > _MAX_ELEMENTS:
+        if ":" in name:
+            name = name.rpartition(":")[2]
+        if hidden or name in opaque:
+            hidden += 1
+        else:
+            path += (name,)
+            given.append(attributes)
+            leaf, is_leaf = "", True
+        if len(path) + hidden > _MAX_DEPTH or count > _MAX_ELEMENTS:
             raise NotWellFormed("the document is nested too deeply or has too many elements")
-        if not hidden and name in opaque:
-            hidden = len(names)
 
     def end(_name: str) -> None:
-        nonlocal hidden, leaf, is_leaf
-        attributes = given.pop()
-        if not hidden:
-            found.append((tuple(names), attributes, leaf if is_leaf else ""))
-        elif hidden == len(names):
-            hidden = 0
-        names.pop()
-        leaf, is_leaf = "", False
+        nonlocal hidden, is_leaf, path
+        if hidden:
+            hidden -= 1
+        else:
+            found.append((path, given.pop(), leaf if is_leaf else ""))
+            path = path[:-1]
+        is_leaf = False
 
     def characters(data: str) -> None:
         nonlocal leaf
