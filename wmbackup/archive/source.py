@@ -22,8 +22,14 @@ class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
 
+    def seekable(self) -> bool:
+        """Whether one can go to and fro in it."""
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+
     def seek(self, offset: int, /) -> int:
-        """Go to an offset from the archive's first byte; asked for by `extract` alone."""
+        """Go to an offset."""
 
 
 class Source:

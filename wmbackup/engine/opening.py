@@ -43,15 +43,12 @@ class ArchiveInput:
 
 
 class _Guarded:
-    """A stream whose errors name it, so that nobody takes them for those of the target.
-
-    Offsets count from where the archive begins, which need not be where the file does.
-    """
+    """A stream whose errors name it, so that nobody takes them for those of the target."""
 
     def __init__(self, source: ArchiveInput) -> None:
         self._stream = source.stream
         self._name = source.name
-        self._start = source.start
+        self._seekable = source.length is not None
 
     def read(self, size: int) -> bytes:
         try:
@@ -59,9 +56,15 @@ class _Guarded:
         except OSError as error:
             raise SystemFailure.of(error, "read", self._name) from error
 
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
     def seek(self, offset: int) -> int:
         try:
-            return self._stream.seek(self._start + offset)
+            return self._stream.seek(offset)
         except OSError as error:
             raise SystemFailure.of(error, "read", self._name) from error
 
