@@ -243,6 +243,13 @@ def test_the_header_behind_the_last_witness_is_read_as_well() -> None:
         ArchiveReader(io.BytesIO(archive[:end]), spool).signatures()
 
 
+def test_the_header_behind_the_signatures_is_judged_before_trust_is_asked() -> None:
+    changed = bytearray(ARCHIVE)
+    changed[STARTS["README.txt"] + 511] = 1
+    with pytest.raises(ArchiveDamaged, match=r"where wmbackup-1/README\.txt should begin"):
+        ArchiveReader(io.BytesIO(changed), spool).signatures()
+
+
 def test_the_maker_is_the_one_that_bag_info_names() -> None:
     with pytest.raises(ArchiveDamaged, match="another key than it says"):
         read(reseal(MEMBERS, maker=WITNESS))
@@ -334,7 +341,7 @@ def payload_changed(position: int, offset: int) -> bytes:
 
 @pytest.mark.parametrize(
     ("position", "offset", "released"),
-    [(0, 0, 0), (0, 511, 0), (0, 512, 0), (0, 517, 0), (1, 512, 1), (2, 150, 2), (3, 512 + 799, 3)],
+    [(0, 0, 0), (0, 511, 0), (0, 512, 0), (0, 517, 1), (1, 512, 1), (2, 150, 2), (3, 512 + 799, 3)],
 )
 def test_a_file_is_released_when_it_is_proven_and_never_before(
     position: int, offset: int, released: int
@@ -400,7 +407,9 @@ def test_a_large_file_that_is_damaged_is_staged_at_most(position: int, where: st
     taken = Taken()
     with pytest.raises(ArchiveDamaged):
         read(big_changed(position, offsets[where]), taken)
-    assert [item.path for item, _ in taken.released] == [file.path for file in BIG[:position]]
+    # The padding is judged behind the file, which is proven by then.
+    whole = position + (offsets[where] >= 512 + size)
+    assert [item.path for item, _ in taken.released] == [file.path for file in BIG[:whole]]
 
 
 def extracted(
@@ -435,6 +444,14 @@ def test_a_single_file_is_proven_before_it_is_released() -> None:
             assert taken.released == []
             others = [at for at in range(7) if at != position]
             assert extracted(big_changed(position, offset), others, Taken()) == others
+
+
+def test_the_padding_behind_a_single_file_is_judged_as_well() -> None:
+    for position in (0, 2, 4, 5, 6):
+        taken = Taken()
+        with pytest.raises(ArchiveDamaged, match="padding"):
+            extracted(big_changed(position, 512 + len(BIG[position].data)), (position,), taken)
+        assert [item.path for item, _ in taken.released] == [BIG[position].path]
 
 
 def test_a_head_that_fails_gives_its_private_files_back() -> None:
