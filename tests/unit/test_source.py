@@ -17,7 +17,7 @@ def of(data: bytes) -> Source:
 
 @pytest.mark.parametrize("most", [1, 3, 100])
 def test_a_stream_that_gives_little_at_a_time_is_read_all_the_same(most: int) -> None:
-    source = Source(Dribble(b"abcdefgh", most))  # type: ignore[arg-type] # it reads, as a pipe does
+    source = Source(Dribble(b"abcdefgh", most))
     assert source.read(5) == b"abcde"
     source.push_back(b"cde")
     assert source.position == 2
