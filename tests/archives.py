@@ -146,13 +146,11 @@ def reseal(
 ) -> bytes:
     """Return the archive with some members changed and the rest made to fit.
 
-    The tag manifest and the signatures are made anew; ``changes`` have ``_`` for ``.`` and a
-    size or a count that is said twice is left as it is.
+    The tag manifest and the signatures are made anew; ``changes`` have ``_`` for dots and
+    hyphens, and a size or a count that is said twice is left as it is.
     """
-    texts = dict(members)
-    names = {name.replace(".", "_").replace("-", "_"): name for name in texts}
-    for name, content in changes.items():
-        texts[names[name]] = content
+    names = {name.replace(".", "_").replace("-", "_"): name for name in members}
+    texts = {**members, **{names[name]: content for name, content in changes.items()}}
     signed = bag.tag_manifest({name: bag.sha256(texts[name]) for name in bag.TAGGED})
     ordered: Members = {"bagit.txt": texts["bagit.txt"], "tagmanifest-sha256.txt": signed}
     for number, key in enumerate((maker, *witnesses), 1):

@@ -210,3 +210,22 @@ def trust(path: str, principal: str, key: bytes) -> bool:
     except OSError as error:
         raise SystemFailure.of(error, "write", path) from error
     return True
+
+
+def create_trusted(path: str, allowed_signers: str, host: str) -> tuple[SigningKey, str]:
+    """Make a signing key and trust it; return it and the principal.
+
+    Where another key holds ``wmbackup@HOST``, as after a reinstallation, the new one gets a
+    number behind it. Raises as `create` and `trust` do.
+    """
+    key = create(path, host)
+    principal = base = principal_of(host)
+    number = 1
+    while True:
+        try:
+            trust(allowed_signers, principal, key.public)
+        except PrincipalTaken:
+            number += 1
+            principal = f"{base}-{number}"
+        else:
+            return key, principal

@@ -110,6 +110,7 @@ def _distinct(signers: Iterable[Signer]) -> tuple[str, ...]:
 _OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,(?![ \t]|\Z)|(?=[ \t])|\Z)')
 _PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]+)"|([^ \t"]+))[ \t]+')
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_PRINCIPAL = re.compile(r"wmbackup@[A-Za-z0-9._-]+\Z")
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
 
 
@@ -140,6 +141,31 @@ def parse_revoked(text: bytes) -> frozenset[bytes]:
         if key is not None:
             keys.add(key)
     return frozenset(keys)
+
+
+def parse_key_file(text: bytes) -> tuple[str | None, bytes]:
+    """Read a file with one key: an OpenSSH public key line, or a line of allowed_signers.
+
+    Returns the principal, None where the line names none, and the key (32 raw bytes). Raises
+    TrustFileInvalid.
+    """
+    lines = [line for _, line in _useful_lines(text)]
+    if len(lines) != 1:
+        raise TrustFileInvalid("one line with one key is wanted")
+    words = lines[0].split(None, 2)
+    if len(words) > 1 and _is_key_type(words[0]):
+        try:
+            key = _parse_key(lines[0])
+        except ValueError as error:
+            raise TrustFileInvalid(str(error)) from None
+        principal = words[2] if len(words) > 2 and _PRINCIPAL.match(words[2]) else None  # noqa: PLR2004 - the comment
+    else:
+        signers = parse_allowed_signers(text)
+        key = signers[0].key if signers else None
+        principal = signers[0].principals if signers else None
+    if key is None:
+        raise TrustFileInvalid("an ssh-ed25519 key is wanted")
+    return principal, key
 
 
 def _useful_lines(text: bytes) -> Iterable[tuple[int, str]]:

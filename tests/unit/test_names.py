@@ -207,6 +207,7 @@ def test_items_out_of_order_or_twice_are_refused(first: bytes, second: bytes) ->
     ("own", "item", "right"),
     [
         ([], b"a", False),
+        ([b"a"], b"a", False),  # twice
         ([b"A"], b"a", True),
         ([b"a"], b"A", False),  # the one before in byte order would have kept its name
         ([b"A"], b"a/b", True),

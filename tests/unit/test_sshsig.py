@@ -18,7 +18,7 @@ def string(value: bytes) -> bytes:
     return struct.pack(">I", len(value)) + value
 
 
-def blob(  # noqa: PLR0913 - each argument is one field
+def blob(
     *,
     magic: bytes = b"SSHSIG",
     version: int = 1,

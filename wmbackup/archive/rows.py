@@ -158,7 +158,7 @@ def license_row(license_: License, file: bytes | None) -> bytes:
         "rights": dict(sorted(license_.rights.items())) or None,
         "attributes": dict(sorted(license_.attributes.items())) or None,
         "withheld": license_.withheld,
-        "file": None if file is None else file.decode("ascii"),
+        "file": None if file is None else file.decode(),
     }
     for lost in ("attributes", "rights", "kid", "lid", "issued", "begins", "expires"):
         line = dumps(values) + b"\n"

@@ -22,8 +22,14 @@ class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
 
+    def seekable(self) -> bool:
+        """Whether one can go to and fro in it."""
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+
     def seek(self, offset: int, /) -> int:
-        """Go to an offset from the archive's first byte; asked for by `extract` alone."""
+        """Go to an offset."""
 
 
 class Source:
@@ -109,6 +115,13 @@ class Source:
             raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")
         return size
 
+    def expect(self, name: bytes, low: int, high: int) -> None:
+        """Judge the header of the named member as `member` does, and give it back."""
+        head = self.take(BLOCK)
+        self.push_back(head)
+        self.member(name, low, high)
+        self.push_back(head)
+
     def content(self, size: int) -> bytes:
         """Return the content of a small member and pass over its padding."""
         data = self.take(size)
@@ -122,14 +135,13 @@ class Source:
             raise ArchiveDamaged("the padding of a member is not zero")
 
     def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
-        """Hand the content of a member to every sink, block by block, and pass the padding."""
+        """Hand the content of a member to every sink, block by block."""
         left = size
         while left:
             block = self.take(min(left, CHUNK))
             for sink in sinks:
                 sink(block)
             left -= len(block)
-        self.pad(size)
 
     def end(self) -> None:
         """Judge the end: two zero blocks, and nothing after them."""

@@ -32,25 +32,23 @@ class ArchiveInput:
     """An archive to read.
 
     ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
-    (a pipe), ``path`` is the absolute path where it has one.
+    (a pipe), ``path`` is the absolute path where it has one, ``start`` where the archive begins.
     """
 
     name: str
     stream: BinaryIO
     length: int | None
     path: str | None = None
+    start: int = 0
 
 
 class _Guarded:
-    """A stream whose errors name it, so that nobody takes them for those of the target.
-
-    Offsets count from where the archive begins, which need not be where the file does.
-    """
+    """A stream whose errors name it, so that nobody takes them for those of the target."""
 
     def __init__(self, source: ArchiveInput) -> None:
         self._stream = source.stream
         self._name = source.name
-        self._start = 0 if source.length is None else source.stream.tell()
+        self._seekable = source.length is not None
 
     def read(self, size: int) -> bytes:
         try:
@@ -58,9 +56,15 @@ class _Guarded:
         except OSError as error:
             raise SystemFailure.of(error, "read", self._name) from error
 
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
     def seek(self, offset: int) -> int:
         try:
-            return self._stream.seek(self._start + offset)
+            return self._stream.seek(offset)
         except OSError as error:
             raise SystemFailure.of(error, "read", self._name) from error
 
@@ -75,7 +79,9 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
     """
     if not isinstance(source, str):
         with _named("standard input"):
-            yield ArchiveInput("standard input", source, _length(source))
+            length = _length(source)
+            start = 0 if length is None else source.tell()
+            yield ArchiveInput("standard input", source, length, start=start)
         return
     try:
         file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed below
@@ -149,6 +155,16 @@ def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[
         )
     with contextlib.closing(head):
         yield Believed(reader, signatures, info, principals, head)
+
+
+def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
+    """Return the key that made an archive (32 raw bytes), and what it says of itself.
+
+    Nothing of it is believed: whoever made the archive wrote both. Raises as `believe` does,
+    but for trust.
+    """
+    reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
+    return reader.signatures().maker, reader.info()
 
 
 def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
