@@ -83,6 +83,8 @@ def _restore(done: RestoreSummary) -> str:
     same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
     skipped = f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
     amount = f"{count(done.restored, 'file')} ({size(done.size)})"
+    if done.plan.lost:
+        skipped += f"; {count(len(done.plan.lost), 'file')} lost"
     if not done.applied:
         return f"would restore {amount} to {target}{extra}{same}{skipped}; nothing was changed"
     return f"restored {amount} to {target}{extra}{same}{skipped}"
@@ -128,6 +130,18 @@ def plan_lines(plan: RestorePlan) -> list[str]:
     ]
     lines += [f"  conflict: {shown(path)}" for path in plan.conflicts]
     lines += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    for lost in plan.lost:
+        title = "" if lost.title is None else f" ({visible(lost.title)})"
+        lines.append(f"  lost: {shown(lost.path)}{title}")
+    if plan.lost:
+        lines.append(
+            f"  {info.files - len(plan.lost):,} of {count(info.files, 'file')} are left;"
+            " whoever cut or damaged the archive chose which"
+        )
+    if plan.nameless:
+        lines.append(
+            f"  {count(plan.nameless, 'file')} lost name and time, and will have those of the archive"
+        )
     if plan.left_out:
         lines.append(f"  not selected: {count(plan.left_out, 'file')}")
     return lines
