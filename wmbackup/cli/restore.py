@@ -61,7 +61,7 @@ from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     session: Session,
     archive: str,
     target: str | None,

@@ -139,9 +139,8 @@ def plan_lines(plan: RestorePlan) -> list[str]:
             " whoever cut or damaged the archive chose which"
         )
     if plan.nameless:
-        lines.append(
-            f"  {count(plan.nameless, 'file')} lost name and time, and will have those of the archive"
-        )
+        files = count(plan.nameless, "file")
+        lines.append(f"  {files} lost name and time, and will have those of the archive")
     if plan.left_out:
         lines.append(f"  not selected: {count(plan.left_out, 'file')}")
     return lines
