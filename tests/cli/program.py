@@ -185,7 +185,7 @@ class Process(Place):
             user=user,
             group=user,
             extra_groups=None if user is None else [],
-            preexec_fn=before,  # noqa: PLW1509 - the tests start no thread before
+            preexec_fn=before,
         )
         return _result(done.returncode, done.stdout, done.stderr, arguments)
 

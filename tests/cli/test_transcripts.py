@@ -40,7 +40,9 @@ class Plain:
         host = platform.node()
         text = text.replace(self._program.here, "/here").replace(self._program.home, "/home/me")
         text = text.replace(self._program.tmp, "/tmp")  # noqa: S108 - the name that is shown
-        text = text.replace(f"wmbackup@{host}", "wmbackup@<host>").replace(f"on {host}", "on <host>")
+        text = text.replace(f"wmbackup@{host}", "wmbackup@<host>").replace(
+            f"on {host}", "on <host>"
+        )
         text = text.replace(f'"host":"{host}"', '"host":"<host>"').replace(f"{host}-", "<host>-")
         text = _ID.sub('"archive_id":"<id>"', text)
         for pattern, form in _TIMES:
