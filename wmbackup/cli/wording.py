@@ -20,6 +20,7 @@ from wmbackup.engine import (
 )
 from wmbackup.license import License
 
+_LONGEST_NAME = 24
 _PLAIN_COLUMNS = (
     *("path", "size", "modified", "kind", "key ID", "title"),
     *("distributor", "issued", "expires", "backup"),
@@ -219,7 +220,9 @@ def long_lines(row: Row) -> list[str]:
         facts.append(("sha256", row.sha256.hex()))
     if known is not None:
         facts += _facts(known)
-    return [title_of(row), *(f"  {name + ':':<14}{value}" for name, value in facts if value)]
+    # The names of attributes come from the license, and may be of any length.
+    width = min(_LONGEST_NAME, max((len(name) + 1 for name, value in facts if value), default=0))
+    return [title_of(row), *(f"  {name + ':':<{width}} {value}" for name, value in facts if value)]
 
 
 def _facts(known: License) -> Sequence[tuple[str, str]]:
