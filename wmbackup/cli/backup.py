@@ -26,7 +26,18 @@ from wmbackup.stores.base import Store
     help="the archive; in a folder it gets its usual name, - is standard output",
 )
 @option("-f", "--force", is_flag=True, section="Where to", help="replace an archive that exists")
-@option("--store", metavar="STORE", section="Where from", help="sample, folder:PATH, or a path")
+@option(
+    "--store",
+    metavar="STORE",
+    section="Where from",
+    help="sample, folder:PATH, drm:PATH, bak:PATH, or a path",
+)
+@option(
+    "--all-files",
+    is_flag=True,
+    section="Where from",
+    help="from a DRM folder, the files of other software as well",
+)
 @option(
     "--accept-restricted",
     is_flag=True,
@@ -58,6 +69,7 @@ def command(
     timeout: float | None,
     *,
     force: bool,
+    all_files: bool,
     accept_restricted: bool,
     dry_run: bool,
     no_read_back: bool,
@@ -71,7 +83,7 @@ def command(
         raise UsageError("--output is missing", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")
-    source = parse_store(store)
+    source = parse_store(store, all_files=all_files)
     session.notice()
     done: BackupSummary | BackupPlan
     if dry_run:

@@ -122,6 +122,12 @@ class JsonLines:
             if row.license is not None:
                 self._write("license", _license(row.license, row.path))
 
+    def at_risk(self, rows: Iterable[Row]) -> None:
+        """See `Output.at_risk`."""
+        for row in rows:
+            if row.license is not None:
+                self._write("license", _license(row.license, row.path))
+
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`: the summary has them."""
 
@@ -310,6 +316,7 @@ def _differences(differences: Differences | None) -> dict[str, Any] | None:
         "added": _paths(differences.added),
         "gone": _paths(differences.gone),
         "changed": _paths(differences.changed),
+        "expired": _paths(sorted(differences.expired)),
     }
 
 

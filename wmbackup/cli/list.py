@@ -12,7 +12,7 @@ from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import is_store
-from wmbackup.cli.rows import SORTS, Counted, Filter, window
+from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
 from wmbackup.cli.session import Session
 from wmbackup.engine import Row, Selection, compare
 from wmbackup.errors import ExitCode, UsageError
@@ -24,7 +24,7 @@ from wmbackup.errors import ExitCode, UsageError
     "--store",
     metavar="STORE",
     section="What",
-    help="a live store instead of an archive: sample, folder:PATH, or a path",
+    help="a live store instead of an archive: sample, folder:, drm:, bak:PATH, or a path",
 )
 @option(
     "--against",
@@ -46,12 +46,24 @@ from wmbackup.errors import ExitCode, UsageError
 @option(
     "--restricted", is_flag=True, section="Which rows", help="licenses that may not be backed up"
 )
+@option(
+    "--at-risk",
+    is_flag=True,
+    section="Which rows",
+    help="restricted and expiring licenses, by shop: what to see to before the machine dies",
+)
 @option("--expired", is_flag=True, section="Which rows", help="licenses that have expired")
 @option(
     "--expires-within",
     metavar="30d",
     section="Which rows",
     help="licenses that will expire in so many h(ours), d(ays) or w(eeks)",
+)
+@option(
+    "--match-media",
+    metavar="FOLDER",
+    section="How",
+    help="take missing titles from the protected media files in this folder",
 )
 @option("--long", "long", is_flag=True, section="How", help="all that is known")
 @option("--sort", type=click.Choice(list(SORTS)), section="How", help="sort by this")
@@ -70,9 +82,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     kind: str | None,
     expires_within: str | None,
     sort: str | None,
+    match_media: str | None,
     *,
     allowed_signers: str | None,
     restricted: bool,
+    at_risk: bool,
     expired: bool,
     long: bool,
 ) -> ExitCode:
@@ -92,18 +106,24 @@ def command(  # noqa: PLR0913 - one parameter an option
         name = store
     after, before = window(expires_within, expired=expired)
     selection = Selection(kid, title, tuple(os.fsencode(path) for path in paths))
-    wanted = Filter(selection, kind, restricted, before, after)
+    wanted = Filter(selection, kind, restricted, at_risk, before, after)
+    entitle = Titles.in_folder(match_media, session.control())
     if store is not None:
         session.notice()
     opener = Opener(session, allowed_signers)
     if against is not None:
         return _differences(session, opener, (archive, store, against), wanted)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
-        counted = Counted(name, filter(wanted, inventory.rows))
+        counted = Counted(name, filter(wanted, map(entitle, inventory.rows)))
         rows: Iterable[Row] = counted
+        if at_risk and sort is None:
+            sort = "distributor"
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
-        session.output.rows(inventory, rows, long=long)
+        if at_risk:
+            session.output.at_risk(rows)
+        else:
+            session.output.rows(inventory, rows, long=long)
         session.output.result(counted.result(inventory, tally))
     return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK
 

@@ -142,6 +142,9 @@ class Output(Protocol):
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """Show an inventory, row by row; ``long`` shows all that is known."""
 
+    def at_risk(self, rows: Iterable[Row]) -> None:
+        """Show licenses that a backup does not save, by shop; the rows come in that order."""
+
     def differences(self, differences: Differences) -> None:
         """Show what differs."""
 

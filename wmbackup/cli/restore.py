@@ -81,7 +81,7 @@ def command(
     Everything that is touched is verified before anything is changed, and all of it is restored
     or nothing. The plan is shown first.
     """
-    store = parse_store(target, option="--to")
+    store = parse_store(target, option="--to", target=True)
     from_pipe = archive == "-"
     asks = session.interactive and not from_pipe
     if not (yes or dry_run or asks):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from wmbackup.cli.output import Listed
 from wmbackup.engine import Inventory, Row, Selection
 from wmbackup.engine.reading import Tally
-from wmbackup.errors import UsageError
+from wmbackup.errors import NotFound, UsageError
+from wmbackup.status import Control
+from wmbackup.titles import Title, titles_in
 
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -43,6 +45,7 @@ class Filter:
     selection: Selection
     kind: str | None
     restricted: bool
+    at_risk: bool
     expires_before: str | None
     expires_after: str | None
 
@@ -53,6 +56,8 @@ class Filter:
             return False
         if self.restricted and (known is None or known.backup_allowed is not False):
             return False
+        if self.at_risk and not is_at_risk(row):
+            return False
         if self.expires_before is not None:
             expires = None if known is None else known.expires
             if expires is None or not expires.endswith("Z") or expires > self.expires_before:
@@ -60,6 +65,52 @@ class Filter:
             if self.expires_after is not None and expires <= self.expires_after:
                 return False
         return self.selection.matches(row)
+
+
+def is_at_risk(row: Row) -> bool:
+    """Whether a row is of a license that a backup does not save, or not for long."""
+    known = row.license
+    if known is None:
+        return False
+    return known.withheld or known.backup_allowed is False or known.expires is not None
+
+
+class Titles:
+    """Gives licenses that name no title the one of the media file that they are for."""
+
+    def __init__(self, titles: Mapping[str, Title]) -> None:
+        """Take titles by key ID."""
+        self._titles = titles
+
+    @classmethod
+    def in_folder(cls, folder: str | None, control: Control) -> Titles:
+        """Read the titles of the media files in a folder. Raises NotFound."""
+        if folder is None:
+            return cls({})
+        try:
+            return cls(titles_in(folder, control.check))
+        except OSError as error:
+            raise NotFound(
+                f"cannot read the folder {folder}: {(error.strerror or str(error)).lower()}",
+                hint="check the path after --match-media",
+            ) from error
+
+    def __call__(self, row: Row) -> Row:
+        """Return the row, with a title where one was found."""
+        known = row.license
+        if known is None or known.kid is None or "Title" in known.attributes:
+            return row
+        title = self._titles.get(known.kid)
+        if title is None:
+            return row
+        found = {
+            "Title": title.title,
+            "Author": title.artist,
+            "ContentDistributor": title.distributor,
+            "LicenseAcquisitionURL": title.acquisition_url,
+        }
+        said = {name: value for name, value in found.items() if value is not None}
+        return replace(row, license=replace(known, attributes=said | dict(known.attributes)))
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:

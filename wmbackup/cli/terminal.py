@@ -43,6 +43,7 @@ from wmbackup.cli.wording import (
     plain_header,
     plain_row,
     plan_lines,
+    risk_cells,
     summary_lines,
     title_of,
 )
@@ -200,6 +201,23 @@ class Terminal:
             line = "  ".join(_fit(cells[name], width) for name, width in columns).rstrip()
             dim = row.license is not None and row.license.withheld
             self._out(self._style(line, "dim", sys.stdout) if dim else line)
+
+    def at_risk(self, rows: Iterable[Row]) -> None:
+        """See `Output.at_risk`."""
+        plain = not is_terminal(sys.stdout)
+        last = None
+        for row in rows:
+            self._stand_still()
+            if plain:
+                self._out("\t".join(risk_cells(row)))
+                continue
+            shop, address, title, kid, why = risk_cells(row)
+            if (shop, address) != last:
+                last = shop, address
+                self._out(self._style(shop or "(no shop is named)", "bold", sys.stdout))
+                if address:
+                    self._out(f"  {address}")
+            self._out(f"  - {title}: {why}" + (f" (key ID {kid})" if kid else ""))
 
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`."""

@@ -53,7 +53,8 @@ def _backup(done: BackupSummary) -> str:
     where = "standard output" if done.path is None else visible(done.path)
     checked = "read back and verified" if done.read_back else "not read back"
     return (
-        f"backed up {_amount(done.info, done.licenses)} to {where},"
+        f"backed up {_amount(done.info, done.licenses)}"
+        f" from the {done.info.store_kind} store to {where},"
         f" {checked}{_left_behind(len(done.withheld), len(done.skipped))}"
     )
 
@@ -149,8 +150,11 @@ def plan_lines(plan: RestorePlan) -> list[str]:
 
 def difference_lines(differences: Differences) -> list[str]:
     """Return what differs, one line each."""
-    signs = (("+", differences.added), ("-", differences.gone), ("~", differences.changed))
-    return [f"{sign} {shown(path)}" for sign, paths in signs for path in paths]
+    lines = [f"+ {shown(path)}" for path in differences.added]
+    for path in differences.gone:
+        why = " (expired: such licenses delete themselves)" if path in differences.expired else ""
+        lines.append(f"- {shown(path)}{why}")
+    return lines + [f"~ {shown(path)}" for path in differences.changed]
 
 
 def backup_word(license_: License | None) -> str:
@@ -185,6 +189,23 @@ def plain_row(row: Row) -> str:
         backup_word(known),
     )
     return where + "\t" + "\t".join(visible(cell or "") for cell in cells)
+
+
+def risk_cells(row: Row) -> tuple[str, str, str, str, str]:
+    """Return shop, address, title, key ID and the risk of a row of ``list --at-risk``."""
+    known = row.license
+    if known is None:
+        return "", "", title_of(row), "", ""
+    risks = []
+    if known.withheld or known.backup_allowed is False:
+        risks.append("its issuer forbids the backup")
+    if known.expires is not None:
+        risks.append(f"its time ends {date(known.expires, long=True)}")
+    shop, address = (
+        visible(known.attributes.get(name, ""))
+        for name in ("ContentDistributor", "LicenseAcquisitionURL")
+    )
+    return shop, address, title_of(row), visible(known.kid or ""), ", ".join(risks)
 
 
 def title_of(row: Row) -> str:

@@ -9,14 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wmbackup.archive.bag import BagInfo
+from wmbackup.engine.backup import host_name
 from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.inventory import Row, Selection
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
 from wmbackup.files import Locks, is_inside
 from wmbackup.item import Skipped
-from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent
+from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
+from wmbackup.stores.layouts import DRM
 from wmbackup.trust import Policy
 
 _SHOWN = 5  # conflicts that a message names
@@ -101,6 +103,7 @@ def restore(
         store.import_(control, replace=replace) as import_,
         open_contents(source, policy, control, salvage=salvage) as contents,
     ):
+        _warn_of_other_machine(contents.info, control)
         run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
         plan = run.plan(selection or Selection(), store.location)
         announce(plan)
@@ -110,6 +113,19 @@ def restore(
                 raise Declined("nothing was restored: the plan was declined")
             run.carry_out(plan, selective=bool(selection))
         return run.summary(plan, applied=not dry_run)
+
+
+def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
+    host = host_name()
+    if info.store_kind == DRM.kind and info.host != host:
+        control.notify(
+            WarningEvent(
+                "other-machine",
+                f"this is a raw copy of the DRM folder of {info.host}, and its licenses are bound"
+                " to that machine",
+                f"on {host} it serves to look into, and does not let anything play",
+            )
+        )
 
 
 @contextlib.contextmanager

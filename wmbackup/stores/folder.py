@@ -146,7 +146,7 @@ class FolderExport:
             control.notify(
                 WarningEvent(
                     "files-left-out",
-                    f"{self._left_out} files of other software in the folder are left out",
+                    f"files of other software in the folder are left out: {self._left_out}",
                     "add --all-files to carry them as well",
                 )
             )
