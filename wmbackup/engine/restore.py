@@ -236,8 +236,8 @@ class _Run:
         for count, (_, line) in enumerate(proven, 1):
             control.check()
             control.notify(ItemEvent(line.member, count, line.size))
-        control.check()
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
+        control.check()
         self._import.commit()
 
     def summary(self, plan: RestorePlan, *, applied: bool) -> RestoreSummary:
