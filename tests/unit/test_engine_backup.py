@@ -279,6 +279,16 @@ def test_what_was_skipped_before_names_were_given_anew_stays_skipped(output: Pat
     assert summary.info.skipped == 2
 
 
+def test_what_is_skipped_is_told_once_though_it_is_listed_again(output: Path) -> None:
+    store = FakeStore(winner_and_losers())
+    store.skipped.append(Skipped(b"link", "a link"))
+    store.lose(b"Twin")
+    log = Log()
+    summary = save(store, output, log.control())
+    assert [skipped.path for skipped in summary.skipped] == [b"link", b"Twin"]
+    assert [e.path for e in log.events if isinstance(e, SkipEvent)] == [b"link", b"Twin"]
+
+
 def test_licenses_are_counted_once_though_they_are_read_again(output: Path) -> None:
     known = (License("fake", kid="k"),)
     files = winner_and_losers()

@@ -386,6 +386,15 @@ def test_the_sample_store_takes_nothing_in(archive: Path) -> None:
         restore(source, SampleStore(), POLICY)
 
 
+def test_a_license_that_is_in_no_file_stands_in_nobodys_way(tmp_path: Path, target: Path) -> None:
+    backup(SampleStore(), f"{tmp_path}/s.tar", KEY, host="host")
+    summary = bring_back(tmp_path / "s.tar", target)
+    assert summary.restored == 12
+    withheld = Selection(titles=("Low Tide",))
+    with pytest.raises(NotFound):
+        bring_back(tmp_path / "s.tar", target, selection=withheld)
+
+
 def test_an_archive_may_lie_in_the_folder_that_it_is_restored_into(
     archive: Path, target: Path
 ) -> None:

@@ -2,13 +2,22 @@ from __future__ import annotations
 
 import io
 import os
+import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import pytest
 
 from tests.folders import POLICY, Log, back_up, fill
-from wmbackup.engine import VerifySummary, open_archive, verify
+from wmbackup.engine import (
+    ArchiveInput,
+    Selection,
+    VerifySummary,
+    open_archive,
+    restore,
+    verify,
+)
+from wmbackup.engine.opening import quote
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -20,6 +29,7 @@ from wmbackup.errors import (
     UsageError,
 )
 from wmbackup.status import Control
+from wmbackup.stores.folder import FolderStore
 from wmbackup.trust import Policy
 
 FILES = {b"a": b"1", b"sub/b": b"22", b"large": bytes(3_000_000)}
@@ -106,6 +116,39 @@ def test_what_is_no_archive_is_told_by_name(tmp_path: Path) -> None:
         check(str(tmp_path))
     with pytest.raises(SystemFailure, match="cannot read"):
         check(f"{tmp_path}/text/below")
+
+
+def test_a_selection_whose_seek_fails_names_the_archive(archive: Path, tmp_path: Path) -> None:
+    class Broken(io.FileIO):
+        def seek(self, _offset: int, _whence: int = 0, /) -> int:
+            raise OSError(29, "Illegal seek")
+
+    with Broken(archive) as stream, pytest.raises(SystemFailure, match="cannot read the archive"):
+        restore(
+            ArchiveInput("the archive", cast("BinaryIO", stream), archive.stat().st_size),
+            FolderStore(f"{tmp_path}/target"),
+            POLICY,
+            selection=Selection(paths=(b"a",)),
+        )
+
+
+def test_a_hint_is_typed_as_the_shell_of_the_system_wants_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert quote("a b") == "'a b'"
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert [quote(name) for name in ("C:\\a b", "C:\\a", "")] == ['"C:\\a b"', "C:\\a", '""']
+
+
+def test_a_folder_is_one_though_the_system_calls_it_forbidden(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(*_args: object, **_more: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("builtins.open", forbidden)
+    with pytest.raises(UsageError, match="is a folder"):
+        check(str(tmp_path))
 
 
 def test_a_named_pipe_is_read_as_one(archive: Path, tmp_path: Path) -> None:
