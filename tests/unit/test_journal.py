@@ -280,3 +280,35 @@ def test_a_journal_that_cannot_be_written_is_none(
         Journal.write(tree, staging.name, {})
     staging.close()
     assert snapshot(tmp_path) == {}
+
+
+def test_staging_whose_lock_another_run_took_is_made_anew(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def taken_once(_descriptor: int) -> bool:
+        tries.append(1)
+        return len(tries) > 1
+
+    monkeypatch.setattr("wmbackup.stores.journal.try_lock", taken_once)
+    staging = Staging(tree)
+    assert len(tries) == 2
+    staging.close()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {}
+
+
+def test_a_lock_that_another_run_makes_at_the_same_time_is_left_to_it(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "lock").unlink()
+    before = snapshot(tmp_path)
+
+    def late(_path: bytes, _mode: int) -> int:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(tree, "create", late)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
