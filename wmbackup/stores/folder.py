@@ -104,6 +104,8 @@ class FolderExport:
                 waiting += self._list(folder, folder + b"/")
             except OSError as error:
                 self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+        # A folder lists its names in any order; what is said of them comes in one.
+        self.skipped.sort(key=lambda skipped: skipped.path)
 
     def _list(self, folder: bytes, prefix: bytes) -> list[bytes]:
         below = []
