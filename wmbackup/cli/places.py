@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import BinaryIO
 
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
@@ -16,8 +17,9 @@ def parse_store(text: str | None, *, option: str = "--store") -> Store:
 
     Raises UsageError where none is given, StoreUnavailable for one that this system has not.
     """
+    kinds = KINDS if option != "--to" else "folder:PATH, or a path"
     if text is None:
-        raise UsageError(f"{option} is missing", hint=f"it takes {KINDS}")
+        raise UsageError(f"{option} is missing", hint=f"it takes {kinds}")
     if text == "sample":
         from wmbackup.stores.sample import SampleStore  # noqa: PLC0415 - one store is loaded
 
@@ -31,7 +33,7 @@ def parse_store(text: str | None, *, option: str = "--store") -> Store:
 
     path = text.removeprefix("folder:")
     if not path:
-        raise UsageError(f"{option} names no folder", hint=f"it takes {KINDS}")
+        raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
     return FolderStore(path)
 
 
@@ -40,6 +42,15 @@ def is_store(text: str) -> bool:
     return text in {"sample", "windows"} or text.startswith("folder:") or os.path.isdir(text)
 
 
-def standard_input() -> object:
-    """Return standard input as bytes."""
+def standard_input() -> BinaryIO:
+    """Return standard input as bytes. Raises UsageError where there is none."""
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="name a file, or feed one in")
     return sys.stdin.buffer
+
+
+def standard_output() -> BinaryIO:
+    """Return standard output as bytes. Raises UsageError where there is none."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", hint="name a file, or open it")
+    return sys.stdout.buffer
