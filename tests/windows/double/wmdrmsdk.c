@@ -113,7 +113,8 @@ static HRESULT STDMETHODCALLTYPE create_object(object *o, REFIID iid, void **ans
         return o->script->create_object;
     if (IsEqualGUID(iid, &iid_license_management))
         *answer = make(MANAGEMENT, o->script);
-    else if (IsEqualGUID(iid, &iid_license_query) && !o->script->query_by_interface)
+    else if (IsEqualGUID(iid, &iid_license_query) && !o->script->query_by_interface &&
+             !o->script->no_query)
         *answer = make(QUERY, o->script);
     return *answer ? S_OK : E_NOINTERFACE;
 }
