@@ -143,13 +143,13 @@ class Operation:
             self._take(min(left, self._patience.tick), notify=notify)
 
     def _result(self, why: BaseException | None) -> Outcome:
-        failure = self._failure
-        if self._ended is not None and failure is None and not self._refused:
+        if self._ended is not None and self._failure is None and not self._refused:
             return Outcome(self._ended, tuple(self._restricted))  # done before it could be stopped
-        stopped = failure is None or find(failure).category is Category.CANCELLED
-        if why is not None and stopped and not self._refused:
+        canceled = self._failure is not None and find(self._failure).category is Category.CANCELLED
+        failure = None if canceled else self._failure
+        if why is not None and failure is None:
             raise why
-        if failure is not None and stopped:
+        if failure is None and not self._refused:
             raise Cancelled
         raise InterfaceError(failure or REFUSED, doing=self._doing, url=self._url)
 
