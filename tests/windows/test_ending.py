@@ -21,6 +21,7 @@ from wmbackup.status import Control, Event, Status, StatusEvent
 from wmbackup.stores.windows import interface
 from wmbackup.stores.windows.following import Outcome, Patience
 from wmbackup.stores.windows.interface import backup_into, restore_from
+from wmbackup.stores.windows.wmsdkidl import IWMLicenseBackup
 
 Run = Callable[..., Outcome]
 BOTH = pytest.mark.parametrize(
@@ -196,6 +197,30 @@ def test_a_cancel_that_ends_otherwise(double: Double, follower: Follower) -> Non
     with pytest.raises(InterfaceError) as caught:
         backup_into(str(double.folder), follower.control)
     assert caught.value.hresult == 0xC00D2712
+
+
+def test_a_cancel_that_is_refused(double: Double, follower: Follower) -> None:
+    double.script("cancel-call 0x80004001", "backup sleep 300", "backup status 27 0")
+    follower.stop = True
+    assert backup_into(str(double.folder), follower.control) == Outcome()
+    assert double.said("^cancel object=.* running=1$")
+
+
+def test_ctrl_c_while_it_begins(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    double.script("backup status 21 0", "backup wait-for-cancel")
+    declared = IWMLicenseBackup.BackupLicenses
+
+    def interrupted(backup: IWMLicenseBackup) -> Callable[..., None]:
+        def call(*arguments: object) -> None:
+            declared.__get__(backup, IWMLicenseBackup)(*arguments)
+            raise KeyboardInterrupt
+
+        return call
+
+    monkeypatch.setattr(IWMLicenseBackup, "BackupLicenses", property(interrupted))
+    with pytest.raises(KeyboardInterrupt):
+        backup_into(str(double.folder))
+    assert double.said(f"^status .* status=27 hr=0x{CANCELED:08X}$")
 
 
 def test_done_before_it_could_be_canceled(double: Double, follower: Follower) -> None:

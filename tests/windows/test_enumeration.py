@@ -5,6 +5,8 @@ import sys
 
 assert sys.platform == "win32"
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.windows.harness import Double, Follower
@@ -12,6 +14,7 @@ from wmbackup.errors import Cancelled
 from wmbackup.hresult import InterfaceError
 from wmbackup.license import License
 from wmbackup.status import WarningEvent
+from wmbackup.stores.windows import com
 from wmbackup.stores.windows.enumeration import enumerate_licenses
 from wmbackup.stores.windows.reading import Category, State, date, ids, terms
 
@@ -45,6 +48,24 @@ def test_nothing_is_left_open_while_the_caller_works(double: Double) -> None:
     licenses = enumerate_licenses()
     next(licenses)
     assert double.said("^stopped count=0$")
+
+
+def test_what_was_lent_is_given_back(double: Double, monkeypatch: pytest.MonkeyPatch) -> None:
+    balance = {"lent": 0, "freed": 0}
+
+    def counted(function: Callable[..., object], word: str) -> Callable[..., object]:
+        def call(*arguments: object) -> object:
+            balance[word] += 1
+            return function(*arguments)
+
+        return call
+
+    for name, word in [("_free", "freed"), ("_sys_alloc", "lent"), ("_sys_free", "freed")]:
+        monkeypatch.setattr(com, name, counted(getattr(com, name), word))
+    double.script("license xml KID-1 LID-1", "license xmr KID-2 LID-2", "license xml KID-3 LID-3")
+    assert len(list(enumerate_licenses())) == 3
+    balance["lent"] += 3  # one buffer for each license, allocated by the interface
+    assert balance["lent"] == balance["freed"] > 3
 
 
 def test_no_license_at_all(double: Double) -> None:

@@ -143,6 +143,7 @@ static BOOL parse_line(script *s, char *line)
         HRESULT *hr;
     } results[] = {{"create", &s->create}, {"query", &s->query},
                    {"backup-call", &s->backup_call}, {"restore-call", &s->restore_call},
+                   {"cancel-call", &s->cancel_call},
                    {"set-prop", &s->set_prop}, {"startup", &s->startup},
                    {"provider", &s->provider}, {"create-object", &s->create_object},
                    {"enumeration", &s->enumeration}, {"get-next", &s->get_next},

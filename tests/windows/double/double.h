@@ -37,7 +37,7 @@ typedef struct {
 typedef struct {
     wchar_t log[TEXT_LENGTH];
     /* wmvcore */
-    HRESULT create, query, backup_call, restore_call, set_prop;
+    HRESULT create, query, backup_call, restore_call, cancel_call, set_prop;
     BOOL exists_later, needs_individualization, via_create;
     step_list backup, backup_cancel, restore, restore_cancel;
     /* wmdrmsdk */

@@ -151,10 +151,10 @@ static HRESULT cancel(restorer *r, char name)
     trace(r->script, "cancel object=%d running=%d", r->id, r->running != 0);
     if (r->running && r->running != name)
         VIOLATION(r->script, "the other operation is canceled");
-    if (r->running)
+    if (r->running && !FAILED(r->script->cancel_call))
         SetEvent(r->cancel);
     LeaveCriticalSection(&r->lock);
-    return S_OK;
+    return r->script->cancel_call;
 }
 
 static HRESULT STDMETHODCALLTYPE cancel_license_backup(interface_part *p)
