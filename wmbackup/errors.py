@@ -28,7 +28,7 @@ class ExitCode(IntEnum):
     INTERRUPTED = 130, "interrupted (Ctrl-C)"
     TERMINATED = 143, "terminated"
 
-    def __new__(cls, value: int, meaning: str) -> Self:
+    def __new__(cls, value: int, meaning: str = "") -> Self:
         """Make a member that carries its meaning for the tables."""
         member = int.__new__(cls, value)
         member._value_ = value

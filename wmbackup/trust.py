@@ -107,8 +107,10 @@ def _distinct(signers: Iterable[Signer]) -> tuple[str, ...]:
     return tuple(holder)
 
 
-_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,|(?=[ \t])|\Z)')
-_PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]*)"|([^ \t"]+))[ \t]+')
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,(?![ \t]|\Z)|(?=[ \t])|\Z)')
+_PRINCIPALS = re.compile(r'[ \t]*(?:"([^"]+)"|([^ \t"]+))[ \t]+')
+_TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
+_PRINCIPAL = re.compile(r"wmbackup@[A-Za-z0-9._-]+\Z")
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
 
 
@@ -141,9 +143,35 @@ def parse_revoked(text: bytes) -> frozenset[bytes]:
     return frozenset(keys)
 
 
+def parse_key_file(text: bytes) -> tuple[str | None, bytes]:
+    """Read a file with one key: an OpenSSH public key line, or a line of allowed_signers.
+
+    Returns the principal, None where the line names none, and the key (32 raw bytes). Raises
+    TrustFileInvalid.
+    """
+    lines = [line for _, line in _useful_lines(text)]
+    if len(lines) != 1:
+        raise TrustFileInvalid("one line with one key is wanted")
+    words = lines[0].split(None, 2)
+    if len(words) > 1 and _is_key_type(words[0]):
+        try:
+            key = _parse_key(lines[0])
+        except ValueError as error:
+            raise TrustFileInvalid(str(error)) from None
+        principal = words[2] if len(words) > 2 and _PRINCIPAL.match(words[2]) else None  # noqa: PLR2004 - the comment
+    else:
+        signers = parse_allowed_signers(text)
+        key = signers[0].key if signers else None
+        principal = signers[0].principals if signers else None
+    if key is None:
+        raise TrustFileInvalid("an ssh-ed25519 key is wanted")
+    return principal, key
+
+
 def _useful_lines(text: bytes) -> Iterable[tuple[int, str]]:
-    for number, raw in enumerate(text.splitlines(), 1):
-        line = raw.decode("utf-8", "backslashreplace").strip(" \t")
+    # A carriage return ends no line for ssh-keygen(1): what follows it belongs to the comment.
+    for number, raw in enumerate(text.split(b"\n"), 1):
+        line = raw.decode("utf-8", "backslashreplace").strip(" \t\r")
         if line and not line.startswith("#"):
             yield number, line
 
@@ -211,9 +239,12 @@ def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
     digits = text.removesuffix("Z")
-    for form, length in (("%Y%m%d", 8), ("%Y%m%d%H%M", 12), ("%Y%m%d%H%M%S", 14)):
-        if len(digits) == length and digits.isdecimal() and digits.isascii():
-            moment = datetime.strptime(digits, form)  # noqa: DTZ007 - its zone follows at once
-            # Without Z it is local time, as in ssh-keygen(1).
-            return moment.replace(tzinfo=UTC) if text.endswith("Z") else moment.astimezone(UTC)
-    raise ValueError(f"{text} is not a time")
+    form = _TIMES.get(len(digits))
+    if form is None or not digits.isdecimal() or not digits.isascii():
+        raise ValueError(f"{text} is not a time")
+    try:
+        moment = datetime.strptime(digits, form)  # noqa: DTZ007 - its zone follows at once
+        # Without Z it is local time, as in ssh-keygen(1).
+        return moment.replace(tzinfo=UTC) if text.endswith("Z") else moment.astimezone(UTC)
+    except (OSError, OverflowError, ValueError):  # what mktime says of the first and last year
+        raise ValueError(f"{text} is not a time") from None

@@ -21,7 +21,7 @@ TAGGED: tuple[str, ...] = (
 )
 TAG_MANIFEST_SIZE = 477
 
-_CRITICAL = "WMBackup-Critical-"
+_CRITICAL = re.compile(rb"^(WMBackup-Critical-[A-Za-z0-9-]*): ", re.MULTILINE)
 _TAG_LINE = re.compile(rb"([0-9a-f]{64})  ([^\n]+)\n")
 _LABEL = re.compile(r"[A-Za-z0-9-]{1,64}\Z")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
@@ -123,7 +123,11 @@ class BagInfo:
             *self.other,
         ]
         text = "".join(f"{label}: {escape(value)}\n" for label, value in rows).encode()
-        if parse_info(text) != self:
+        try:
+            same = parse_info(text) == self
+        except (ArchiveDamaged, UnsupportedArchive):
+            same = False
+        if not same or len(text) > MAX_INFO:
             raise ValueError("these values cannot be written into bag-info.txt")
         return text
 
@@ -161,21 +165,28 @@ assert len(fields(BagInfo)) == len(_GRAMMAR) + 1  # noqa: S101 - the two lists g
 
 def parse_info(text: bytes) -> BagInfo:
     """Read bag-info.txt. Raises ArchiveDamaged or UnsupportedArchive."""
-    lines = _lines(text)
-    if lines[0][0] != "WMBackup-Format":
+    _judge_version(text)
+    return _info(_lines(text))
+
+
+def _judge_version(text: bytes) -> None:
+    # By the bytes alone, before anything else is looked at: the rest of another format, or of one
+    # with something critical in it, may follow another grammar.
+    label, _, value = text.partition(b"\n")[0].partition(b": ")
+    if label != b"WMBackup-Format" or not value:
         raise ArchiveDamaged("bag-info.txt does not begin with WMBackup-Format")
-    if lines[0][1] != "1":
+    if value != b"1":
+        said = value[:32].decode("ascii", "backslashreplace")
         raise UnsupportedArchive(
-            f"the archive says that it is of format {lines[0][1]}, and this program knows 1",
+            f"the archive says that it is of format {said}, and this program knows 1",
             hint="use a newer wmbackup",
         )
-    for label, _ in lines:
-        if label.startswith(_CRITICAL):
-            raise UnsupportedArchive(
-                f"the archive needs {label}, which this program does not know",
-                hint="use a newer wmbackup",
-            )
-    return _info(lines)
+    critical = _CRITICAL.search(text)
+    if critical is not None:
+        raise UnsupportedArchive(
+            f"the archive needs {critical[1].decode()}, which this program does not know",
+            hint="use a newer wmbackup",
+        )
 
 
 def _lines(text: bytes) -> list[tuple[str, str]]:
@@ -195,11 +206,9 @@ def _lines(text: bytes) -> list[tuple[str, str]]:
 
 
 def _info(lines: list[tuple[str, str]]) -> BagInfo:
-    given = dict(lines)
-    known = [label for label, _ in lines if label in _GRAMMAR]
-    other = [label for label, _ in lines if label not in _GRAMMAR]
-    wanted = [*_REQUIRED, *(label for label in _OPTIONAL if label in given), *sorted(other)]
-    if len(given) != len(lines) or [*known, *other] != wanted or list(given) != wanted:
+    labels = [label for label, _ in lines]
+    other = sorted(set(labels).difference(_GRAMMAR))
+    if labels != [*_REQUIRED, *(label for label in _OPTIONAL if label in labels), *other]:
         raise ArchiveDamaged("the labels of bag-info.txt are missing, repeated or out of order")
     values: dict[str, str] = {}
     for label, text in lines:

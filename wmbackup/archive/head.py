@@ -18,8 +18,9 @@ from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
+_BLOCK = 256 * 1024
 _ITEM = b"data/item-"
-_MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
+MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
 _HASH = 64
 _NAME = _HASH + 2  # two spaces stand between them
 
@@ -60,11 +61,11 @@ class Head:
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
         try:
-            for row, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+            for row, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
                 # {"size":N, is how every row begins; Head.check judges the rest.
                 size = int(row[8 : row.index(b",", 8)])
                 yield Line(line[_NAME:-1], size, unhexlify(line[:_HASH]), row)
-        except (TypeError, ValueError):
+        except (AttributeError, TypeError, ValueError):  # a missing row or line is None
             raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
 
     def items(self) -> Iterator[tuple[Item, bytes]]:
@@ -95,13 +96,20 @@ class Head:
 
         Raises ArchiveDamaged or UnsupportedArchive.
         """
+        self.check_files(tick)
+        withheld = sum(license_.withheld for license_, _ in self._located())
+        if withheld != self.info.withheld:
+            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
+
+    def check_files(self, tick: Callable[[], None]) -> None:
+        """Judge files.jsonl and manifest-sha256.txt alone. Raises as `check` does."""
         octets = files = 0
         names = NameCheck(self._own_from)
-        for row_line, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+        for row_line, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
             if row_line is None or line is None:
                 raise ArchiveDamaged("files.jsonl and manifest-sha256.txt differ in length")
             row = parse_file_row(row_line)
-            if not _MANIFEST_LINE.match(line):
+            if not MANIFEST_LINE.match(line):
                 raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
             self._check_name(names, line[_NAME:-1], row)
             octets += row.size
@@ -110,9 +118,6 @@ class Head:
                 tick()
         if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
             raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
-        withheld = sum(license_.withheld for license_, _ in self._located())
-        if withheld != self.info.withheld:
-            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
 
     def _check_name(self, names: NameCheck, member: bytes, row: FileRow) -> None:
         if row.path is None and not member.startswith(_ITEM):
@@ -129,7 +134,7 @@ class Head:
     def _located(self) -> Iterator[tuple[License, Line | None]]:
         lines = self.lines()
         current: Line | None = None
-        for row in _lines(self._licenses):
+        for row in table_lines(self._licenses):
             license_, member = parse_license_row(row)
             if member is None:
                 lines, current = iter(()), None
@@ -172,27 +177,29 @@ class Head:
         return reach + before.rfind(b"\n") + 1
 
     def _manifest_size(self) -> int:
-        here = self._manifest.tell()
-        size = self._manifest.seek(0, 2)
-        self._manifest.seek(here)
-        return size
+        return self._manifest.seek(0, 2)
 
     def _manifest_line(self, offset: int) -> bytes:
-        here = self._manifest.tell()
         self._manifest.seek(offset)
-        line = self._manifest.readline(MAX_LINE)
-        self._manifest.seek(here)
-        return line
+        return self._manifest.readline(MAX_LINE)
 
     def _peek(self, offset: int, size: int) -> bytes:
-        here = self._manifest.tell()
         self._manifest.seek(offset)
-        data = self._manifest.read(size)
-        self._manifest.seek(here)
-        return data
+        return self._manifest.read(size)
 
 
-def _lines(table: IO[bytes]) -> Iterator[bytes]:
-    table.seek(0)
-    while line := table.readline(MAX_LINE + 1):
-        yield line
+def table_lines(table: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a table from its beginning, with their ends."""
+    # Each iterator keeps its own place, so that several can be under way in one table.
+    offset, rest = 0, b""
+    while True:
+        table.seek(offset)
+        block = table.read(_BLOCK)
+        offset += len(block)
+        *lines, rest = (rest + block).split(b"\n")
+        for line in lines:
+            yield line + b"\n"
+        if not block or len(rest) > MAX_LINE:
+            break
+    if rest:
+        yield rest  # without its end, or too long: whoever parses it refuses it

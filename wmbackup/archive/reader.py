@@ -7,20 +7,22 @@ nothing behind a step is read before the next one is called.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, BinaryIO, NamedTuple, Protocol
 
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import MAX_TABLE, Head, Line
 from wmbackup.archive.names import BAG
-from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.source import CHUNK, ByteStream, Source
 from wmbackup.archive.ustar import BLOCK, END, header, padding, record_length
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 from wmbackup.item import Item
 
 _MAX_WITNESSES = 15
-_MAX_TIME_STAMP = 64 * 1024
+_TIME_STAMP = (BAG + b"tagmanifest-sha256.txt.tsr", 1, 64 * 1024)
+_README = (BAG + b"README.txt", len(bag.README), len(bag.README))
 _PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
 
 Spool = Callable[[], IO[bytes]]
@@ -65,15 +67,45 @@ class ArchiveReader:
     there. ``length`` is the length of the stream in bytes where it is known beforehand.
     """
 
-    def __init__(self, stream: BinaryIO, spool: Spool, length: int | None = None) -> None:
+    def __init__(self, stream: ByteStream, spool: Spool, length: int | None = None) -> None:
         """Begin at the stream's present position."""
         self._stream = stream
+        self._start = stream.tell() if stream.seekable() else 0
         self._source = Source(stream)
         self._spool = spool
         self._length = length
         self._hashes: dict[str, str] = {}
         self._maker = b""
         self._payload_at = 0
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """The SHA-256 (hexadecimal) of each tag file, as they were signed."""
+        return self._hashes
+
+    @property
+    def seekable(self) -> bool:
+        """Whether its stream is a file of known length, in which one can go to and fro."""
+        return self._length is not None
+
+    @property
+    def stream(self) -> ByteStream:
+        """The stream."""
+        return self._stream
+
+    @property
+    def start(self) -> int:
+        """Where in the stream the archive begins."""
+        return self._start
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the archive have been read."""
+        return self._source.position
+
+    def rest(self) -> Source:
+        """Return what has not been read yet."""
+        return self._source
 
     def signatures(self) -> Signatures:
         """Read as far as the last signature, and prove that each fits.
@@ -95,7 +127,7 @@ class ArchiveReader:
             if source.next_name() != BAG + name.encode():
                 break
             armored.append(self._small(name, *[sshsig.ARMORED_SIZE] * 2))
-        source.next_name()
+        source.expect(*(_TIME_STAMP if self._has_time_stamp() else _README))
         self._hashes = bag.parse_tag_manifest(text)
         if bagit != bag.BAGIT:
             raise ArchiveDamaged("bagit.txt is not as the format wants it")
@@ -106,10 +138,9 @@ class ArchiveReader:
 
     def info(self) -> bag.BagInfo:
         """Read bag-info.txt. Raises as `signatures` does."""
-        stamp = "tagmanifest-sha256.txt.tsr"
-        if self._source.next_name() == BAG + stamp.encode():
-            self._small(stamp, 1, _MAX_TIME_STAMP)
-        readme = self._small("README.txt", len(bag.README), len(bag.README))
+        if self._has_time_stamp():
+            self._source.content(self._source.member(*_TIME_STAMP))
+        readme = self._source.content(self._source.member(*_README))
         self._prove("README.txt", readme)
         if readme != bag.README:
             raise ArchiveDamaged("README.txt is not as the format wants it")
@@ -126,9 +157,12 @@ class ArchiveReader:
 
         Its rows are judged by `Head.check`, or as far as they are asked for.
         """
-        files = self._table("files.jsonl", 1)
-        licenses = self._table("licenses.jsonl", 0)
-        manifest = self._table("manifest-sha256.txt", 1)
+        with ExitStack() as tables:
+            files, licenses, manifest = (tables.enter_context(self._spool()) for _ in range(3))
+            self._table("files.jsonl", 1, files)
+            self._table("licenses.jsonl", 0, licenses)
+            self._table("manifest-sha256.txt", 1, manifest)
+            tables.pop_all()
         self._payload_at = self._source.position
         self._head = Head(self._info, files, licenses, manifest)
         return self._head
@@ -164,18 +198,16 @@ class ArchiveReader:
             size, member = line.size, line.member
             need = record_length(size)
             target = receiver if wanted is None or wanted(index) else None
-            if need > CHUNK:
+            if need <= CHUNK and len(chunk) - at < need:
+                chunk, at = chunk[at:] + source.read(CHUNK), 0
+            if need > CHUNK or len(chunk) < need:
+                # Larger than a chunk, or the stream ends in it: what comes first is judged first.
                 source.push_back(chunk[at:])
                 chunk, at = b"", 0
-                self._large(index, line, target)
+                self._large(line, target)
                 yield Proven(index, line)
+                source.pad(size)
                 continue
-            if len(chunk) - at < need:
-                rest = chunk[at:]
-                chunk, at = rest + source.read(CHUNK), 0
-                if len(chunk) < need:
-                    source.push_back(chunk)
-                    chunk = source.take(need)
             if not chunk.startswith(header(BAG + member, size), at):
                 raise _displaced(member)
             start = at + BLOCK
@@ -183,11 +215,11 @@ class ArchiveReader:
             data = chunk[start : start + size]
             if sha256(data).digest() != line.sha256:
                 raise _other_bytes(member)
-            if not chunk.endswith(_PADDINGS[size % BLOCK], start + size, at):
-                raise ArchiveDamaged("the padding of a member is not zero")
             if target is not None:
                 target.put(self._head.item(line), data)
             yield Proven(index, line)
+            if not chunk.endswith(_PADDINGS[size % BLOCK], start + size, at):
+                raise ArchiveDamaged("the padding of a member is not zero")
         source.push_back(chunk[at:])
         source.end()
 
@@ -199,21 +231,22 @@ class ArchiveReader:
         offset = self._payload_at
         for index, line in enumerate(self._head.lines()):
             if wanted(index):
-                self._stream.seek(offset)
+                self._stream.seek(self._start + offset)
                 self._source = Source(self._stream)
                 self._source.position = offset
-                self._large(index, line, receiver)
+                self._large(line, receiver)
                 yield Proven(index, line)
+                self._source.pad(line.size)
             offset += record_length(line.size)
 
-    def _large(self, _index: int, line: Line, receiver: Receiver | None) -> None:
+    def _large(self, line: Line, receiver: Receiver | None) -> None:
         if self._source.take(BLOCK) != header(BAG + line.member, line.size):
             raise _displaced(line.member)
         digest = hashlib.sha256()
         if receiver is None:
             self._source.copy(line.size, digest.update)
         elif line.size <= CHUNK:
-            data = self._source.content(line.size)
+            data = self._source.take(line.size)
             digest.update(data)
             if digest.digest() == line.sha256:
                 receiver.put(self._head.item(line), data)
@@ -226,6 +259,9 @@ class ArchiveReader:
         if digest.digest() != line.sha256:
             raise _other_bytes(line.member)
 
+    def _has_time_stamp(self) -> bool:
+        return self._source.next_name() == _TIME_STAMP[0]
+
     def _small(self, name: str, low: int, high: int) -> bytes:
         return self._source.content(self._source.member(BAG + name.encode(), low, high))
 
@@ -233,14 +269,13 @@ class ArchiveReader:
         if bag.sha256(text) != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
 
-    def _table(self, name: str, low: int) -> IO[bytes]:
+    def _table(self, name: str, low: int, table: IO[bytes]) -> None:
         size = self._source.member(BAG + name.encode(), low, MAX_TABLE)
-        table = self._spool()
         digest = hashlib.sha256()
         self._source.copy(size, digest.update, table.write)
+        self._source.pad(size)
         if digest.hexdigest() != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
-        return table
 
 
 def _displaced(member: bytes) -> ArchiveDamaged:

@@ -138,8 +138,16 @@ def _is_utf8(raw: bytes) -> bool:
 def license_row(license_: License, file: bytes | None) -> bytes:
     """Return the line of licenses.jsonl; ``file`` is the member below the bag, or None.
 
-    What would make the line too long is left out, attributes first.
+    What would make the line too long is left out, attributes first. Raises ValueError for a
+    license that no reader would take.
     """
+    numbers = [value for value in license_.rights.values() if isinstance(value, int)]
+    if (
+        not _KIND.match(license_.kind)
+        or (license_.withheld and file is not None)
+        or any(abs(number) > _MAX_NUMBER for number in numbers)
+    ):
+        raise ValueError("licenses.jsonl cannot say this of a license")
     values: dict[str, object] = {
         "kind": license_.kind,
         "kid": license_.kid,
@@ -150,7 +158,7 @@ def license_row(license_: License, file: bytes | None) -> bytes:
         "rights": dict(sorted(license_.rights.items())) or None,
         "attributes": dict(sorted(license_.attributes.items())) or None,
         "withheld": license_.withheld,
-        "file": None if file is None else file.decode("ascii"),
+        "file": None if file is None else file.decode(),
     }
     for lost in ("attributes", "rights", "kid", "lid", "issued", "begins", "expires"):
         line = dumps(values) + b"\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Protocol
 
 from wmbackup.archive.ustar import BLOCK, header, padding
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
@@ -16,13 +16,29 @@ _OTHER_MAJOR = re.compile(rb"wmbackup-([1-9][0-9]{0,8})/bagit\.txt\0")
 _ZEROS = bytes(BLOCK)
 
 
+class ByteStream(Protocol):
+    """What is read from: a file, or anything that hands out bytes in order."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end."""
+
+    def seekable(self) -> bool:
+        """Whether one can go to and fro in it."""
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+
+    def seek(self, offset: int, /) -> int:
+        """Go to an offset."""
+
+
 class Source:
     """A stream of members, read once from front to back.
 
     ``stream.read(n)`` may return less than n bytes, as that of a pipe does.
     """
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(self, stream: ByteStream) -> None:
         """Begin at the stream's present position, which is taken for the archive's first byte."""
         self._stream = stream
         self._ahead = b""
@@ -99,6 +115,13 @@ class Source:
             raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")
         return size
 
+    def expect(self, name: bytes, low: int, high: int) -> None:
+        """Judge the header of the named member as `member` does, and give it back."""
+        head = self.take(BLOCK)
+        self.push_back(head)
+        self.member(name, low, high)
+        self.push_back(head)
+
     def content(self, size: int) -> bytes:
         """Return the content of a small member and pass over its padding."""
         data = self.take(size)
@@ -112,14 +135,13 @@ class Source:
             raise ArchiveDamaged("the padding of a member is not zero")
 
     def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
-        """Hand the content of a member to every sink, block by block, and pass the padding."""
+        """Hand the content of a member to every sink, block by block."""
         left = size
         while left:
             block = self.take(min(left, CHUNK))
             for sink in sinks:
                 sink(block)
             left -= len(block)
-        self.pad(size)
 
     def end(self) -> None:
         """Judge the end: two zero blocks, and nothing after them."""

@@ -8,9 +8,10 @@ BLOCK = 512
 END = bytes(2 * BLOCK)
 MAX_NAME = 100
 
-_IDS = b"0000600\00000000\00000000\0"
+# A zero byte before a digit is \x00 here: \0 would take the digits that follow into the escape.
+_IDS = b"0000600\x000000000\x000000000\x00"
 _MTIME = b"03560116604\0"  # 499162500: a date that every tool can pack again
-_KIND = b"0" + bytes(100) + b"ustar\000" + bytes(64) + b"0000000\00000000\0" + bytes(167)
+_KIND = b"0" + bytes(100) + b"ustar\x0000" + bytes(64) + b"0000000\x00" * 2 + bytes(167)
 # A checksum is a sum, so the part that every header shares is added once.
 _FIXED_SUM = sum(_IDS) + sum(_MTIME) + sum(_KIND) + 8 * ord(" ")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -106,14 +107,16 @@ class ArchiveWriter:
             raise ValueError("it is larger than an archive takes")
         line = file_row(row)
         name = item_member(self._items + 1) if member is None else DATA + member
+        # Made before anything is kept, for any of them may be refused.
+        known = [license_row(license_, name) for license_ in licenses]
         if isinstance(data, bytes):
             digest = self._add_small(name, row.size, data)
         else:
             digest = self._add_large(name, row.size, data, tick)
         self._files.add(line)
         self._manifest.add(f"{digest}  ".encode() + name + b"\n")
-        for license_ in licenses:
-            self._licenses.add(license_row(license_, name))
+        for license_line in known:
+            self._licenses.add(license_line)
         self._items += member is None
         self.files += 1
         self.octets += row.size
@@ -233,6 +236,8 @@ def copy(source: IO[bytes], output: BinaryIO, size: int, tick: Tick) -> None:
     source.seek(done)
     while done < size:
         block = source.read(min(CHUNK, size - done))
+        if not block:
+            raise OSError(errno.EIO, "a private file ends too early")
         output.write(block)
         done += len(block)
         tick(len(block))

@@ -79,6 +79,8 @@ class Standing(Enum):
     NEW = "new"
     SAME = "same"
     CONFLICT = "conflict"
+    BLOCKED = "blocked"
+    """Something that is no file stands in its way, and replacing cannot help."""
 
 
 class Import(Protocol):
@@ -117,6 +119,10 @@ class Store(Protocol):
     @property
     def location(self) -> str:
         """Where it is, fit for a person and for the archive's label: a path, a name."""
+
+    @property
+    def root(self) -> str | None:
+        """The absolute path of the folder that it is, or None where it is no folder."""
 
     @property
     def gives_statuses(self) -> bool:

@@ -1,0 +1,257 @@
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Sequence
+
+import pytest
+
+from tests.archives import File, build, ignore, info, read, split
+from wmbackup.archive.head import Head
+from wmbackup.archive.names import give_names, own_order
+from wmbackup.archive.rows import FileRow, file_row, license_row
+from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
+from wmbackup.item import Item
+from wmbackup.license import License
+
+
+def head(
+    members: Sequence[tuple[bytes, bytes | None, int]],
+    licenses: bytes = b"",
+    *,
+    octets: int | None = None,
+    files: int | None = None,
+    withheld: int = 0,
+) -> Head:
+    # Of members: name, true path, size.
+    rows = b"".join(file_row(FileRow(size, 7, path, ())) for _, path, size in members)
+    manifest = b"".join(manifest_line(name) for name, _, _ in members)
+    said = info(
+        octets=sum(size for _, _, size in members) if octets is None else octets,
+        files=len(members) if files is None else files,
+        withheld=withheld,
+    )
+    return Head(said, io.BytesIO(rows), io.BytesIO(licenses), io.BytesIO(manifest))
+
+
+def manifest_line(name: bytes) -> bytes:
+    return hashlib.sha256(name).hexdigest().encode() + b"  data/" + name + b"\n"
+
+
+THREE = ((b"A", None, 3), (b"b/c", None, 600), (b"item-0000001", b"?", 0))
+
+
+def test_lines_and_items_are_what_rows_and_manifest_say() -> None:
+    found = head(THREE)
+    found.check(ignore)
+    assert [(line.member, line.size) for line in found.lines()] == [
+        (b"data/A", 3),
+        (b"data/b/c", 600),
+        (b"data/item-0000001", 0),
+    ]
+    assert list(found.items()) == [
+        (Item(b"A", 3, 7, (), b"data/A"), hashlib.sha256(b"A").digest()),
+        (Item(b"b/c", 600, 7, (), b"data/b/c"), hashlib.sha256(b"b/c").digest()),
+        (Item(b"?", 0, 7, (), b"data/item-0000001"), hashlib.sha256(b"item-0000001").digest()),
+    ]
+    assert found.payload_length() == (512 + 512) + (512 + 1024) + 512
+
+
+@pytest.mark.parametrize(
+    "changes", [{"octets": 602}, {"octets": 604}, {"files": 2}, {"files": 4}, {"withheld": 1}]
+)
+def test_counts_have_to_agree(changes: dict[str, int]) -> None:
+    with pytest.raises(ArchiveDamaged, match="does not agree"):
+        head(THREE, b"", **changes).check(ignore)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        (((b"b", None, 1), (b"a", None, 1)), "out of order"),
+        (((b"a", None, 1), (b"A", None, 1)), "collides"),
+        (((b"a?", None, 1),), "cannot be"),
+        (((b"con", None, 1),), "not safe"),
+        (((b"a.", None, 1),), "not safe"),
+        (((b"a", b"?", 1),), "own name has a true path"),
+        (((b"Item-0000001", b"?", 1),), "own name has a true path"),
+        (((b"item-0000001", None, 1),), "no true path"),
+        (((b"item-0000002", b"?", 1),), "numbered"),
+        (((b"item-1", b"?", 1),), "numbered"),
+        (((b"item-0000001", b"a", 1),), "could have kept its name"),
+        (((b"item-0000001", b"../a", 1),), "leaves its store"),
+        (((b"item-0000001", b"?", 1), (b"a", None, 1)), "follows an item"),
+        (((b"item-0000001", b"b?", 1), (b"item-0000002", b"a?", 1)), "out of order"),
+        (((b"a" * 85, None, 1),), "cannot be"),
+        (((b"", None, 1),), "cannot be"),
+    ],
+)
+def test_names_that_cannot_be_are_refused(
+    members: Sequence[tuple[bytes, bytes | None, int]], problem: str
+) -> None:
+    with pytest.raises(ArchiveDamaged, match=problem):
+        head(members).check(ignore)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"",
+        b"\n",
+        manifest_line(b"A")[:-1],
+        manifest_line(b"A").upper(),
+        manifest_line(b"A").replace(b"  ", b" *"),
+        manifest_line(b"A").replace(b"  ", b"   "),
+        manifest_line(b"A").replace(b"data", b"dato"),
+        manifest_line(b"A")[1:],
+        manifest_line(b"A") * 2,
+        manifest_line(b"A").replace(b"\n", b"\r\n"),
+        b"x" * 70000,
+    ],
+)
+def test_another_manifest_is_refused(line: bytes) -> None:
+    found = head([(b"A", None, 1)])
+    wrong = Head(
+        found.info, io.BytesIO(file_row(FileRow(1, 7, None, ()))), io.BytesIO(), io.BytesIO(line)
+    )
+    with pytest.raises(ArchiveDamaged):
+        wrong.check(ignore)
+
+
+@pytest.mark.parametrize("rows", [0, 1, 3])
+def test_rows_and_manifest_lines_have_to_pair(rows: int) -> None:
+    row = file_row(FileRow(1, 7, None, ()))
+    lines = manifest_line(b"a") + manifest_line(b"b")
+    wrong = Head(info(), io.BytesIO(row * rows), io.BytesIO(), io.BytesIO(lines))
+    with pytest.raises(ArchiveDamaged, match="differ in length"):
+        wrong.check(ignore)
+    with pytest.raises(ArchiveDamaged, match="do not agree"):
+        list(wrong.lines())
+
+
+@pytest.mark.parametrize("row", [b"{}\n", b"x\n", b'{"size":x,\n', b"\n"])
+def test_lines_of_a_head_that_was_not_judged_still_fail_by_name(row: bytes) -> None:
+    wrong = Head(info(), io.BytesIO(row), io.BytesIO(), io.BytesIO(manifest_line(b"a")))
+    with pytest.raises(ArchiveDamaged, match="do not agree"):
+        list(wrong.lines())
+    unhexed = Head(
+        info(),
+        io.BytesIO(file_row(FileRow(1, 7, None, ()))),
+        io.BytesIO(),
+        io.BytesIO(b"x" + manifest_line(b"a")[1:]),
+    )
+    with pytest.raises(ArchiveDamaged, match="do not agree"):
+        list(unhexed.lines())
+
+
+def rows_of(*found: tuple[str, bytes | None]) -> bytes:
+    return b"".join(
+        license_row(License(kind, withheld=member is None), member) for kind, member in found
+    )
+
+
+def test_licenses_have_the_true_path_of_their_file() -> None:
+    table = rows_of(
+        ("a", b"data/A"),
+        ("b", b"data/A"),
+        ("c", b"data/item-0000001"),
+        ("d", None),
+        ("e", None),
+    )
+    found = head(THREE, table, withheld=2)
+    found.check(ignore)
+    assert [(license_.kind, license_.path) for license_ in found.licenses()] == [
+        ("a", b"A"),
+        ("b", b"A"),
+        ("c", b"?"),
+        ("d", None),
+        ("e", None),
+    ]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        rows_of(("a", b"data/b/c"), ("b", b"data/A")),
+        rows_of(("a", b"data/x")),
+        rows_of(("a", b"A")),
+        rows_of(("a", b"wmbackup-1/data/A")),
+        rows_of(("a", b"")),
+        rows_of(("a", None), ("b", b"data/A")),
+        rows_of(("a", b"data/A"), ("b", None), ("c", b"data/A")),
+    ],
+)
+def test_licenses_out_of_the_order_of_the_files_are_refused(table: bytes) -> None:
+    for withheld in (0, 1):
+        with pytest.raises(ArchiveDamaged, match="out of order"):
+            head(THREE, table, withheld=withheld).check(ignore)
+
+
+def test_what_is_unsupported_stays_so() -> None:
+    table = rows_of(("a", None)).replace(b"}\n", b',"!":1}\n')
+    with pytest.raises(UnsupportedArchive):
+        head(THREE, table).check(ignore)
+
+
+def test_a_license_in_no_single_file_need_not_be_withheld() -> None:
+    found = head(THREE, license_row(License("k"), None))
+    found.check(ignore)
+    assert [license_.withheld for license_ in found.licenses()] == [False]
+
+
+def test_the_caller_hears_of_a_long_check_now_and_then() -> None:
+    ticks: list[None] = []
+    members = [(b"%06d" % number, None, 0) for number in range(0x2001)]
+    head(members).check(lambda: ticks.append(None))
+    assert len(ticks) == 2
+
+
+def test_closing_gives_the_private_files_back() -> None:
+    files = [io.BytesIO() for _ in range(3)]
+    Head(info(), *files).close()
+    assert all(file.closed for file in files)
+
+
+def test_own_names_are_found_from_any_key_on() -> None:
+    paths = [b"a", b"b/c", b"b/d/e", b"b-c", b"C" * 84, b"d", b"x y/z"]
+    own = give_names(paths).own
+    archive = build([*map(File, own), File(b"?"), File(b"a:b")])
+    found = read(archive).head
+    keys = {own_order(path)[:length] for path in own for length in range(len(path) + 1)}
+    for key in {*keys, *(key + b"\0" for key in keys), b"\0", b"\xff", b"e"}:
+        wanted = [path for path in own if own_order(path) >= key]
+        assert list(found._own_from(key)) == wanted, key  # noqa: SLF001 - the search is the risk here
+
+
+def test_an_item_that_lost_its_name_to_an_own_one_is_right() -> None:
+    archive = build([File(b"Dir/a", b"1"), File(b"dir", b"2"), File(b"DIR/A", b"3"), File(b"z")])
+    assert list(split(archive))[-4:] == [
+        "data/DIR/A",
+        "data/z",
+        "data/item-0000001",
+        "data/item-0000002",
+    ]
+    found = read(archive)
+    assert [item.path for item, _ in found.released] == [b"DIR/A", b"z", b"dir", b"Dir/a"]
+
+
+def test_more_files_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("wmbackup.archive.head.MAX_FILES", 2)
+    with pytest.raises(ArchiveDamaged, match="Payload-Oxum"):
+        head(THREE).check(ignore)
+    monkeypatch.setattr("wmbackup.archive.head.MAX_FILES", 3)
+    head(THREE).check(ignore)
+
+
+def test_reading_lines_leaves_the_search_alone() -> None:
+    # Both read one private file; a search in the middle of an iteration must not move it.
+    found = head([(b"A", None, 1), (b"B", None, 1), (b"item-0000001", b"a", 1)])
+    found.check(ignore)
+    lines = found.lines()
+    first = next(lines)
+    assert list(found._own_from(b"")) == [b"A", b"B"]  # noqa: SLF001 - as above
+    assert [first.member, *(line.member for line in lines)] == [
+        b"data/A",
+        b"data/B",
+        b"data/item-0000001",
+    ]

@@ -1,0 +1,446 @@
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.folders import FOLDER, files, fill, snapshot
+from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
+from wmbackup.item import Item
+from wmbackup.status import Control
+from wmbackup.stores import importing
+from wmbackup.stores.base import Import, ItemUnavailable, Standing
+from wmbackup.stores.importing import begin_import
+from wmbackup.stores.tree import HandleTree, PathTree
+
+
+@pytest.fixture(params=[HandleTree, PathTree], autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[HandleTree]:
+    """Both ways through a folder."""
+    monkeypatch.setattr(importing, "open_tree", request.param)
+    way: type[HandleTree] = request.param
+    return way
+
+
+def item(path: bytes, data: bytes = b"new", mtime_ns: int = 10**18) -> Item:
+    return Item(path, len(data), mtime_ns)
+
+
+def standing(import_: Import, path: bytes, data: bytes = b"new") -> Standing:
+    return import_.standing(item(path, data), hashlib.sha256(data).digest())
+
+
+def put(root: Path, new: Mapping[bytes, bytes], *, replace: bool = False) -> None:
+    with begin_import(str(root), Control(), replace=replace) as import_:
+        for path, data in new.items():
+            standing(import_, path, data)
+            import_.put(item(path, data), data)
+        import_.commit()
+
+
+def refuse(number: int) -> Callable[..., None]:
+    def call(*_args: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.mark.parametrize("target", ["target", "some/more/target"])
+def test_a_missing_folder_appears_by_one_rename(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    seen = []
+    real = way.rename
+
+    def rename(self: HandleTree, source: bytes, goal: bytes) -> None:
+        seen.append(files(tmp_path / target))
+        real(self, source, goal)
+        seen.append(files(tmp_path / target))
+
+    monkeypatch.setattr(way, "rename", rename)
+    new = {b"a": b"1", b"sub/b": b"2", b"sub/deeper/c": b""}
+    put(tmp_path / target, new)
+    assert seen == [{}, new]
+    assert [path.name for path in tmp_path.iterdir()] == [target.partition("/")[0]]
+
+
+def test_a_link_to_a_missing_folder_is_no_target(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("missing")
+    (tmp_path / "file").touch()
+    for name in ("link", "file"):
+        with pytest.raises(UsageError, match="is not a folder"):
+            put(tmp_path / name, {b"a": b""})
+
+
+def test_a_link_to_a_folder_is_one(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    put(tmp_path / "link", {b"a": b"1"})
+    put(tmp_path / "link" / "below", {b"b": b"2"})
+    assert files(tmp_path / "folder") == {b"a": b"1", b"below/b": b"2"}
+
+
+def test_a_target_whose_root_is_missing_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os.path, "isdir", lambda _: False)
+    with pytest.raises(NotFound):
+        put(Path("/missing/target"), {})
+
+
+def test_a_folder_that_appears_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
+    with (  # noqa: PT012 - its end fails
+        pytest.raises(RestoreConflict, match="target has appeared in the meantime"),
+        begin_import(f"{tmp_path}/target", Control(), replace=True) as import_,
+    ):
+        import_.put(item(b"a"), b"new")
+        fill(tmp_path / "target", {b"a": b"somebody's"})
+        import_.commit()
+    assert snapshot(tmp_path) == {b"target": FOLDER, b"target/a": b"somebody's"}
+
+
+def test_times_are_those_of_the_items(tmp_path: Path) -> None:
+    for target in ("there", "new"):
+        if target == "there":
+            (tmp_path / target).mkdir()
+        with begin_import(f"{tmp_path}/{target}", Control(), replace=False) as import_:
+            for name, mtime_ns in ((b"early", -1_000_000_001), (b"fine", 10**18 + 7)):
+                import_.put(item(name, b"new", mtime_ns), b"new")
+            with import_.stage(item(b"large", b"new", 5)) as staging:
+                staging.write(b"new")
+            import_.accept(item(b"large", b"new", 5))
+            import_.put(item(b"impossible", b"new", 2**80), b"new")
+            import_.commit()
+        assert (tmp_path / target / "early").stat().st_mtime_ns == -1_000_000_001
+        assert (tmp_path / target / "fine").stat().st_mtime_ns == 10**18 + 7
+        assert (tmp_path / target / "large").stat().st_mtime_ns == 5
+        assert (tmp_path / target / "impossible").is_file()
+
+
+@pytest.mark.parametrize("target", ["there", "new"])
+def test_names_that_the_file_system_cannot_hold_are_unavailable(
+    tmp_path: Path, target: str
+) -> None:
+    (tmp_path / "there").mkdir()
+    with begin_import(f"{tmp_path}/{target}", Control(), replace=False) as import_:
+        for path in (b"x" * 256, b"x" * 256 + b"/a", b"a/" + b"x" * 256 + b"/b"):
+            with pytest.raises(ItemUnavailable, match="too long for this file system"):
+                standing(import_, path)
+        for path in (b".wmbackup-restore-0123", b".wmbackup-restore-/a"):
+            with pytest.raises(ItemUnavailable, match="needs for itself"):
+                standing(import_, path)
+        assert standing(import_, b"x" * 255) is Standing.NEW
+        assert standing(import_, b"a/.wmbackup-restore-0123") is Standing.NEW
+
+
+ODD = [b"new\nline", b"\xff\xfe", b"\x1b[31m", b"...", b"con", "\u202e".encode(), b"x" * 255]
+
+
+@pytest.mark.parametrize("target", ["there", "new"])
+def test_odd_names_are_made_as_they_are(tmp_path: Path, target: str) -> None:
+    (tmp_path / "there").mkdir()
+    new = dict.fromkeys(ODD, b"1") | {b"sub/" + name: b"2" for name in ODD}
+    put(tmp_path / target, new)
+    assert files(tmp_path / target) == new
+
+
+def test_what_stands_there_is_told_apart(tmp_path: Path) -> None:
+    fill(tmp_path, {b"same": b"new", b"other": b"old", b"longer": b"older", b"sub/a": b""})
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("same")
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "to-folder").symlink_to("sub")
+    before = snapshot(tmp_path)
+    with begin_import(str(tmp_path), Control(), replace=True) as import_:
+        found = {
+            path: standing(import_, path)
+            for path in (
+                b"same", b"other", b"longer", b"pipe", b"link", b"dangling", b"to-folder",
+                b"sub", b"same/below", b"pipe/below", b"to-folder/a", b"to-folder/x/y/z",
+                b"dangling/a", b"missing", b"missing/a/b", b"sub/b", b"sub/a/b/c",
+            )
+        }  # fmt: skip
+    conflict, blocked, new = Standing.CONFLICT, Standing.BLOCKED, Standing.NEW
+    assert found == {
+        b"same": Standing.SAME,
+        b"other": conflict,
+        b"longer": conflict,
+        b"pipe": conflict,
+        b"link": conflict,
+        b"dangling": conflict,
+        b"to-folder": conflict,
+        b"sub": blocked,
+        b"same/below": blocked,
+        b"pipe/below": blocked,
+        b"to-folder/a": blocked,
+        b"to-folder/x/y/z": blocked,
+        b"dangling/a": blocked,
+        b"missing": new,
+        b"missing/a/b": new,
+        b"sub/b": new,
+        b"sub/a/b/c": blocked,
+    }
+    assert snapshot(tmp_path) == before, "a plan alone changes nothing"
+
+
+def test_a_file_that_cannot_be_read_is_not_known_to_be_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[HandleTree]
+) -> None:
+    fill(tmp_path, {b"a": b"new"})
+    with begin_import(str(tmp_path), Control(), replace=False) as import_:
+        monkeypatch.setattr(way, "open", refuse(errno.EACCES))
+        assert standing(import_, b"a") is Standing.CONFLICT
+
+
+def test_comparing_a_large_file_can_be_canceled(tmp_path: Path) -> None:
+    fill(tmp_path, {b"a": bytes(3_000_000)})
+
+    class Stop(Exception):
+        pass
+
+    def cancelled() -> bool:
+        raise Stop
+
+    with (
+        pytest.raises(Stop),
+        begin_import(str(tmp_path), Control(cancelled=cancelled), replace=False) as import_,
+    ):
+        standing(import_, b"a", bytes(3_000_000))
+
+
+def test_links_at_the_end_are_replaced_and_not_followed(tmp_path: Path) -> None:
+    fill(tmp_path / "outside", {b"file": b"secret"})
+    target = fill(tmp_path / "target", {b"a": b""})
+    (target / "to-file").symlink_to("../outside/file")
+    (target / "to-folder").symlink_to("../outside")
+    os.mkfifo(target / "pipe")
+    put(target, {b"to-file": b"1", b"to-folder": b"2", b"pipe": b"3"}, replace=True)
+    assert files(tmp_path) == {
+        b"outside/file": b"secret",
+        b"target/a": b"",
+        b"target/to-file": b"1",
+        b"target/to-folder": b"2",
+        b"target/pipe": b"3",
+    }
+
+
+def test_a_parent_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    target = fill(tmp_path / "target", {b"sub/a": b"old"})
+    with (  # noqa: PT012 - its end fails
+        pytest.raises(SystemFailure),
+        begin_import(str(target), Control(), replace=True) as import_,
+    ):
+        for path in (b"first", b"sub/b"):
+            assert standing(import_, path) is Standing.NEW
+            import_.put(item(path), b"new")
+        (target / "sub").rename(tmp_path / "moved")
+        (target / "sub").symlink_to("../outside")
+        _forget_handles(import_)
+        import_.commit()
+    assert files(tmp_path) == {b"moved/a": b"old"}
+    assert os.path.islink(target / "sub")
+
+
+def _forget_handles(import_: Import) -> None:
+    tree = vars(import_)["_tree"]
+    if isinstance(tree, HandleTree):
+        tree._forget()  # noqa: SLF001 - as after some dozen other folders
+
+
+def test_a_target_that_becomes_a_link_is_not_followed(tmp_path: Path, way: object) -> None:
+    target = fill(tmp_path / "target", {b"a": b"old"})
+    (tmp_path / "outside").mkdir()
+    if way is PathTree:
+        pytest.skip("without handles a path is all there is")
+    with begin_import(str(target), Control(), replace=True) as import_:
+        standing(import_, b"b")
+        import_.put(item(b"b"), b"new")
+        target.rename(tmp_path / "moved")
+        target.symlink_to("outside")
+        import_.commit()
+    assert files(tmp_path) == {b"moved/a": b"old", b"moved/b": b"new"}
+
+
+@pytest.mark.parametrize("what", ["file", "link", "pipe", "folder"])
+@pytest.mark.parametrize("was_there", [False, True])
+def test_what_appears_between_plan_and_commit_is_not_replaced(
+    tmp_path: Path, what: str, *, was_there: bool
+) -> None:
+    fill(tmp_path, {b"a": b"old"} | ({b"sub/b": b"old"} if was_there else {}))
+    with (  # noqa: PT012 - its end fails
+        pytest.raises((RestoreConflict, SystemFailure)) as caught,
+        begin_import(str(tmp_path), Control(), replace=True) as import_,
+    ):
+        for path in (b"a", b"first", b"sub/c", b"sub/d", b"x/y/z"):
+            standing(import_, path)
+            import_.put(item(path), b"new")
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        place = tmp_path / "sub" / "d"
+        if what == "file":
+            place.write_bytes(b"somebody's")
+        elif what == "link":
+            place.symlink_to("../a")
+        elif what == "pipe":
+            os.mkfifo(place)
+        else:
+            place.mkdir()
+        before = {p: d for p, d in snapshot(tmp_path).items() if not p.startswith(b".wmbackup")}
+        import_.commit()
+    assert "sub/d has appeared in the target" in str(caught.value)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_conflict_that_has_gone_is_no_reason_to_fail(tmp_path: Path) -> None:
+    fill(tmp_path, {b"a": b"old"})
+    with begin_import(str(tmp_path), Control(), replace=True) as import_:
+        assert standing(import_, b"a") is Standing.CONFLICT
+        import_.put(item(b"a"), b"new")
+        (tmp_path / "a").unlink()
+        import_.commit()
+    assert snapshot(tmp_path) == {b"a": b"new"}
+
+
+def test_a_commit_of_nothing_changes_nothing(tmp_path: Path) -> None:
+    put(tmp_path, {})
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("fail_at", [None, b"z"])
+def test_without_hard_links_it_is_all_or_nothing_as_well(
+    tmp_path: Path,
+    way: type[HandleTree],
+    monkeypatch: pytest.MonkeyPatch,
+    fail_at: bytes | None,
+) -> None:
+    monkeypatch.setattr(way, "link", refuse(errno.EPERM))
+    old = {b"a": b"old", b"sub/b": b"old"}
+    new = {b"a": b"new", b"sub/b": b"new", b"sub/c": b"new", b"x/y": b"new"}
+    fill(tmp_path, old)
+    with begin_import(str(tmp_path), Control(), replace=True) as import_:
+        for path in (*new, b"z"):
+            standing(import_, path)
+            import_.put(item(path), b"new")
+        if fail_at is not None:
+            (tmp_path / "z").write_bytes(b"somebody's")
+            with pytest.raises(RestoreConflict, match="z has appeared"):
+                import_.commit()
+        else:
+            import_.commit()
+    expected = {**new, b"z": b"new"} if fail_at is None else {**old, b"z": b"somebody's"}
+    assert files(tmp_path) == expected
+    assert (tmp_path / "x").exists() == (fail_at is None)
+
+
+def test_a_file_that_appears_at_the_last_moment_without_hard_links_stops_everything(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def late(_self: HandleTree, _source: bytes, target: bytes) -> None:
+        (tmp_path / os.fsdecode(target)).write_bytes(b"somebody's")
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(way, "link", late)
+    with pytest.raises(RestoreConflict, match="b has appeared"):
+        put(tmp_path, {b"b": b"new"})
+    assert snapshot(tmp_path) == {b"b": b"somebody's"}
+
+
+def test_a_link_that_fails_for_another_reason_rolls_back(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"a": b"old"})
+    for path in (b"a", b"b"):
+        monkeypatch.setattr(way, "link", refuse(errno.EIO))
+        with pytest.raises(SystemFailure, match="cannot restore into"):
+            put(tmp_path, {path: b"new"}, replace=True)
+    assert snapshot(tmp_path) == {b"a": b"old"}
+
+
+class _CaseInsensitive:
+    """Makes a tree one whose names differ by more than case."""
+
+    @staticmethod
+    def install(way: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+        def wrap(name: str) -> Callable[..., Any]:
+            real = getattr(way, name)
+
+            def call(self: Any, *args: Any) -> Any:
+                return real(self, *(a.lower() if isinstance(a, bytes) else a for a in args))
+
+            return call
+
+        for name in ("stat", "open", "create", "make_folder", "rename", "link", "unlink"):
+            monkeypatch.setattr(way, name, wrap(name))
+
+
+@pytest.fixture
+def insensitive(way: type[HandleTree], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names that differ in case only are one."""
+    _CaseInsensitive.install(way, monkeypatch)
+
+
+@pytest.mark.usefixtures("insensitive")
+@pytest.mark.parametrize("target", ["there", "new"])
+def test_twins_are_not_laid_over_each_other(tmp_path: Path, target: str) -> None:
+    (tmp_path / "there").mkdir()
+    with pytest.raises(RestoreConflict, match="Twin has the same name as another file"):
+        put(tmp_path / target, {b"twin": b"1", b"Twin": b"2"})
+    assert snapshot(tmp_path) == {b"there": FOLDER}
+
+
+@pytest.mark.usefixtures("insensitive")
+def test_twins_do_not_replace_the_same_file_one_after_the_other(tmp_path: Path) -> None:
+    fill(tmp_path, {b"twin": b"old"})
+    with pytest.raises(RestoreConflict, match="Twin has the same name as another file"):
+        put(tmp_path, {b"twin": b"1", b"Twin": b"2"}, replace=True)
+    assert snapshot(tmp_path) == {b"twin": b"old"}
+
+
+def test_two_names_of_one_file_are_both_replaced(tmp_path: Path) -> None:
+    fill(tmp_path, {b"a": b"old"})
+    os.link(tmp_path / "a", tmp_path / "b")
+    put(tmp_path, {b"a": b"1", b"b": b"2"}, replace=True)
+    assert snapshot(tmp_path) == {b"a": b"1", b"b": b"2"}
+
+
+def test_a_target_that_cannot_be_written_is_a_failure_of_the_system(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(way, "make_folder", refuse(errno.EROFS))
+    with pytest.raises(SystemFailure, match=r"cannot restore into .*read-only") as caught:
+        put(tmp_path, {b"a": b"1"})
+    assert "can be written" in str(caught.value.hint)
+
+
+def test_a_target_whose_name_is_too_long_is_a_failure_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(SystemFailure, match="too long"):
+        put(tmp_path / ("x" * 256), {b"a": b"1"})
+    with pytest.raises(SystemFailure, match="too long"):
+        put(tmp_path / "a" / ("x" * 256), {b"a": b"1"})
+    assert snapshot(tmp_path) == {}
+
+
+def test_what_a_dead_run_left_beside_a_new_folder_goes_with_the_next_run(tmp_path: Path) -> None:
+    left = tmp_path / ".wmbackup-restore-0123"
+    fill(left, {b"lock": b"", b"made/a": b"half"})
+    left.chmod(0o700)
+    put(tmp_path / "some" / "target", {b"a": b"1"})
+    assert files(tmp_path) == {b"some/target/a": b"1"}
+    fill(left, {b"lock": b""})
+    left.chmod(0o700)
+    put(tmp_path / "some" / "target", {b"b": b"1"})
+    assert files(tmp_path) == {b"some/target/a": b"1", b"some/target/b": b"1"}
+
+
+def test_two_restores_into_one_folder_disturb_each_other_only_where_they_meet(
+    tmp_path: Path,
+) -> None:
+    with begin_import(str(tmp_path), Control(), replace=False) as first:
+        standing(first, b"a")
+        first.put(item(b"a"), b"new")
+        put(tmp_path, {b"b": b"other"})
+        first.commit()
+    assert snapshot(tmp_path) == {b"a": b"new", b"b": b"other"}

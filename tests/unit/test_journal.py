@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.folders import fill, snapshot
+from wmbackup.stores.journal import LOCK, STAGING, Journal, Staging, undo_leftovers
+from wmbackup.stores.tree import HandleTree, PathTree, Tree
+
+NAME = STAGING + b"0123456789abcdef"
+PLACE = os.fsdecode(NAME)
+
+
+@pytest.fixture(params=[HandleTree, PathTree])
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tree]:
+    """Both ways, over an empty folder."""
+    made: Tree = request.param(str(tmp_path))
+    yield made
+    made.close()
+
+
+def leave(root: Path, journal: object = None) -> None:
+    """Leave what a dead run leaves: one file moved to a/b, one that replaced c."""
+    fill(root, {b"a/b": b"new", b"c": b"new", NAME + b"/old/1": b"old", NAME + b"/lock": b""})
+    (root / PLACE).chmod(0o700)
+    rows = [
+        {"number": 0, "path": _text(b"a/b"), "inode": _inode(root / "a/b"), "replaces": False},
+        {"number": 1, "path": _text(b"c"), "inode": _inode(root / "c"), "replaces": True},
+    ]
+    text = json.dumps({"moves": rows, "made": [_text(b"a")]} if journal is None else journal)
+    (root / PLACE / "journal").write_text(text)
+
+
+def _text(path: bytes) -> str:
+    return b64encode(path).decode()
+
+
+def _inode(path: Path) -> int:
+    return path.stat().st_ino
+
+
+def test_what_a_dead_run_did_is_undone(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"old"}
+
+
+def test_what_a_dead_run_did_without_a_lock_is_undone(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "lock").unlink()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"old"}
+
+
+def test_undoing_touches_nothing_that_came_later(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    for path in ("a/b", "c"):
+        (tmp_path / "later").write_bytes(b"later")
+        (tmp_path / "later").replace(tmp_path / path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"a": "a folder", b"a/b": b"later", b"c": b"later"}
+
+
+def test_undoing_passes_over_what_has_gone(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    (tmp_path / "a" / "b").unlink()
+    (tmp_path / "c").unlink()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"old"}
+
+
+def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    before = snapshot(tmp_path)
+    lock = os.open(tmp_path / PLACE / "lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    undo_leftovers(tree)
+    os.close(lock)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o755])
+def test_a_journal_that_others_can_write_is_not_carried_out(
+    tree: Tree, tmp_path: Path, mode: int
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE).chmod(mode)
+    before = snapshot(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_journal_of_another_user_is_not_carried_out(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    before = snapshot(tmp_path)
+    other = os.geteuid() + 1
+    monkeypatch.setattr(os, "geteuid", lambda: other)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+def test_what_merely_has_the_name_is_left_alone(tree: Tree, tmp_path: Path) -> None:
+    (tmp_path / PLACE).touch()
+    (tmp_path / (PLACE + "-link")).symlink_to(tmp_path)
+    (tmp_path / "lock").touch()
+    before = snapshot(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize("path", [b"../c", b"/c", b"a/../../c", b"", b"."])
+@pytest.mark.parametrize("where", ["moves", "made"])
+def test_a_journal_that_leaves_the_folder_is_not_carried_out(
+    tree: Tree, tmp_path: Path, path: bytes, where: str
+) -> None:
+    journal: dict[str, Any] = {"moves": [], "made": []}
+    row = {"number": 0, "path": _text(path), "inode": 0, "replaces": False}
+    journal[where] = [row if where == "moves" else _text(path)]
+    leave(tmp_path, journal)
+    before = snapshot(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "journal",
+    [
+        {},
+        [],
+        7,
+        {"moves": 7, "made": []},
+        {"moves": [{}], "made": []},
+        {"moves": [], "made": ["not base64!"]},
+        {"moves": [{"number": None, "path": "YQ==", "inode": 0, "replaces": 0}], "made": []},
+        {"moves": [{"number": "x", "path": "YQ==", "inode": 0, "replaces": 0}], "made": []},
+    ],
+)
+def test_what_a_journal_that_is_none_kept_is_not_thrown_away(
+    tree: Tree, tmp_path: Path, journal: object
+) -> None:
+    leave(tmp_path, journal)
+    before = snapshot(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+def test_half_a_journal_is_none(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "journal").rename(tmp_path / PLACE / "journal.new")
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"a": "a folder", b"a/b": b"new", b"c": b"new"}
+
+
+def test_a_roll_back_that_fails_keeps_what_it_needs_and_goes_on_later(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+
+    def full(_source: bytes, _target: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tree, "rename", full)
+    with pytest.raises(OSError, match="No space"):
+        undo_leftovers(tree)
+    there = snapshot(tmp_path)
+    assert there[NAME + b"/old/1"] == b"old"
+    assert b"a/b" not in there, "the other moves were undone all the same"
+    monkeypatch.undo()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"old"}
+
+
+def test_a_lock_that_cannot_be_opened_is_not_broken(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    before = snapshot(tmp_path)
+
+    def denied(_path: bytes) -> int:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(tree, "open", denied)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+def test_staging_is_private_and_goes_with_all_that_is_in_it(tree: Tree, tmp_path: Path) -> None:
+    staging = Staging(tree)
+    staging.make_places()
+    os.close(tree.create(staging.file(7)))
+    place = tmp_path / os.fsdecode(staging.name)
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert (place / "files" / "7").is_file()
+    undo_leftovers(tree)
+    assert place.is_dir()
+    staging.close()
+    assert snapshot(tmp_path) == {}
+
+
+@pytest.mark.parametrize("moment", ["make_folder", "create"])
+def test_staging_that_another_run_removes_while_it_is_made_is_made_anew(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    real, tries = getattr(tree, moment), []
+
+    def interrupted(path: bytes, mode: int = 0o777) -> Any:
+        made = real(path, mode)
+        tries.append(path)
+        if len(tries) == 1:  # between this step and the next another run comes by
+            undo_leftovers(tree)
+        return made
+
+    monkeypatch.setattr(tree, moment, interrupted)
+    staging = Staging(tree)
+    assert len(tries) == 2
+    assert set(snapshot(tmp_path)) == {staging.name, staging.name + LOCK}
+    staging.close()
+    assert snapshot(tmp_path) == {}
+
+
+def test_a_run_that_just_took_its_lock_is_not_taken_for_a_dead_one(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "lock").unlink()
+    before = snapshot(tmp_path)
+    real = tree.remove_folder
+
+    def late(folder: bytes) -> None:
+        (tmp_path / PLACE / "lock").touch()
+        real(folder)
+
+    monkeypatch.setattr(tree, "remove_folder", late)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {**before, NAME + b"/lock": b""}
+
+
+def test_a_journal_says_what_is_there_before_the_first_change(tree: Tree, tmp_path: Path) -> None:
+    staging = Staging(tree)
+    staging.make_places()
+    fill(tmp_path, {b"there": b"old", staging.file(0): b"1", staging.file(1): b"2"})
+    journal = Journal.write(tree, staging.name, {b"there": 0, b"x/y/z": 1})
+    assert [(move.path, move.replaces) for move in journal.moves] == [
+        (b"there", True),
+        (b"x/y/z", False),
+    ]
+    assert journal.moves[0].inode == _inode(tmp_path / os.fsdecode(staging.file(0)))
+    read = Journal.read(tree, staging.name)
+    assert read is not None
+    assert read.moves == journal.moves
+    assert vars(read)["_made"] == [b"x/y", b"x"]
+    staging.close()
+    assert (tmp_path / os.fsdecode(staging.name)).is_dir(), "it has still to be undone"
+    journal.done()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"there": b"old"}
+
+
+def test_a_journal_that_cannot_be_written_is_none(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = Staging(tree)
+    staging.make_places()
+
+    def full(_folder: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tree, "sync", full)
+    with pytest.raises(OSError, match="No space"):
+        Journal.write(tree, staging.name, {})
+    staging.close()
+    assert snapshot(tmp_path) == {}

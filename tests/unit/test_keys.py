@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from tests.archives import private, public
+from wmbackup import keys
+from wmbackup.archive import sshsig
+from wmbackup.errors import NotFound, SigningKeyMissing, SigningKeyUnusable, SystemFailure
+from wmbackup.keys import KeyExists, PrincipalTaken
+from wmbackup.trust import Signer, TrustFileInvalid
+
+
+def run(*command: str | Path) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def test_a_key_is_made_and_read_back(tmp_path: Path) -> None:
+    made = keys.create(f"{tmp_path}/new/folder/key", "host")
+    read = keys.load(made.path)
+    assert read.public == made.public
+    assert read.fingerprint == made.fingerprint
+    assert not read.exposed
+    assert read.sign(b"message") == made.sign(b"message")
+    assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
+    for name in ("key", "key.pub"):
+        assert (tmp_path / "new" / "folder" / name).stat().st_mode & 0o777 == 0o600
+    assert len(list((tmp_path / "new" / "folder").iterdir())) == 2
+    assert "private" not in repr(read)
+
+
+def test_ssh_keygen_knows_the_key_and_its_public_half(tmp_path: Path) -> None:
+    made = keys.create(f"{tmp_path}/key", "host.example")
+    line = (tmp_path / "key.pub").read_text()
+    assert line == f"{sshsig.public_line(made.public)} wmbackup@host.example\n"
+    assert run("ssh-keygen", "-y", "-f", tmp_path / "key").split()[:2] == line.split()[:2]
+    assert made.fingerprint in run("ssh-keygen", "-l", "-f", tmp_path / "key.pub")
+
+
+def test_a_key_made_by_ssh_keygen_is_read(tmp_path: Path) -> None:
+    run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key")
+    assert keys.load(f"{tmp_path}/key").fingerprint in run("ssh-keygen", "-lf", tmp_path / "key")
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (("-t", "ed25519", "-N", "secret"), "is protected by a passphrase"),
+        (("-t", "rsa", "-b", "1024", "-N", ""), "is not an Ed25519 key"),
+        (("-t", "ecdsa", "-N", ""), "is not an Ed25519 key"),
+    ],
+)
+def test_other_keys_are_refused_with_the_reason(
+    tmp_path: Path, options: tuple[str, ...], reason: str
+) -> None:
+    run("ssh-keygen", "-q", *options, "-f", tmp_path / "key")
+    with pytest.raises(SigningKeyUnusable, match=reason) as caught:
+        keys.load(f"{tmp_path}/key")
+    assert caught.value.hint is not None
+
+
+def _pem(private_key: Any) -> bytes:
+    text: bytes = private_key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    return text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"\xff\x00",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\n",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n",
+        sshsig.public_line(public(1)).encode(),
+        _pem(private(1)),
+        _pem(rsa.generate_private_key(65537, 2048)),
+        _pem(ec.generate_private_key(ec.SECP256R1())),
+    ],
+)
+def test_what_is_no_openssh_private_key_is_refused(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "key").write_bytes(text)
+    with pytest.raises(SigningKeyUnusable, match="is not an OpenSSH private key"):
+        keys.load(f"{tmp_path}/key")
+
+
+def test_every_cut_of_a_key_is_refused(tmp_path: Path) -> None:
+    keys.create(f"{tmp_path}/key", "host")
+    text = (tmp_path / "key").read_bytes().rstrip()
+    for length in range(0, len(text) - 1, 7):
+        (tmp_path / "key").write_bytes(text[:length])
+        with pytest.raises(SigningKeyUnusable):
+            keys.load(f"{tmp_path}/key")
+
+
+def test_a_missing_key_names_the_command_that_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(SigningKeyMissing) as caught:
+        keys.load(f"{tmp_path}/key")
+    assert "wmbackup key create" in str(caught.value.hint)
+
+
+def test_a_key_that_cannot_be_read_is_a_failure_of_the_system(tmp_path: Path) -> None:
+    with pytest.raises(SystemFailure, match="cannot read the signing key"):
+        keys.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o610])
+def test_a_key_that_others_may_touch_is_exposed(tmp_path: Path, mode: int) -> None:
+    keys.create(f"{tmp_path}/key", "host")
+    (tmp_path / "key").chmod(mode)
+    assert keys.load(f"{tmp_path}/key").exposed
+    (tmp_path / "key").chmod(0o700)
+    assert not keys.load(f"{tmp_path}/key").exposed
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
+def test_a_key_never_replaces_what_is_there(tmp_path: Path, kind: str) -> None:
+    place = tmp_path / "key"
+    if kind == "file":
+        place.write_bytes(b"a key")
+    elif kind == "folder":
+        place.mkdir()
+    else:
+        place.symlink_to("nowhere")
+    with pytest.raises(KeyExists, match="there is a signing key"):
+        keys.create(str(place), "host")
+    assert [path.name for path in tmp_path.iterdir()] == ["key"]
+
+
+def test_of_two_keys_made_at_once_one_wins_with_both_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = keys.create(f"{tmp_path}/key", "first")
+    line = (tmp_path / "key.pub").read_text()
+    monkeypatch.setattr(os.path, "lexists", lambda _: False)  # asked just before the first came
+    with pytest.raises(KeyExists, match="there is a signing key"):
+        keys.create(f"{tmp_path}/key", "second")
+    assert keys.load(f"{tmp_path}/key").public == first.public
+    assert (tmp_path / "key.pub").read_text() == line
+
+
+def test_a_key_that_cannot_be_written_is_a_failure_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemFailure, match="cannot write the signing key"):
+        keys.create(f"{tmp_path}/file/key", "host")
+
+
+@pytest.mark.parametrize(
+    ("host", "principal"),
+    [
+        ("host.example", "wmbackup@host.example"),
+        ("my host,*!?", "wmbackup@my-host"),
+        ("größe", "wmbackup@gr-e"),
+        ("", "wmbackup@unknown"),
+        ("---", "wmbackup@unknown"),
+        ('a"b\nc', "wmbackup@a-b-c"),
+    ],
+)
+def test_a_principal_needs_no_quoting(host: str, principal: str) -> None:
+    assert keys.principal_of(host) == principal
+
+
+def test_trusting_a_key_writes_its_line_once(tmp_path: Path) -> None:
+    path = f"{tmp_path}/new/allowed_signers"
+    assert keys.trust(path, "wmbackup@a", public(1))
+    assert not keys.trust(path, "wmbackup@a", public(1))
+    assert not keys.trust(path, "wmbackup@other", public(1))
+    assert keys.trust(path, "wmbackup@b", public(2))
+    text = Path(path).read_text()
+    assert text == "".join(
+        f'wmbackup@{name} namespaces="archive@wmbackup" {sshsig.public_line(public(seed))}\n'
+        for name, seed in (("a", 1), ("b", 2))
+    )
+    assert keys.read_policy(path).signers == (
+        Signer("wmbackup@a", public(1)),
+        Signer("wmbackup@b", public(2)),
+    )
+
+
+def test_trust_keeps_what_somebody_else_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "allowed_signers"
+    path.write_text("# no line end at the end")
+    keys.trust(str(path), "wmbackup@a", public(1))
+    assert path.read_text() == (
+        "# no line end at the end\n" + keys.trust_line("wmbackup@a", public(1)) + "\n"
+    )
+
+
+def test_trust_follows_a_link_to_the_file_and_keeps_it(tmp_path: Path) -> None:
+    (tmp_path / "dotfiles").mkdir()
+    (tmp_path / "allowed_signers").symlink_to("dotfiles/signers")
+    keys.trust(f"{tmp_path}/allowed_signers", "wmbackup@a", public(1))
+    assert (tmp_path / "allowed_signers").is_symlink()
+    assert (tmp_path / "dotfiles" / "signers").is_file()
+
+
+@pytest.mark.parametrize("taken", ["wmbackup@a", "x,wmbackup@a", "wmbackup@a,y"])
+def test_a_principal_that_another_key_holds_is_refused(tmp_path: Path, taken: str) -> None:
+    path = f"{tmp_path}/allowed_signers"
+    keys.trust(path, taken, public(1))
+    before = Path(path).read_bytes()
+    with pytest.raises(PrincipalTaken, match="another key is trusted as wmbackup@a") as caught:
+        keys.trust(path, "wmbackup@a", public(2))
+    assert "wmbackup@a-2" in str(caught.value.hint)
+    assert Path(path).read_bytes() == before
+
+
+def test_a_trust_file_that_cannot_be_read_believes_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "allowed_signers"
+    path.write_bytes(b"\n" * (keys.MAX_FILE + 1))
+    with pytest.raises(TrustFileInvalid, match="too large"):
+        keys.read_policy(str(path))
+    path.write_bytes(b"nonsense here\n")
+    with pytest.raises(TrustFileInvalid):
+        keys.trust(str(path), "wmbackup@a", public(1))
+    assert path.read_bytes() == b"nonsense here\n"
+    with pytest.raises(SystemFailure, match="cannot read"):
+        keys.read_policy(str(tmp_path))
+
+
+def test_a_trust_file_that_cannot_be_written_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "allowed_signers"
+    keys.trust(str(path), "wmbackup@a", public(1))
+    before = path.read_bytes()
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(SystemFailure, match="no space") as caught:
+        keys.trust(str(path), "wmbackup@b", public(2))
+    assert caught.value.hint is not None
+    assert path.read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_missing_trust_file_believes_nobody_unless_it_was_named(tmp_path: Path) -> None:
+    path = f"{tmp_path}/allowed_signers"
+    assert keys.read_policy(path).signers == ()
+    with pytest.raises(NotFound, match="there is no file"):
+        keys.read_policy(path, must_exist=True)
+
+
+def test_revoked_keys_are_read_where_there_is_a_file(tmp_path: Path) -> None:
+    keys.trust(f"{tmp_path}/signers", "wmbackup@a", public(1))
+    (tmp_path / "revoked").write_text(sshsig.public_line(public(2)) + "\n")
+    policy = keys.read_policy(f"{tmp_path}/signers", f"{tmp_path}/revoked")
+    assert policy.revoked == frozenset({public(2)})
+    assert keys.read_policy(f"{tmp_path}/signers", f"{tmp_path}/none").revoked == frozenset()
+
+
+def test_a_killed_creation_leaves_no_half_key(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from wmbackup import keys\n"
+        "os.link = lambda *_: os.kill(os.getpid(), 9)\n"
+        "keys.create(sys.argv[1], 'host')"
+    )
+    command = [sys.executable, "-c", code, f"{tmp_path}/key"]
+    assert subprocess.run(command, check=False).returncode == -9
+    with pytest.raises(SigningKeyMissing):
+        keys.load(f"{tmp_path}/key")
+    keys.create(f"{tmp_path}/key", "host")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.pub"]

@@ -1,0 +1,280 @@
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from tests.folders import fill, snapshot
+from wmbackup.stores import tree as module
+from wmbackup.stores.tree import (
+    EntryKind,
+    HandleTree,
+    PathTree,
+    Tree,
+    attributes_of,
+    open_tree,
+    remove_all,
+)
+
+
+@pytest.fixture(params=[HandleTree, PathTree])
+def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tree]:
+    """Both ways, over an empty folder."""
+    (tmp_path / "root").mkdir()
+    made: Tree = request.param(str(tmp_path / "root"))
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The folder that the tree is over."""
+    return tmp_path / "root"
+
+
+def test_the_root_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to(".")
+    for kind in (HandleTree, PathTree):
+        with pytest.raises(NotADirectoryError):
+            kind(f"{tmp_path}/file")
+        with pytest.raises(FileNotFoundError):
+            kind(f"{tmp_path}/missing")
+        kind(f"{tmp_path}/link").close()
+
+
+def test_handles_are_used_where_there_are_any(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for supported, kind in ((os.supports_dir_fd, HandleTree), (set(), PathTree)):
+        monkeypatch.setattr(os, "supports_dir_fd", supported)
+        tree = open_tree(str(tmp_path))
+        assert type(tree) is kind
+        tree.close()
+
+
+def test_entries_are_named_by_what_they_are(tree: Tree, root: Path) -> None:
+    fill(root, {b"file": b"", b"folder/below": b""})
+    os.mkfifo(root / "pipe")
+    for name, target in (("to-file", "file"), ("to-folder", "folder"), ("to-nothing", "gone")):
+        (root / name).symlink_to(target)
+    assert dict(tree.entries(b"")) == {
+        b"file": EntryKind.FILE,
+        b"folder": EntryKind.FOLDER,
+        b"pipe": EntryKind.SPECIAL,
+        b"to-file": EntryKind.LINK,
+        b"to-folder": EntryKind.LINK,
+        b"to-nothing": EntryKind.LINK,
+    }
+    assert dict(tree.entries(b"folder")) == {b"below": EntryKind.FILE}
+
+
+def test_a_link_on_the_way_is_never_followed(tree: Tree, root: Path, tmp_path: Path) -> None:
+    fill(tmp_path / "outside", {b"file": b"secret", b"sub/file": b"secret"})
+    (root / "link").symlink_to(tmp_path / "outside")
+    (root / "own").write_bytes(b"own")
+    before = snapshot(tmp_path / "outside")
+    for call in (
+        lambda: list(tree.entries(b"link")),
+        lambda: tree.open(b"link/file"),
+        lambda: tree.open(b"link/sub/file"),
+        lambda: tree.create(b"link/new"),
+        lambda: tree.make_folder(b"link/new"),
+        lambda: tree.rename(b"own", b"link/file"),
+        lambda: tree.rename(b"link/file", b"own"),
+        lambda: tree.link(b"own", b"link/new"),
+        lambda: tree.unlink(b"link/file"),
+        lambda: tree.remove_folder(b"link/sub"),
+        lambda: tree.set_time(b"link/file", 0),
+    ):
+        with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+            call()
+    assert snapshot(tmp_path / "outside") == before
+
+
+def test_a_link_at_the_end_is_never_followed(tree: Tree, root: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").write_bytes(b"secret")
+    (root / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(OSError, match=r"Too many levels|not a file"):
+        tree.open(b"link")
+    with pytest.raises(FileExistsError):
+        tree.create(b"link")
+    status = tree.stat(b"link")
+    assert status is not None
+    assert stat.S_ISLNK(status.st_mode)
+    tree.link(b"link", b"second")
+    assert os.path.islink(root / "second") or isinstance(tree, PathTree)
+    tree.unlink(b"link")
+    assert (tmp_path / "outside").read_bytes() == b"secret"
+
+
+def test_a_pipe_hangs_nobody(tree: Tree, root: Path) -> None:
+    os.mkfifo(root / "pipe")
+    with contextlib.suppress(OSError):
+        os.close(tree.open(b"pipe"))
+
+
+def test_nothing_stands_where_there_is_nothing(tree: Tree, root: Path) -> None:
+    (root / "file").touch()
+    for path in (b"missing", b"missing/below", b"file/below"):
+        assert tree.stat(path) is None
+
+
+def test_what_cannot_be_looked_at_is_told(
+    tree: Tree, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (root / "file").touch()
+
+    def denied(*_args: object, **_more: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(os, "stat", denied)
+    monkeypatch.setattr(os, "lstat", denied)
+    with pytest.raises(PermissionError):
+        tree.stat(b"file")
+
+
+def test_a_file_goes_from_name_to_name(tree: Tree, root: Path) -> None:
+    tree.make_folder(b"a")
+    tree.make_folder(b"a/b", 0o700)
+    descriptor = tree.create(b"a/b/file", 0o600)
+    os.write(descriptor, b"data")
+    os.close(descriptor)
+    tree.set_time(b"a/b/file", -1_500_000_001)
+    tree.link(b"a/b/file", b"second")
+    with pytest.raises(FileExistsError):
+        tree.link(b"a/b/file", b"second")
+    tree.rename(b"a/b/file", b"a/third")
+    tree.sync(b"a")
+    assert snapshot(root) == {
+        b"a": "a folder",
+        b"a/b": "a folder",
+        b"a/third": b"data",
+        b"second": b"data",
+    }
+    status = tree.stat(b"second")
+    assert status is not None
+    assert status.st_mtime_ns == -1_500_000_001
+    tree.unlink(b"second")
+    tree.remove_folder(b"a/b")
+    with pytest.raises(OSError, match="not empty"):
+        tree.remove_folder(b"a")
+    tree.rename(b"a/third", b"last")
+    tree.remove_folder(b"a")
+    assert snapshot(root) == {b"last": b"data"}
+    assert (root / "last").stat().st_mode & 0o777 == 0o600
+
+
+def test_renaming_replaces(tree: Tree, root: Path) -> None:
+    fill(root, {b"a": b"new", b"b": b"old"})
+    tree.rename(b"a", b"b")
+    assert snapshot(root) == {b"b": b"new"}
+
+
+def test_more_folders_than_handles_and_deeper_ones(tree: Tree, root: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    deep = b"/".join([b"d"] * 70)
+    for depth in range(70):
+        tree.make_folder(b"/".join([b"d"] * (depth + 1)))
+    for number in range(70):
+        tree.make_folder(b"%d" % number)
+        os.close(tree.create(b"%d/file" % number))
+        tree.rename(b"%d/file" % number, deep + b"/%d" % number)
+        tree.link(deep + b"/%d" % number, b"%d/file" % number)
+        assert len(os.listdir("/proc/self/fd")) - before <= 33
+    assert len(list(tree.entries(deep))) == 70
+    remove_all(tree, b"d")
+    assert sorted(os.listdir(root)) == sorted(str(number) for number in range(70))
+    assert (root / "69" / "file").is_file()
+
+
+def test_a_failed_step_gives_its_handles_back(tmp_path: Path) -> None:
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    tree = HandleTree(str(tmp_path))
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(FileNotFoundError):
+            tree.open(b"a/b/missing/file")
+    assert len(os.listdir("/proc/self/fd")) == before
+    tree.close()
+    assert len(os.listdir("/proc/self/fd")) == before - 1
+
+
+def test_the_longest_name_is_the_file_systems(tree: Tree) -> None:
+    assert tree.longest_name() == 255
+    os.close(tree.create(b"x" * 255))
+    with pytest.raises(OSError, match="too long"):
+        tree.create(b"x" * 256)
+
+
+def test_removing_all_goes_as_far_as_it_can(
+    tree: Tree, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path / "outside", {b"file": b"stays"})
+    fill(root, {b"r/a": b"", b"r/kept": b"", b"r/sub/b": b"", b"r/sub/sub/c": b"", b"other": b""})
+    (root / "r" / "link").symlink_to(tmp_path / "outside")
+    real = tree.unlink
+
+    def unlink(path: bytes) -> None:
+        if path == b"r/kept":
+            raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+        real(path)
+
+    monkeypatch.setattr(tree, "unlink", unlink)
+    remove_all(tree, b"r")
+    assert snapshot(root) == {b"other": b"", b"r": "a folder", b"r/kept": b""}
+    assert snapshot(tmp_path / "outside") == {b"file": b"stays"}
+    monkeypatch.undo()
+    remove_all(tree, b"r")
+    remove_all(tree, b"missing")
+    assert snapshot(root) == {b"other": b""}
+
+
+def test_names_that_are_not_utf_8_are_kept(tree: Tree, root: Path) -> None:
+    names = {b"\xff\xfe", b"new\nline", b"\x1b[31m", "\u202egnp.exe".encode(), b"con", b"..."}
+    for name in names:
+        os.close(tree.create(name))
+    assert {name for name, _ in tree.entries(b"")} == names
+    assert set(os.listdir(os.fsencode(root))) == names
+
+
+@pytest.mark.parametrize(
+    ("bits", "names"),
+    [(0, ()), (0x20, ("archive",)), (0x27, ("archive", "hidden", "readonly", "system"))],
+)
+def test_windows_attributes_have_names(bits: int, names: tuple[str, ...]) -> None:
+    assert attributes_of(cast("Any", SimpleNamespace(st_file_attributes=bits))) == names
+    assert attributes_of(cast("Any", SimpleNamespace())) == ()
+
+
+def test_a_junction_is_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = SimpleNamespace(
+        is_symlink=lambda: False,
+        is_dir=lambda follow_symlinks: not follow_symlinks,
+        stat=lambda follow_symlinks: SimpleNamespace(st_reparse_tag=not follow_symlinks),
+    )
+    assert module._kind(cast("Any", entry)) is EntryKind.FOLDER  # noqa: SLF001 - has no other door here
+    monkeypatch.setattr(os, "name", "nt")
+    assert module._kind(cast("Any", entry)) is EntryKind.LINK  # noqa: SLF001 - the same
+
+
+def test_windows_names_are_wtf_8_and_counted_in_utf_16(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert module.name_length("ä𝄞".encode()) == 6
+    assert module.decode(b"\xff") == "\udcff"
+    monkeypatch.setattr(os, "name", "nt")
+    assert module.name_length("ä𝄞".encode()) == 3
+    assert module.encode("a\ud800") == b"a\xed\xa0\x80"
+    assert module.decode(b"a\xed\xa0\x80") == "a\ud800"
+    for path, extended in (
+        ("C:\\x", "\\\\?\\C:\\x"),
+        ("\\\\server\\share", "\\\\?\\UNC\\server\\share"),
+        ("\\\\?\\C:\\x", "\\\\?\\C:\\x"),
+    ):
+        assert module._extended(path) == extended  # noqa: SLF001 - the same

@@ -1,0 +1,5 @@
+"""``python -m wmbackup``."""
+
+from wmbackup.cli import main
+
+raise SystemExit(main())

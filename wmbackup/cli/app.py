@@ -1,0 +1,279 @@
+"""The command tree: commands that load when they run, options that all of them share, help."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import click
+from click.core import ParameterSource
+
+from wmbackup import __version__
+from wmbackup.cli.session import Common, Session
+from wmbackup.errors import ExitCode
+
+COMMANDS = {
+    "backup": "back a license store up into a signed archive",
+    "restore": "restore an archive, or a selection of it, into a store",
+    "list": "show what is in an archive or in a store",
+    "verify": "prove every byte of archives and who signed them",
+    "check": "say what works here and what does not",
+    "key": "make the signing key, show it, and say whom to trust",
+    "explain": "explain an HRESULT, a name or an exit code",
+}
+HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
+_COMMON = "Common options"
+_RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
+_DEPRECATION = (
+    "Microsoft has deprecated the interface that backs up Windows Media licenses in favor of"
+    " PlayReady (https://www.microsoft.com/PlayReady/). Back up while it still answers."
+)
+
+
+class Option(click.Option):
+    """An option that belongs to a section of the help and can come from the environment."""
+
+    def __init__(self, *names: Any, section: str = "Options", **attributes: Any) -> None:  # noqa: ANN401 - those of click
+        """Take click's arguments, and the section's title."""
+        super().__init__(*names, **attributes)
+        self.section = section
+        if self.envvar is None and attributes.get("allow_from_environment", True):
+            longest = max(self.opts, key=len).lstrip("-")
+            self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
+
+    def get_help_extra(self, ctx: click.Context) -> Any:  # noqa: ANN401 - a type that old releases lack
+        """Leave the mathematics of a range out of the help: the error says it where it matters."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
+
+class _Helpful:
+    """Help that begins with an example and groups its options."""
+
+    example: str | None = None
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the help."""
+        if self.example is not None:
+            formatter.write_text(f"Example: {self.example}")
+            formatter.write_paragraph()
+        super().format_help(ctx, formatter)  # type: ignore[misc] # mixed into click's commands
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands and the options by section; the common ones on the top level alone."""
+        commands = getattr(self, "format_commands", None)
+        if commands is not None:
+            commands(ctx, formatter)
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):  # type: ignore[attr-defined] # as above
+            record = param.get_help_record(ctx)
+            if "--help" in param.opts:
+                record = ("-h, --help", "show this help")
+            section = getattr(param, "section", _COMMON)
+            if record is not None and (section != _COMMON or ctx.parent is None):
+                sections.setdefault(section, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+        if ctx.parent is not None:
+            formatter.write_paragraph()
+            formatter.write_text("Options that all commands have: wmbackup --help")
+
+
+class Command(_Helpful, click.Command):
+    """A command whose function takes the session first and returns its exit code."""
+
+    def __init__(self, *arguments: Any, example: str | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of click
+        """Take click's arguments, and an example for the help."""
+        super().__init__(*arguments, **attributes)
+        self.example = example
+        self.params += common_options()
+
+    def invoke(self, ctx: click.Context) -> ExitCode:
+        """Run it with the session."""
+        session = ctx.find_object(Session)
+        assert session is not None  # noqa: S101 - main made it
+        settle(session)
+        code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
+        return code
+
+
+def _nothing(_session: Session) -> ExitCode:
+    return ExitCode.OK
+
+
+class Group(_Helpful, click.Group):
+    """A group of commands that knows what a mistyped one may have meant."""
+
+    command_class = Command
+
+    def __init__(self, *arguments: Any, example: str | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of click
+        """Take click's arguments, and an example for the help."""
+        super().__init__(*arguments, **attributes)
+        self.example = example
+        self.params += common_options()
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command. Raises click.UsageError with what may have been meant."""
+        name = args[0]
+        if name not in self.list_commands(ctx):
+            close = difflib.get_close_matches(name, self.list_commands(ctx))
+            raise NoSuchCommand(name, close, ctx)
+        return super().resolve_command(ctx, args)
+
+
+class Program(Group):
+    """The top: its commands are loaded when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """Return the commands in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+        """Load a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"wmbackup.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the commands without loading them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the exit codes and the deprecation."""
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code.value), code.meaning) for code in ExitCode])
+        formatter.write_paragraph()
+        formatter.write_text(_DEPRECATION)
+
+
+class NoSuchCommand(click.UsageError):
+    """There is no such command; ``possibilities`` may have been meant."""
+
+    def __init__(self, name: str, possibilities: list[str], ctx: click.Context) -> None:
+        """Keep what was asked for and what comes close."""
+        super().__init__(f"no such command: {name}", ctx)
+        self.command_name = name
+        self.possibilities = possibilities
+
+
+def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401 - whatever the option's type is
+    session = ctx.find_object(Session)
+    if session is None or param.name is None:
+        return
+    # A command's own place is nearer than the program's; a command line wins over both.
+    rank = _RANKS.get(ctx.get_parameter_source(param.name) or ParameterSource.DEFAULT, 0)
+    if rank and rank >= session.given.get(param.name, (0, None))[0]:
+        session.given[param.name] = (rank, value)
+
+
+def settle(session: Session) -> None:
+    """Put the common options that were given in force."""
+    session.common = Common(**{name: value for name, (_, value) in session.given.items()})
+
+
+def common_options() -> list[click.Parameter]:
+    """Return the options that every command has."""
+
+    def common(*names: str, help: str, **attributes: Any) -> Option:  # noqa: A002, ANN401 - click's names
+        return Option(
+            list(names),
+            help=help,
+            section=_COMMON,
+            expose_value=False,
+            is_eager=True,
+            callback=_remember,
+            **attributes,
+        )
+
+    seconds = click.FloatRange(min=0)
+    return [
+        common("--json", is_flag=True, help="print JSON Lines on standard output"),
+        common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),
+        common("-v", "--verbose", count=True, help="tell phases and statuses; twice: files too"),
+        common("--debug", is_flag=True, help="show tracebacks"),
+        common(
+            "--color",
+            type=click.Choice(["auto", "always", "never"]),
+            default="auto",
+            help="when to use colors; auto is on a terminal",
+        ),
+        common(
+            "--progress/--no-progress",
+            "progress",
+            default=None,
+            help="show progress; without a terminal, a line now and then",
+        ),
+        common(
+            "--no-notice", "notice", is_flag=True, flag_value=False, default=True,
+            envvar=None, help="leave out the deprecation notice",
+        ),
+        common(
+            "--no-input", "input", is_flag=True, flag_value=False, default=True,
+            help="never ask",
+        ),
+        common(
+            "--lock-wait", type=seconds, default=0.0, metavar="S",
+            help="seconds to wait for another run that holds store or destination",
+        ),
+        common("--strict", is_flag=True, help="take skipped and restricted licenses as a failure"),
+    ]  # fmt: skip
+
+
+def option(*names: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - those of click
+    """Declare an option of a command; its environment variable is ``WMBACKUP_`` and its name."""
+    return click.option(*names, cls=Option, **attributes)
+
+
+def command(
+    name: str, example: str, short: str | None = None
+) -> Callable[[Callable[..., ExitCode]], Command]:
+    """Declare a command; ``short`` is its line in the help of its group."""
+
+    def declare(function: Callable[..., ExitCode]) -> Command:
+        declaration = click.command(
+            name, cls=Command, example=example, short_help=short, context_settings=HELP
+        )
+        return declaration(function)
+
+    return declare
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value and not ctx.resilient_parsing:
+        click.echo(f"wmbackup {__version__}, archive format 1")
+        ctx.exit()
+
+
+@click.group(
+    name="wmbackup",
+    cls=Program,
+    example="wmbackup backup --store sample -o licenses.wmbackup.tar",
+    invoke_without_command=True,
+    context_settings={**HELP, "max_content_width": 100},
+)
+@option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_version,
+    section=_COMMON,
+    help="show the version and the archive formats",
+)
+@click.pass_context
+def program(ctx: click.Context) -> None:
+    """Back up Windows Media DRM licenses into a signed archive that stock tools open."""
+    if ctx.invoked_subcommand is None:
+        _without_command(ctx)
+
+
+def _without_command(ctx: click.Context) -> NoReturn:
+    raise click.UsageError("no command was given", ctx)

@@ -1,0 +1,122 @@
+"""``wmbackup backup``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from wmbackup.cli.app import command as declare
+from wmbackup.cli.app import option
+from wmbackup.cli.operate import operate
+from wmbackup.cli.places import parse_store
+from wmbackup.cli.session import Session
+from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
+from wmbackup.errors import ExitCode, UsageError
+from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
+from wmbackup.stores.base import Store
+
+
+@declare("backup", example="wmbackup backup --store sample -o licenses.wmbackup.tar")
+@option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER|-",
+    section="Where to",
+    help="the archive; in a folder it gets its usual name, - is standard output",
+)
+@option("-f", "--force", is_flag=True, section="Where to", help="replace an archive that exists")
+@option(
+    "--store",
+    metavar="STORE",
+    section="Where from",
+    help="sample, folder:PATH, drm:PATH, bak:PATH, or a path",
+)
+@option(
+    "--all-files",
+    is_flag=True,
+    section="Where from",
+    help="from a DRM folder, the files of other software as well",
+)
+@option(
+    "--accept-restricted",
+    is_flag=True,
+    section="Where from",
+    help="take licenses that may not be backed up for no failure",
+)
+@option(
+    "--signing-key",
+    metavar="F",
+    section="How",
+    help="sign with this OpenSSH Ed25519 key instead of the one of key create",
+)
+@option("-n", "--dry-run", is_flag=True, section="How", help="read everything, write nothing")
+@option(
+    "--no-read-back",
+    is_flag=True,
+    section="How",
+    help="do not read the archive back from the disk before it is published",
+)
+@option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
+    help="give up after so many seconds",
+)  # fmt: skip
+def command(
+    session: Session,
+    output: str | None,
+    store: str | None,
+    signing_key: str | None,
+    timeout: float | None,
+    *,
+    force: bool,
+    all_files: bool,
+    accept_restricted: bool,
+    dry_run: bool,
+    no_read_back: bool,
+) -> ExitCode:
+    """Back a license store up into a signed archive.
+
+    The archive appears whole and read back, or not at all. Licenses are copied as they are;
+    what their issuers do not let go is named and left where it is.
+    """
+    if output is None and not dry_run:
+        raise UsageError("--output is missing", hint="add -o FILE, -o FOLDER/, or -o -")
+    if output == "-" and session.common.json:
+        raise UsageError("--json and -o - both want standard output", hint="write to a file")
+    source = parse_store(store, all_files=all_files)
+    session.notice()
+    done: BackupSummary | BackupPlan
+    if dry_run:
+        path = None if output == "-" else output
+        done = plan_backup(source, path, session.control(), replace_output=force)
+    else:
+        assert output is not None  # noqa: S101 - said above
+        options = Options(
+            signing_key=session.signing_key(signing_key),
+            locks=session.locks(),
+            output=sys.stdout.buffer if output == "-" else None,
+            read_back=not no_read_back,
+        )
+        done = _back_up(session, source, output, options, timeout, force=force)
+    session.output.result(done)
+    partial = bool(done.skipped) or (bool(done.withheld) and not accept_restricted)
+    return ExitCode.PARTIAL if partial else ExitCode.OK
+
+
+def _back_up(
+    session: Session,
+    store: Store,
+    output: str,
+    options: Options,
+    timeout: float | None,
+    *,
+    force: bool,
+) -> BackupSummary:
+    session.data_on_stdout = output == "-"
+    notify = session.output.event
+    restorer = create_backup_restorer(notify, store=store, options=options)
+    restorer.set_prop("BackupPath", output)
+    restorer.backup_licenses(BackupFlags.OVERWRITE if force else BackupFlags.NONE, notify)
+    done = operate(restorer, timeout)
+    assert not isinstance(done, RestoreSummary)  # noqa: S101 - a backup was begun
+    return done

@@ -1,0 +1,136 @@
+"""``wmbackup check``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import struct
+import sys
+from collections.abc import Callable, Iterator
+
+from wmbackup import __version__, keys
+from wmbackup.cli.app import command as declare
+from wmbackup.cli.app import option
+from wmbackup.cli.hygiene import size
+from wmbackup.cli.output import Checked, CheckRow, State
+from wmbackup.cli.places import parse_store
+from wmbackup.cli.session import (
+    Session,
+    allowed_signers_path,
+    signing_key_path,
+    state_folder,
+    worst,
+)
+from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.files import temporary_folder
+
+_LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
+
+
+@declare("check", example="wmbackup check --store folder:/path/to/licenses")
+@option("--store", metavar="STORE", section="What", help="look at this store as well")
+def command(session: Session, store: str | None) -> ExitCode:
+    """Say what works here and what does not, each with its remedy. Nothing is changed."""
+    session.notice()
+    rows = []
+    for row in _checks(session, store):
+        rows.append(row)
+        session.output.check(row)
+    session.output.result(Checked(tuple(rows)))
+    return worst([row.exit_code for row in rows])
+
+
+def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
+    yield CheckRow("program", State.OK, f"wmbackup {__version__}, archive format 1")
+    bits = struct.calcsize("P") * 8
+    yield CheckRow("python", State.OK, f"{platform.python_version()}, {bits} bits")
+    yield CheckRow("system", State.OK, platform.platform())
+    yield _interface()
+    yield _try("signing key", _signing_key)
+    yield _try("trust", lambda: _trust(session))
+    yield _try("locks", _locks)
+    yield _try("space", _space)
+    if store is not None:
+        yield _try("store", lambda: _store(session, store))
+
+
+def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
+    try:
+        return look()
+    except WmbackupError as error:
+        return CheckRow(name, State.FAILED, error.message, error.hint, error.exit_code)
+    except OSError as error:
+        text = (error.strerror or str(error)).lower()
+        return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
+
+
+def _interface() -> CheckRow:
+    if sys.platform == "win32":
+        message = "this version does not drive the Windows Media interface yet"
+    else:
+        message = "the Windows Media interface exists on Windows only"
+    return CheckRow(
+        "interface", State.WARNING, message, "back up a copy of the DRM folder with folder:PATH"
+    )
+
+
+def _signing_key() -> CheckRow:
+    path = signing_key_path()
+    if not os.path.lexists(path):
+        return CheckRow(
+            "signing key", State.WARNING, f"there is none at {path}", "wmbackup key create"
+        )
+    key = keys.load(path)
+    if key.exposed:
+        message = f"other users can read {path}"
+        return CheckRow("signing key", State.WARNING, message, f"chmod 600 {path}")
+    return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
+
+
+def _trust(session: Session) -> CheckRow:
+    path = allowed_signers_path()
+    policy = session.policy(None)
+    if not policy.signers:
+        remedy = "wmbackup key create, or wmbackup key trust FILE|ARCHIVE"
+        return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
+    own = signing_key_path()
+    if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
+        remedy = f"wmbackup key trust {own}.pub"
+        return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)
+    revoked = f", {len(policy.revoked)} revoked" if policy.revoked else ""
+    return CheckRow("trust", State.OK, f"{len(policy.signers)} trusted{revoked}, {path}")
+
+
+def _locks() -> CheckRow:
+    folder = state_folder()
+    if folder is None:
+        remedy = "set HOME, so that runs of one user see each other"
+        return CheckRow("locks", State.WARNING, "there is no home for the locks", remedy)
+    at = folder
+    while not os.path.isdir(at):
+        at = os.path.dirname(at)
+    if not os.access(at, os.W_OK):
+        remedy = "check its permissions"
+        return CheckRow("locks", State.FAILED, f"cannot write to {at}", remedy, ExitCode.FAILED)
+    return CheckRow("locks", State.OK, folder)
+
+
+def _space() -> CheckRow:
+    folder = temporary_folder()
+    free = shutil.disk_usage(folder).free
+    message = f"{size(free)} free for temporary files in {folder}"
+    if free < _LITTLE:
+        return CheckRow("space", State.WARNING, message, "free some, or set TMPDIR")
+    return CheckRow("space", State.OK, message)
+
+
+def _store(session: Session, text: str) -> CheckRow:
+    store = parse_store(text)
+    with store.export(session.control()) as export:
+        message = f"{store.kind} store {store.location}: {len(export.paths)} files"
+        if export.skipped:
+            first = os.fsdecode(export.skipped[0].path)
+            message += f", {len(export.skipped)} that cannot be carried, such as {first}"
+            return CheckRow("store", State.WARNING, message, "see wmbackup backup --dry-run")
+    return CheckRow("store", State.OK, message)

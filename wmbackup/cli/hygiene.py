@@ -1,0 +1,76 @@
+"""Making text fit to be shown: what could steer a terminal or mislead a reader becomes visible."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+
+# Controls, line and paragraph separators, what changes the direction of text or hides in it, and
+# bytes that are not UTF-8 (lone surrogates).
+_UNSEEN = re.compile(
+    "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\ud800-\udfff\U000e0000-\U000e007f]"
+)
+_SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_UNITS = ("KiB", "MiB", "GiB", "TiB")
+
+
+def visible(text: str) -> str:
+    """Return the text with everything unseen written as an escape, as Python writes it."""
+    return _UNSEEN.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    character = match[0]
+    code = ord(character)
+    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - an undecodable byte, as os.fsdecode hides it
+        code -= 0xDC00
+    if character in _SHORT:
+        return _SHORT[character]
+    if code < 0x100:  # noqa: PLR2004 - two digits are enough
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
+
+
+def shown(path: bytes) -> str:
+    """Return a true path as it is shown."""
+    return visible(path.decode("utf-8", "surrogateescape"))
+
+
+def size(count: int) -> str:
+    """Return a number of bytes as people read it: ``812 B``, ``4.0 KiB``."""
+    if count < 1024:  # noqa: PLR2004 - the unit that follows
+        return f"{count} B"
+    value = float(count)
+    for unit in _UNITS:
+        value /= 1024
+        if value < 999.95 or unit == _UNITS[-1]:  # noqa: PLR2004 - 1000.0 would be too wide
+            return f"{value:.1f} {unit}"
+    raise AssertionError  # pragma: no cover - the last unit takes everything
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """Return ``1 file``, ``12,000 files``."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def local_time(moment: datetime) -> str:
+    """Return a time as it is shown on a terminal: local, to the minute."""
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def utc(mtime_ns: int) -> str:
+    """Return nanoseconds since 1970 as ``2006-10-28T00:00:00.000000001Z``; beyond dates, ``@N``."""
+    seconds, rest = divmod(mtime_ns, 1_000_000_000)
+    try:
+        moment = datetime.fromtimestamp(seconds, UTC)
+    except (OverflowError, ValueError, OSError):
+        return f"@{seconds}.{rest:09d}"
+    text = moment.replace(tzinfo=None).isoformat(timespec="seconds")
+    return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
+
+
+def is_plain_terminal() -> bool:
+    """Whether the environment asks for no colors (https://no-color.org/)."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"

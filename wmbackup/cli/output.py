@@ -1,0 +1,171 @@
+"""What a command says, whoever renders it: `terminal` for people, `jsonl` for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from wmbackup.engine import (
+    BackupPlan,
+    BackupSummary,
+    Differences,
+    Inventory,
+    RestorePlan,
+    RestoreSummary,
+    Row,
+    VerifySummary,
+)
+from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.status import Event
+
+DEPRECATION = (
+    "Microsoft has deprecated the Windows Media license backup interface in favor of PlayReady"
+)
+DEPRECATION_URL = "https://www.microsoft.com/PlayReady/"
+
+
+class State(Enum):
+    """How a check came out."""
+
+    OK = "ok"
+    WARNING = "warning"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRow:
+    """One thing that `check` looked at; ``remedy`` is the next step where it is not ok."""
+
+    name: str
+    state: State
+    message: str
+    remedy: str | None = None
+    exit_code: ExitCode = ExitCode.OK
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRow:
+    """One key: ``role`` is signing, trusted or revoked; times are UTC, ``public_key`` OpenSSH's."""
+
+    role: str
+    fingerprint: str
+    public_key: str
+    principal: str | None = None
+    path: str | None = None
+    valid_after: str | None = None
+    valid_before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a number or a name means; ``kind`` is hresult, status, exit-code or error."""
+
+    kind: str
+    name: str
+    value: int | None
+    sentence: str
+    next_step: str | None
+    exit_code: ExitCode | None = None
+    category: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The result for one archive: a summary, or the error that it ended with."""
+
+    name: str
+    summary: VerifySummary | None
+    error: WmbackupError | None
+    differences: Differences | None = None
+    restore_tested: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """What `list` has shown, and what it saw on the way."""
+
+    name: str
+    files: int
+    licenses: int
+    octets: int
+    skipped: int = 0
+    withheld: int = 0
+    differences: Differences | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What `check` found."""
+
+    rows: tuple[CheckRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a small command did, in one line."""
+
+    text: str
+
+
+Result = (
+    BackupPlan
+    | BackupSummary
+    | RestoreSummary
+    | tuple[Verified, ...]
+    | Listed
+    | Checked
+    | Message
+    | None
+)
+
+
+class Output(Protocol):
+    """A renderer. Everything that it cannot write raises `ClosedOutput`."""
+
+    def notice(self) -> None:
+        """Say that the interface is deprecated."""
+
+    def event(self, event: Event) -> None:
+        """Follow an operation; called on its thread."""
+
+    def error(self, error: WmbackupError) -> None:
+        """Report an error."""
+
+    def warning(self, code: str, message: str, hint: str | None = None) -> None:
+        """Report something that stops nothing."""
+
+    def plan(self, plan: RestorePlan) -> None:
+        """Show what a restore is about to do."""
+
+    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
+        """Show an inventory, row by row; ``long`` shows all that is known."""
+
+    def at_risk(self, rows: Iterable[Row]) -> None:
+        """Show licenses that a backup does not save, by shop; the rows come in that order."""
+
+    def differences(self, differences: Differences) -> None:
+        """Show what differs."""
+
+    def check(self, row: CheckRow) -> None:
+        """Show one check."""
+
+    def keys(self, rows: Iterable[KeyRow]) -> None:
+        """Show keys."""
+
+    def explain(self, explanation: Explanation) -> None:
+        """Show what something means."""
+
+    def ask(self, question: str) -> bool:
+        """Ask on the terminal; no answer is a no."""
+
+    def result(self, result: Result) -> None:
+        """Keep the result and stop what moves on the screen."""
+
+    def finish(self, code: ExitCode) -> None:
+        """Say the last word."""
+
+
+class ClosedOutput(Exception):
+    """Whoever read standard output has gone."""

@@ -1,0 +1,47 @@
+"""STORE on the command line: which store a word or a path means."""
+
+from __future__ import annotations
+
+import os
+
+from wmbackup.errors import StoreUnavailable, UsageError
+from wmbackup.stores.base import Store
+
+KINDS = "sample, folder:PATH, drm:PATH, bak:PATH, or a path"
+_PREFIXES = ("folder:", "drm:", "bak:")
+
+
+def parse_store(
+    text: str | None, *, option: str = "--store", all_files: bool = False, target: bool = False
+) -> Store:
+    """Return the store that is meant; a path need not exist.
+
+    The kind of a path is found by what is in the folder, unless a prefix forces it. A
+    ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
+    StoreUnavailable for one that this system has not.
+    """
+    if text is None:
+        raise UsageError(f"{option} is missing", hint=f"it takes {KINDS}")
+    if text == "sample":
+        from wmbackup.stores.sample import SampleStore  # noqa: PLC0415 - one store is loaded
+
+        return SampleStore()
+    if text == "windows":
+        raise StoreUnavailable(
+            "the windows store is not available here",
+            hint="copy the DRM folder of the Windows disk, and name it as drm:PATH",
+        )
+    from wmbackup.stores.folder import FolderStore  # noqa: PLC0415 - one store is loaded
+    from wmbackup.stores.layouts import FOLDER, LAYOUTS  # noqa: PLC0415 - as above
+
+    prefix = next((prefix for prefix in _PREFIXES if text.startswith(prefix)), "")
+    path = text.removeprefix(prefix)
+    if not path:
+        raise UsageError(f"{option} names no folder", hint=f"it takes {KINDS}")
+    layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
+    return FolderStore(path, FOLDER if target else layout, all_files=all_files)
+
+
+def is_store(text: str) -> bool:
+    """Whether a word means a store, and not an archive."""
+    return text in {"sample", "windows"} or text.startswith(_PREFIXES) or os.path.isdir(text)

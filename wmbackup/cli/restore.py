@@ -1,0 +1,116 @@
+"""``wmbackup restore``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from wmbackup.cli.app import command as declare
+from wmbackup.cli.app import option
+from wmbackup.cli.operate import operate
+from wmbackup.cli.places import parse_store
+from wmbackup.cli.session import Session
+from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
+from wmbackup.errors import ConfirmationNeeded, ExitCode
+from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
+
+
+@declare("restore", example="wmbackup restore licenses.wmbackup.tar --to folder:restored")
+@click.argument("archive", metavar="ARCHIVE|-")
+@option(
+    "--to",
+    "target",
+    metavar="STORE",
+    section="Where to",
+    help="folder:PATH or a path; a folder that is missing is created",
+)
+@option(
+    "--on-conflict",
+    type=click.Choice([one.value for one in OnConflict]),
+    default="fail",
+    section="Where to",
+    help="what to do with files that stand there with other content",
+)
+@option("--kid", multiple=True, metavar="K", section="What", help="licenses with this key ID")
+@option("--title", multiple=True, metavar="T", section="What", help="licenses with this title")
+@option(
+    "--path",
+    "paths",
+    multiple=True,
+    metavar="P",
+    section="What",
+    help="this file, this folder, or a pattern with * and ?",
+)
+@option(
+    "--allowed-signers",
+    metavar="F",
+    section="Whom to believe",
+    help="an allowed_signers file instead of the one of key trust",
+)
+@option(
+    "--salvage",
+    is_flag=True,
+    section="What",
+    help="what a damaged or cut archive still proves, and name what is lost",
+)
+@option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
+@option("-y", "--yes", is_flag=True, section="How", help="do not ask")
+@option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
+    help="give up after so many seconds",
+)  # fmt: skip
+def command(
+    session: Session,
+    archive: str,
+    target: str | None,
+    on_conflict: str,
+    kid: tuple[str, ...],
+    title: tuple[str, ...],
+    paths: tuple[str, ...],
+    allowed_signers: str | None,
+    timeout: float | None,
+    *,
+    salvage: bool,
+    dry_run: bool,
+    yes: bool,
+) -> ExitCode:
+    """Restore an archive, or a selection of it, into a store.
+
+    Everything that is touched is verified before anything is changed, and all of it is restored
+    or nothing. The plan is shown first.
+    """
+    store = parse_store(target, option="--to", target=True)
+    from_pipe = archive == "-"
+    asks = session.interactive and not from_pipe
+    if not (yes or dry_run or asks):
+        raise ConfirmationNeeded(
+            "a restore without a terminal needs consent", hint="add --yes, or --dry-run to look"
+        )
+    session.notice()
+    options = Options(
+        policy=session.policy(allowed_signers),
+        locks=session.locks(),
+        source=sys.stdin.buffer if from_pipe else None,
+        selection=Selection(kid, title, tuple(os.fsencode(path) for path in paths)),
+        on_conflict=OnConflict(on_conflict),
+        announce=session.output.plan,
+        confirm=lambda plan: yes or _ask(session, plan),
+        dry_run=dry_run,
+        salvage=salvage,
+    )
+    restorer = create_backup_restorer(session.output.event, store=store, options=options)
+    restorer.set_prop("RestorePath", archive)
+    restorer.restore_licenses(RestoreFlags.NONE, session.output.event)
+    done = operate(restorer, timeout)
+    session.output.result(done)
+    assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
+    if done.plan.lost or done.plan.nameless:
+        return ExitCode.DAMAGED
+    return ExitCode.PARTIAL if done.skipped else ExitCode.OK
+
+
+def _ask(session: Session, plan: RestorePlan) -> bool:
+    count = plan.new + len(plan.conflicts)
+    return session.output.ask(f"Restore {count} files to {plan.target}?")

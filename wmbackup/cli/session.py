@@ -1,0 +1,202 @@
+"""One run of the command line: its common options, its places, its renderer."""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
+from wmbackup.files import Locks
+from wmbackup.status import Control
+
+if TYPE_CHECKING:
+    from wmbackup.cli.output import Output
+    from wmbackup.keys import SigningKey
+    from wmbackup.trust import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Common:
+    """The options that every command has."""
+
+    json: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    debug: bool = False
+    color: str = "auto"
+    progress: bool | None = None
+    notice: bool = True
+    input: bool = True
+    lock_wait: float = 0.0
+    strict: bool = False
+
+
+@dataclass(slots=True)
+class Session:
+    """What a command gets: see the fields and methods."""
+
+    common: Common = field(default_factory=Common)
+    command: str | None = None
+    data_on_stdout: bool = False
+    given: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    _output: Output | None = None
+
+    @property
+    def output(self) -> Output:
+        """The renderer, made when it is first needed: its libraries are not free."""
+        if self._output is None:
+            if self.common.json:
+                from wmbackup.cli.jsonl import JsonLines  # noqa: PLC0415 - loaded when needed
+
+                self._output = JsonLines(self)
+            else:
+                from wmbackup.cli.terminal import Terminal  # noqa: PLC0415 - loaded when needed
+
+                self._output = Terminal(self)
+        return self._output
+
+    def control(self) -> Control:
+        """Return how an operation on this thread is followed; signals stop it by raising."""
+        return Control(self.output.event)
+
+    def notice(self) -> None:
+        """Say that the interface is deprecated, unless nobody wants to know."""
+        if self.common.notice and not self.common.quiet:
+            self.output.notice()
+
+    @property
+    def interactive(self) -> bool:
+        """Whether somebody is there to be asked."""
+        return self.common.input and not self.common.json and is_terminal(sys.stdin)
+
+    def locks(self) -> Locks:
+        """Return the locks of this user."""
+        state = state_folder()
+        if state is None:
+            user = os.getuid() if hasattr(os, "getuid") else 0
+            state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
+        return Locks(os.path.join(state, "locks"), self.common.lock_wait)
+
+    def signing_key(self, path: str | None) -> SigningKey:
+        """Load the signing key; on a terminal, make one where there is none.
+
+        Raises SigningKeyMissing, SigningKeyUnusable.
+        """
+        from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
+
+        if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
+            key, principal = keys.create_trusted(
+                signing_key_path(), allowed_signers_path(), host_name()
+            )
+            self.output.warning(
+                "signing-key-created",
+                f"made a signing key, {key.fingerprint}, trusted as {principal}",
+                f"keep a copy of {key.path}.pub: it is how other machines believe your archives",
+            )
+            return key
+        key = keys.load(path or signing_key_path())
+        if key.exposed:
+            self.output.warning(
+                "signing-key-exposed",
+                f"other users can read the signing key {key.path}",
+                f"chmod 600 {key.path}",
+            )
+        return key
+
+    def policy(self, allowed_signers: str | None) -> Policy:
+        """Read whom to believe. Raises NotFound, TrustFileInvalid."""
+        from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
+
+        revoked = revoked_keys_path()
+        if allowed_signers is not None:
+            return keys.read_policy(allowed_signers, revoked, must_exist=True)
+        return keys.read_policy(allowed_signers_path(), revoked)
+
+    def strictly(self, code: ExitCode) -> ExitCode:
+        """Turn "partial" into "failed" where ``--strict`` asks for it."""
+        return ExitCode.FAILED if self.common.strict and code is ExitCode.PARTIAL else code
+
+
+def worst(codes: list[ExitCode]) -> ExitCode:
+    """Return the worst of several: signal, then error, then partial, then ok."""
+
+    def badness(code: ExitCode) -> int:
+        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}:
+            return 3
+        return {ExitCode.OK: 0, ExitCode.PARTIAL: 1}.get(code, 2)
+
+    return max(codes, key=badness, default=ExitCode.OK)
+
+
+def is_terminal(stream: object) -> bool:
+    """Whether a stream is a terminal."""
+    isatty = getattr(stream, "isatty", None)
+    try:
+        return bool(isatty is not None and isatty())
+    except ValueError:  # closed
+        return False
+
+
+def host_name() -> str:
+    """Return the name of this machine."""
+    import platform  # noqa: PLC0415 - slow to load
+
+    return platform.node() or "unknown"
+
+
+def config_folder() -> str | None:
+    """Return the folder of keys and trust; None where there is no home at all."""
+    import platformdirs  # noqa: PLC0415 - loaded when needed
+
+    return _absolute(platformdirs.user_config_path("wmbackup", appauthor=False))
+
+
+def state_folder() -> str | None:
+    """Return the folder of locks and memory; None where there is no home at all."""
+    import platformdirs  # noqa: PLC0415 - loaded when needed
+
+    return _absolute(platformdirs.user_state_path("wmbackup", appauthor=False))
+
+
+def _absolute(path: Path) -> str | None:
+    # Without a home platformdirs is left with a tilde.
+    return str(path) if path.is_absolute() else None
+
+
+def signing_key_path() -> str:
+    """Return where the signing key lives. Raises SigningKeyMissing without a home."""
+    folder = config_folder()
+    if folder is None:
+        raise SigningKeyMissing(
+            "there is no home folder that could hold a signing key",
+            hint="name one with --signing-key, or set HOME",
+        )
+    return os.path.join(folder, "signing_key")
+
+
+def allowed_signers_path() -> str:
+    """Return where trusted keys are listed. Raises UsageError without a home."""
+    folder = config_folder()
+    if folder is None:
+        raise UsageError(
+            "there is no home folder that could hold the trusted keys",
+            hint="name a file with --allowed-signers, or set HOME",
+        )
+    return os.path.join(folder, "allowed_signers")
+
+
+def revoked_keys_path() -> str | None:
+    """Return where revoked keys are listed; None without a home."""
+    folder = config_folder()
+    return None if folder is None else os.path.join(folder, "revoked_keys")
+
+
+def error_of(error: OSError) -> WmbackupError:
+    """Return our error for one of the system that nobody gave a sentence."""
+    from wmbackup.errors import SystemFailure, os_error_name  # noqa: PLC0415 - on the way out only
+
+    return SystemFailure.of(error, "use", os_error_name(error) or "a file")

@@ -1,0 +1,371 @@
+"""Rendering for people.
+
+The rules of the terminal:
+
+1. Standard output carries what was asked for and nothing else. Progress, notices, warnings,
+   errors and questions go to standard error. Where standard output carries data, so does the
+   summary line.
+2. No progress bar, not one byte of it, unless standard error is a terminal; with ``--progress``
+   a plain line now and then instead.
+3. Colors are for terminals; ``NO_COLOR``, ``TERM=dumb`` and ``--color`` are heard.
+4. Names come from stores and archives, and may be hostile: what is shown of them has gone
+   through `wmbackup.cli.hygiene`, and nothing is parsed as markup.
+5. ``--quiet`` leaves errors, warnings, and what was asked for.
+6. An error reads ``wmbackup: error: …``, and the next step follows as ``hint: …``.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, TextIO
+
+from wmbackup.cli.hygiene import is_plain_terminal, shown, utc, visible
+from wmbackup.cli.output import (
+    DEPRECATION,
+    DEPRECATION_URL,
+    CheckRow,
+    ClosedOutput,
+    Explanation,
+    KeyRow,
+    Listed,
+    Result,
+    State,
+)
+from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.wording import (
+    backup_word,
+    date,
+    difference_lines,
+    long_lines,
+    plain_header,
+    plain_row,
+    plan_lines,
+    risk_cells,
+    summary_lines,
+    title_of,
+)
+from wmbackup.engine import Differences, Inventory, RestorePlan, Row
+from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.status import (
+    Event,
+    ItemEvent,
+    PhaseEvent,
+    SkipEvent,
+    Status,
+    StatusEvent,
+    WarningEvent,
+    WithheldEvent,
+)
+
+if TYPE_CHECKING:
+    from wmbackup.cli.progress import Bar, Counter
+
+_LOG_EVERY = 5.0  # seconds between two lines of progress in a log
+_STYLES = {"error": "31;1", "warning": "33;1", "hint": "36", "ok": "32", "bold": "1", "dim": "2"}
+_STATES = {State.OK: "ok", State.WARNING: "warning", State.FAILED: "error"}
+
+
+class Terminal:
+    """Text on standard output and standard error."""
+
+    def __init__(self, session: Session) -> None:
+        """Render for this session."""
+        self._session = session
+        self._common = session.common
+        self._colored = {stream: self._wants_color(stream) for stream in (sys.stdout, sys.stderr)}
+        self._result: Result = None
+        self._counter: Counter | None = None
+        self._bar: Bar | None = None
+        self._logged = time.monotonic()
+        self._moving = self._common.progress is not False and not self._common.quiet
+        self._on_screen = self._moving and is_terminal(sys.stderr)
+        self._in_log = self._common.progress is True and not self._on_screen
+        self._following = self._on_screen or self._in_log
+
+    def _wants_color(self, stream: TextIO) -> bool:
+        if self._common.color != "auto":
+            return self._common.color == "always"
+        return is_terminal(stream) and not is_plain_terminal()
+
+    def _style(self, text: str, style: str, stream: TextIO) -> str:
+        if not text or not self._colored[stream]:
+            return text
+        return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
+
+    def _out(self, line: str) -> None:
+        try:
+            sys.stdout.write(line + "\n")
+        except OSError:
+            raise ClosedOutput from None
+
+    def _err(self, line: str) -> None:
+        if self._bar is not None:
+            self._bar.above(lambda: _write(sys.stderr, line))
+        else:
+            _write(sys.stderr, line)
+
+    def _report(self, word: str, message: str, hint: str | None) -> None:
+        label = self._style(f"{word}:", "error" if word == "error" else "warning", sys.stderr)
+        text = f"wmbackup: {label} {visible(message)}"
+        if hint is not None:
+            text += f"\n{self._style('hint:', 'hint', sys.stderr)} {visible(hint)}"
+        self._err(text)
+
+    def notice(self) -> None:
+        """See `Output.notice`."""
+        self._err(f"wmbackup: notice: {DEPRECATION}: {DEPRECATION_URL}")
+
+    def event(self, event: Event) -> None:
+        """See `Output.event`."""
+        if isinstance(event, (ItemEvent, PhaseEvent, StatusEvent)):
+            if self._following:
+                self._follow(event)
+            self._tell(event)
+        elif isinstance(event, SkipEvent):
+            self._report("skipped", f"{shown(event.path)}: {event.reason}", None)
+        elif isinstance(event, WithheldEvent):
+            self._report("restricted", _withheld(event), None)
+        elif isinstance(event, WarningEvent):
+            self.warning(event.code, event.message, event.hint)
+
+    def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
+        verbose = self._common.verbose
+        if isinstance(event, ItemEvent):
+            if verbose > 1 and event.path:
+                self._err(shown(event.path))
+        elif verbose or (isinstance(event, StatusEvent) and event.status is Status.ERROR_WITHURL):
+            self._err(_told(event))
+
+    def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
+        counter = self._counter
+        if counter is None:
+            from wmbackup.cli.progress import Bar, Counter  # noqa: PLC0415 - rich is not free
+
+            self._counter = counter = Counter()
+            if self._on_screen:
+                self._bar = Bar(counter, color=self._colored[sys.stderr])
+                self._bar.__enter__()
+        counter.see(event)
+        if self._in_log and time.monotonic() - self._logged >= _LOG_EVERY:
+            self._logged = time.monotonic()
+            _write(sys.stderr, f"wmbackup: {counter.line()}")
+
+    def _stand_still(self) -> None:
+        bar, self._bar, self._counter = self._bar, None, None
+        if bar is not None:
+            bar.__exit__(None, None, None)
+
+    def error(self, error: WmbackupError) -> None:
+        """See `Output.error`."""
+        self._stand_still()
+        self._report("error", error.message, error.hint)
+
+    def warning(self, code: str, message: str, hint: str | None = None) -> None:  # noqa: ARG002 - the code is for programs
+        """See `Output.warning`."""
+        self._report("warning", message, hint)
+
+    def plan(self, plan: RestorePlan) -> None:
+        """See `Output.plan`."""
+        if not self._common.quiet:
+            for line in plan_lines(plan):
+                self._err(line)
+
+    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - programs want to know whose rows
+        """See `Output.rows`."""
+        if long:
+            for row in rows:
+                self._stand_still()
+                self._out("\n".join(long_lines(row)))
+            return
+        if not is_terminal(sys.stdout):
+            if self._common.verbose:
+                self._out(plain_header())
+            for row in rows:
+                self._out(plain_row(row))
+            return
+        self._table(rows)
+
+    def _table(self, rows: Iterable[Row]) -> None:
+        columns = _columns(shutil.get_terminal_size().columns)
+        header = "  ".join(_fit(name, width) for name, width in columns)
+        told = False
+        for row in rows:
+            self._stand_still()
+            if not told:
+                self._out(self._style(header.rstrip(), "bold", sys.stdout))
+                told = True
+            cells = _cells(row)
+            line = "  ".join(_fit(cells[name], width) for name, width in columns).rstrip()
+            dim = row.license is not None and row.license.withheld
+            self._out(self._style(line, "dim", sys.stdout) if dim else line)
+
+    def at_risk(self, rows: Iterable[Row]) -> None:
+        """See `Output.at_risk`."""
+        plain = not is_terminal(sys.stdout)
+        last = None
+        for row in rows:
+            self._stand_still()
+            if plain:
+                self._out("\t".join(risk_cells(row)))
+                continue
+            shop, address, title, kid, why = risk_cells(row)
+            if (shop, address) != last:
+                last = shop, address
+                self._out(self._style(shop or "(no shop is named)", "bold", sys.stdout))
+                if address:
+                    self._out(f"  {address}")
+            self._out(f"  - {title}: {why}" + (f" (key ID {kid})" if kid else ""))
+
+    def differences(self, differences: Differences) -> None:
+        """See `Output.differences`."""
+        self._stand_still()
+        for line in difference_lines(differences):
+            self._out(line)
+
+    def check(self, row: CheckRow) -> None:
+        """See `Output.check`."""
+        state = self._style(f"{row.state.value:<8}", _STATES[row.state], sys.stdout)
+        self._out(f"{state}{row.name + ':':<16} {visible(row.message)}")
+        if row.remedy is not None:
+            hint = self._style("hint:", "hint", sys.stdout)
+            self._out(f"{'':<24} {hint} {visible(row.remedy)}")
+
+    def keys(self, rows: Iterable[KeyRow]) -> None:
+        """See `Output.keys`."""
+        for row in rows:
+            cells = (
+                *(row.role, row.principal, row.fingerprint, row.valid_after, row.valid_before),
+                *(row.public_key, row.path),
+            )
+            if row.role == "signing" and not is_terminal(sys.stdout):
+                # As another machine's key trust takes it.
+                self._out(f"{row.public_key} {row.principal}")
+                continue
+            if not is_terminal(sys.stdout):
+                self._out("\t".join(visible(cell or "") for cell in cells))
+                continue
+            self._out(f"{self._style(visible(row.principal or row.role), 'bold', sys.stdout)}")
+            names = ("role", "", "fingerprint", "valid after", "valid before", "public key", "file")
+            for name, cell in zip(names, cells, strict=True):
+                if name and cell:
+                    self._out(f"  {name + ':':<14}{visible(cell)}")
+
+    def explain(self, explanation: Explanation) -> None:
+        """See `Output.explain`."""
+        number = ""
+        if explanation.value is not None:
+            number = f" ({_number(explanation)})"
+        self._out(f"{explanation.name}{number}: {explanation.sentence}")
+        if explanation.next_step is not None:
+            self._out(f"next step: {explanation.next_step}")
+        if explanation.exit_code is not None and explanation.kind != "exit-code":
+            self._out(f"exit code: {explanation.exit_code.value}, {explanation.exit_code.meaning}")
+
+    def ask(self, question: str) -> bool:
+        """See `Output.ask`."""
+        self._stand_still()
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+
+    def result(self, result: Result) -> None:
+        """See `Output.result`."""
+        self._stand_still()
+        self._result = result
+
+    def finish(self, code: ExitCode) -> None:  # noqa: ARG002 - the process says it
+        """See `Output.finish`."""
+        self._stand_still()
+        if not self._common.quiet:
+            to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
+            for line in summary_lines(self._result):
+                if to_stderr:
+                    self._err(line)
+                else:
+                    self._out(line)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            raise ClosedOutput from None
+
+
+def _write(stream: TextIO, text: str) -> None:
+    # Standard error may be gone as well, and then there is nobody to tell.
+    try:
+        stream.write(text + "\n")
+        stream.flush()
+    except (OSError, ValueError):
+        pass
+
+
+def _told(event: PhaseEvent | StatusEvent) -> str:
+    if isinstance(event, PhaseEvent):
+        return f"wmbackup: phase: {event.phase.value}"
+    value = "" if event.value is None else f": {visible(str(event.value))}"
+    failed = f" failed with 0x{event.hresult:08X}" if event.hresult else ""
+    return f"wmbackup: status: {event.status.documented_name} ({int(event.status)}){failed}{value}"
+
+
+def _withheld(event: WithheldEvent) -> str:
+    known = event.license
+    where = shown(known.path) if known.path is not None else "a license"
+    title = known.attributes.get("Title")
+    facts = [f"key ID {known.kid}"] if known.kid else []
+    facts += [f"title {title}"] if title else []
+    return f"{where}: its issuer forbids the backup" + (f" ({', '.join(facts)})" if facts else "")
+
+
+def _number(explanation: Explanation) -> str:
+    value = explanation.value or 0
+    if explanation.kind != "hresult":
+        return str(value)
+    signed = value - 2**32 if value >= 2**31 else value
+    return f"0x{value:08X}, {signed}"
+
+
+def _columns(width: int) -> list[tuple[str, int]]:
+    """Return the columns of a table that fit, with their widths in cells."""
+    fixed = [("EXPIRES", 10), ("BACKUP", 8)]
+    if width >= 60:  # noqa: PLR2004 - below that a title would vanish
+        fixed.insert(0, ("KIND", 16))
+    if width >= 110:  # noqa: PLR2004
+        fixed[1:1] = [("KEY ID", 24)]
+    if width >= 150:  # noqa: PLR2004
+        fixed[2:2] = [("DISTRIBUTOR", 28), ("ISSUED", 10)]
+    rest = width - sum(size + 2 for _, size in fixed)
+    return [("TITLE OR FILE", max(8, rest)), *fixed]
+
+
+def _cells(row: Row) -> dict[str, str]:
+    known = row.license
+    if known is None:
+        stamp = "" if row.item is None else utc(row.item.mtime_ns)[:10]
+        return {
+            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "EXPIRES", "BACKUP"), ""),
+            "TITLE OR FILE": title_of(row),
+            "KIND": "file",
+            "ISSUED": stamp,
+        }
+    return {
+        "TITLE OR FILE": title_of(row),
+        "KIND": visible(known.kind),
+        "KEY ID": visible(known.kid or ""),
+        "DISTRIBUTOR": visible(known.attributes.get("ContentDistributor", "")),
+        "ISSUED": date(known.issued),
+        "EXPIRES": date(known.expires),
+        "BACKUP": backup_word(known),
+    }
+
+
+def _fit(text: str, width: int) -> str:
+    """Return the text in exactly so many cells of a terminal."""
+    if text.isascii():
+        return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
+    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - wide characters are rare
+
+    if cell_len(text) <= width:
+        return set_cell_size(text, width)
+    return set_cell_size(text, width - 1) + "…"

@@ -1,0 +1,61 @@
+"""Running the command tree, and telling in our own words what click found wrong."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import click
+
+from wmbackup.cli.app import program
+from wmbackup.cli.session import Session
+from wmbackup.errors import ExitCode, UsageError
+
+
+def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
+    """Parse and run; return None where only help or the version was shown.
+
+    Raises UsageError and whatever the command raises.
+    """
+    try:
+        result = program.main(
+            list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
+        )
+    except click.UsageError as error:
+        raise _translated(error) from error
+    return result if isinstance(result, ExitCode) else None
+
+
+def _translated(error: click.UsageError) -> UsageError:
+    message = _message(error)
+    possibilities = _closest(error)
+    if possibilities:
+        hint = "did you mean " + " or ".join(possibilities) + "?"
+    else:
+        command = "wmbackup" if error.ctx is None else error.ctx.command_path
+        hint = f"see {command} --help"
+    return UsageError(message, hint=hint)
+
+
+def _closest(error: click.UsageError) -> list[str]:
+    """Return what may have been meant, the likeliest first."""
+    possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
+    name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
+    return difflib.get_close_matches(name, possibilities, n=2)
+
+
+def _message(error: click.UsageError) -> str:
+    if isinstance(error, click.NoSuchOption):
+        return f"no such option: {error.option_name}"
+    if isinstance(error, click.MissingParameter):
+        return f"{_name(error.param)} is missing"
+    text = error.format_message().strip().removesuffix(".")
+    return text[:1].lower() + text[1:]
+
+
+def _name(param: click.Parameter | None) -> str:
+    if param is None:
+        return "a parameter"
+    if isinstance(param, click.Option):
+        return max(param.opts, key=len)
+    return param.human_readable_name

@@ -1,0 +1,264 @@
+"""The sentences of the summaries, and the cells of the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import datetime
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.cli.hygiene import count, local_time, shown, size, utc, visible
+from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
+from wmbackup.engine import (
+    BackupPlan,
+    BackupSummary,
+    Differences,
+    RestorePlan,
+    RestoreSummary,
+    Row,
+)
+from wmbackup.license import License
+
+_LONGEST_NAME = 24
+_PLAIN_COLUMNS = (
+    *("path", "size", "modified", "kind", "key ID", "title"),
+    *("distributor", "issued", "expires", "backup"),
+)
+
+
+def summary_lines(result: Result) -> list[str]:
+    """Return what is said at the end."""
+    match result:
+        case BackupSummary():
+            lines = [_backup(result)]
+        case BackupPlan():
+            lines = [_backup_plan(result)]
+        case RestoreSummary():
+            lines = [_restore(result)]
+        case Listed():
+            lines = [_listed(result)]
+        case Checked():
+            lines = [_checked(result)]
+        case Message():
+            lines = [visible(result.text)]
+        case tuple():
+            lines = [_verified(one) for one in result if one.summary is not None]
+        case None:
+            lines = []
+    return lines
+
+
+def _backup(done: BackupSummary) -> str:
+    where = "standard output" if done.path is None else visible(done.path)
+    checked = "read back and verified" if done.read_back else "not read back"
+    return (
+        f"backed up {_amount(done.info, done.licenses)}"
+        f" from the {done.info.store_kind} store to {where},"
+        f" {checked}{_left_behind(len(done.withheld), len(done.skipped))}"
+    )
+
+
+def _backup_plan(plan: BackupPlan) -> str:
+    where = "" if plan.path is None else f" to {visible(plan.path)}"
+    files = f"{count(plan.files, 'file')} ({count(plan.licenses, 'license')}, {size(plan.octets)})"
+    left = _left_behind(len(plan.withheld), len(plan.skipped))
+    return f"would back up {files}{where}{left}; nothing was written"
+
+
+def _amount(info: BagInfo, licenses: int) -> str:
+    return f"{count(info.files, 'file')} ({count(licenses, 'license')}, {size(info.octets)})"
+
+
+def _left_behind(withheld: int, skipped: int) -> str:
+    parts = []
+    if withheld:
+        parts.append(f"{count(withheld, 'license')} withheld")
+    if skipped:
+        parts.append(f"{count(skipped, 'file')} skipped")
+    return "; " + ", ".join(parts) if parts else ""
+
+
+def _restore(done: RestoreSummary) -> str:
+    target = visible(done.plan.target)
+    extra = f", {count(done.replaced, 'file')} of them replaced" if done.replaced else ""
+    same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
+    skipped = f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
+    amount = f"{count(done.restored, 'file')} ({size(done.size)})"
+    if done.plan.lost:
+        skipped += f"; {count(len(done.plan.lost), 'file')} lost"
+    if not done.applied:
+        return f"would restore {amount} to {target}{extra}{same}{skipped}; nothing was changed"
+    return f"restored {amount} to {target}{extra}{same}{skipped}"
+
+
+def _verified(one: Verified) -> str:
+    if one.summary is None:
+        return ""
+    info = one.summary.info
+    what = "head, length and signature are good" if one.summary.quick else "ok"
+    tested = ", restored on trial" if one.restore_tested else ""
+    return (
+        f"{visible(one.name)}: {what}: {count(info.files, 'file')}, {size(info.octets)},"
+        f" made {local_time(info.created)} by {visible(', '.join(one.summary.principals))}"
+        f" on {visible(info.host)}{_left_behind(info.withheld, info.skipped)}{tested}"
+    )
+
+
+def _listed(done: Listed) -> str:
+    amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
+    return f"{visible(done.name)}: {amount}{_left_behind(done.withheld, done.skipped)}"
+
+
+def _checked(done: Checked) -> str:
+    failed = sum(row.state is State.FAILED for row in done.rows)
+    warned = sum(row.state is State.WARNING for row in done.rows)
+    if failed:
+        return f"{count(failed, 'check')} failed"
+    return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
+
+
+def plan_lines(plan: RestorePlan) -> list[str]:
+    """Return the plan of a restore."""
+    info = plan.info
+    signers = visible(", ".join(plan.principals))
+    conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
+    files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
+    lines = [
+        f"archive: made {local_time(info.created)} on {visible(info.host)} by {signers}",
+        f"from:    {visible(info.store_kind)} store {visible(info.store)}",
+        f"to:      {visible(plan.target)}",
+        f"plan:    {files}, {size(plan.size)} to write",
+    ]
+    lines += [f"  conflict: {shown(path)}" for path in plan.conflicts]
+    lines += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    for lost in plan.lost:
+        title = "" if lost.title is None else f" ({visible(lost.title)})"
+        lines.append(f"  lost: {shown(lost.path)}{title}")
+    if plan.lost:
+        lines.append(
+            f"  {info.files - len(plan.lost):,} of {count(info.files, 'file')} are left;"
+            " whoever cut or damaged the archive chose which"
+        )
+    if plan.nameless:
+        files = count(plan.nameless, "file")
+        lines.append(f"  {files} lost name and time, and will have those of the archive")
+    if plan.left_out:
+        lines.append(f"  not selected: {count(plan.left_out, 'file')}")
+    return lines
+
+
+def difference_lines(differences: Differences) -> list[str]:
+    """Return what differs, one line each."""
+    lines = [f"+ {shown(path)}" for path in differences.added]
+    for path in differences.gone:
+        why = " (expired: such licenses delete themselves)" if path in differences.expired else ""
+        lines.append(f"- {shown(path)}{why}")
+    return lines + [f"~ {shown(path)}" for path in differences.changed]
+
+
+def backup_word(license_: License | None) -> str:
+    """Return whether a license may be backed up, in one word."""
+    if license_ is None:
+        return ""
+    if license_.withheld:
+        return "withheld"
+    return {True: "yes", False: "no", None: "unknown"}[license_.backup_allowed]
+
+
+def plain_header() -> str:
+    """Return the names of the columns of `plain_row`."""
+    return "\t".join(_PLAIN_COLUMNS)
+
+
+def plain_row(row: Row) -> str:
+    """Return a row of `list` for programs: tab-separated, times in UTC."""
+    item, known = row.item, row.license
+    path = "" if row.path is None else shown(row.path)
+    where = f"{path}\t{item.size}\t{utc(item.mtime_ns)}" if item is not None else f"{path}\t\t"
+    if known is None:
+        return where + "\t\t\t\t\t\t\t"
+    attributes = known.attributes
+    cells = (
+        known.kind,
+        known.kid,
+        attributes.get("Title"),
+        attributes.get("ContentDistributor"),
+        known.issued,
+        known.expires,
+        backup_word(known),
+    )
+    return where + "\t" + "\t".join(visible(cell or "") for cell in cells)
+
+
+def risk_cells(row: Row) -> tuple[str, str, str, str, str]:
+    """Return shop, address, title, key ID and the risk of a row of ``list --at-risk``."""
+    known = row.license
+    if known is None:
+        return "", "", title_of(row), "", ""
+    risks = []
+    if known.withheld or known.backup_allowed is False:
+        risks.append("its issuer forbids the backup")
+    if known.expires is not None:
+        risks.append(f"its time ends {date(known.expires, long=True)}")
+    shop, address = (
+        visible(known.attributes.get(name, ""))
+        for name in ("ContentDistributor", "LicenseAcquisitionURL")
+    )
+    return shop, address, title_of(row), visible(known.kid or ""), ", ".join(risks)
+
+
+def title_of(row: Row) -> str:
+    """Return what a row is best known by: the title, or the file."""
+    title = None if row.license is None else row.license.attributes.get("Title")
+    if title:
+        return visible(title)
+    return "(no file)" if row.path is None else shown(row.path)
+
+
+def date(text: str | None, *, long: bool = False) -> str:
+    """Return a license's date as it is shown on a terminal: local, or as it stands."""
+    if text is None:
+        return ""
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
+    except (ValueError, OverflowError):
+        return visible(text)
+    return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
+
+
+def long_lines(row: Row) -> list[str]:
+    """Return everything that is known of a row, one fact a line."""
+    known, item = row.license, row.item
+    facts: list[tuple[str, str]] = []
+    if row.path is not None:
+        facts.append(("file", shown(row.path)))
+    if item is not None:
+        stamp = f"{size(item.size)}, {utc(item.mtime_ns)}"
+        facts.append(("size, time", f"{stamp}, {', '.join(item.attributes)}".rstrip(", ")))
+        facts.append(("member", os.fsdecode(item.member)))
+    if row.sha256 is not None:
+        facts.append(("sha256", row.sha256.hex()))
+    if known is not None:
+        facts += _facts(known)
+    # The names of attributes come from the license, and may be of any length.
+    width = min(_LONGEST_NAME, max((len(name) + 1 for name, value in facts if value), default=0))
+    return [title_of(row), *(f"  {name + ':':<{width}} {value}" for name, value in facts if value)]
+
+
+def _facts(known: License) -> Sequence[tuple[str, str]]:
+    rights = ", ".join(
+        name if value is True else f"{name}={json.dumps(value, ensure_ascii=False)}"
+        for name, value in known.rights.items()
+    )
+    return (
+        ("kind", visible(known.kind)),
+        ("key ID", visible(known.kid or "")),
+        ("license ID", visible(known.lid or "")),
+        ("issued", date(known.issued, long=True)),
+        ("begins", date(known.begins, long=True)),
+        ("expires", date(known.expires, long=True)),
+        ("backup", backup_word(known)),
+        ("rights", visible(rights)),
+        *((visible(name), visible(value)) for name, value in known.attributes.items()),
+    )

@@ -1,0 +1,381 @@
+"""From a store into an archive."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import re
+import secrets
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+from wmbackup import __version__
+from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.names import Naming
+from wmbackup.archive.reader import ArchiveReader
+from wmbackup.archive.rows import FileRow
+from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
+from wmbackup.engine.reading import Tally
+from wmbackup.errors import (
+    NothingToBackUp,
+    OutputInsideStore,
+    SystemFailure,
+    WmbackupError,
+)
+from wmbackup.files import (
+    Draft,
+    Locks,
+    exists,
+    is_inside,
+    output_path,
+    remove_leftovers,
+    spool_in,
+    temporary_folder,
+)
+from wmbackup.item import Skipped
+from wmbackup.keys import SigningKey
+from wmbackup.license import License
+from wmbackup.status import (
+    Control,
+    ItemEvent,
+    Phase,
+    PhaseEvent,
+)
+from wmbackup.stores.base import Content, Export, ItemUnavailable, Store
+
+AGENT = f"wmbackup {__version__}"
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_SUFFIX = ".wmbackup.tar"
+
+
+class ReadBackFailed(WmbackupError):
+    """The disk gave back other bytes than were written; nothing was published."""
+
+    code = "read-back-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """What was made. ``path`` is None where it went to a stream; sizes are in bytes.
+
+    ``skipped`` were seen and not carried, ``withheld`` are licenses that their issuers do not
+    let go, ``principal`` is who signed.
+    """
+
+    path: str | None
+    size: int
+    info: BagInfo
+    licenses: int
+    skipped: tuple[Skipped, ...]
+    withheld: tuple[License, ...]
+    read_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """What would be made: nothing was written. Sizes are in bytes."""
+
+    path: str | None
+    files: int
+    octets: int
+    licenses: int
+    skipped: tuple[Skipped, ...]
+    withheld: tuple[License, ...]
+
+
+def host_name() -> str:
+    """Return the name of this machine."""
+    return platform.node() or "unknown"
+
+
+def archive_name(store: Store, host: str, moment: datetime) -> str:
+    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``."""
+    label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
+    parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
+    return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}"
+
+
+def backup(
+    store: Store,
+    output: str | BinaryIO,
+    key: SigningKey,
+    control: Control | None = None,
+    *,
+    replace_output: bool = False,
+    read_back: bool = True,
+    locks: Locks | None = None,
+    host: str | None = None,
+) -> BackupSummary:
+    """Back a store up into a signed archive.
+
+    ``output`` is a file, a folder in which the archive gets its usual name, or a stream that is
+    open for writing (what went there cannot be read back). The archive appears at once, whole
+    and read back, or not at all.
+
+    Raises OutputExists, OutputInsideStore, NothingToBackUp, StoreUnavailable, Busy, Cancelled,
+    SystemFailure and others of `wmbackup.errors`.
+    """
+    control = control or Control()
+    host = host or host_name()
+    moment = datetime.now(UTC).replace(microsecond=0)
+    run = _Run(store, key, control, host, moment)
+    if not isinstance(output, str):
+        return run.into_stream(output, locks)
+    path = destination(store, output, host, moment, replace_output=replace_output)
+    return run.into_file(path, locks, replace_output=replace_output, read_back=read_back)
+
+
+def destination(
+    store: Store, output: str, host: str, moment: datetime, *, replace_output: bool
+) -> str:
+    """Return the file that will be written.
+
+    Raises OutputExists, OutputInsideStore, NotFound, UsageError.
+    """
+    path = output_path(output, archive_name(store, host, moment))
+    if store.root is not None and is_inside(path, store.root):
+        raise OutputInsideStore(
+            f"the output {path} lies in the store that is read",
+            hint="choose an output outside of it",
+        )
+    if os.path.lexists(path) and not replace_output:
+        raise exists(path)
+    return path
+
+
+def plan_backup(
+    store: Store,
+    output: str | None,
+    control: Control | None = None,
+    *,
+    replace_output: bool = False,
+) -> BackupPlan:
+    """Read a store as `backup` does and write nothing. Raises as `backup` does."""
+    control = control or Control()
+    target = None
+    if output is not None:
+        moment = datetime.now(UTC)
+        target = destination(store, output, host_name(), moment, replace_output=replace_output)
+    tally = Tally(control)
+    with store.export(control) as export:
+        names = tally.names(export)
+        files = octets = 0
+        for path in (*names.own, *names.items):
+            control.check()
+            content = tally.read(export, path)
+            if content is not None:
+                files += 1
+                octets += content.size
+                tally.licenses += len(content.licenses)
+                control.notify(ItemEvent(path, files, content.size))
+        tally.licenses += len(export.licenses)
+    if not files:
+        raise _nothing(store, tally)
+    skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
+    return BackupPlan(target, files, octets, tally.licenses, skipped, withheld)
+
+
+def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
+    if tally.withheld:
+        message = f"all licenses of the store {store.location} are withheld by their issuers"
+    elif tally.skipped:
+        message = f"nothing in the store {store.location} can be carried"
+    else:
+        message = f"the store {store.location} is empty"
+    return NothingToBackUp(message, hint="no archive was made; older ones are as they were")
+
+
+class _Run:
+    """One backup on its way."""
+
+    def __init__(
+        self, store: Store, key: SigningKey, control: Control, host: str, moment: datetime
+    ) -> None:
+        self._store = store
+        self._key = key
+        self._control = control
+        self._host = host
+        self._moment = moment
+
+    def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
+        folder = temporary_folder()
+        with self._holding(locks, None), _writing("write to", "the output stream"):
+            remove_leftovers(folder)
+            with self._filled(folder) as (writer, tally):
+                sealed = self._seal(writer, output, tally)
+        return self._summary(None, sealed, tally, read_back=False)
+
+    def into_file(
+        self, path: str, locks: Locks | None, *, replace_output: bool, read_back: bool
+    ) -> BackupSummary:
+        folder = os.path.dirname(path)
+        with self._holding(locks, path), _writing("write", path):
+            remove_leftovers(folder)
+            draft = Draft(path)
+            with contextlib.closing(draft), self._filled(folder) as (writer, tally):
+                sealed = self._seal(writer, draft.file, tally)
+                writer.close()
+                draft.sync()
+                if read_back:
+                    self._read_back(draft.file, sealed)
+                self._control.check()
+                draft.publish(replace=replace_output)
+        return self._summary(path, sealed, tally, read_back=read_back)
+
+    @contextlib.contextmanager
+    def _holding(self, locks: Locks | None, path: str | None) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            if locks is not None and self._store.root is not None:
+                root = os.path.realpath(self._store.root)
+                stack.enter_context(locks.hold("store", root, self._control))
+            if locks is not None and path is not None:
+                stack.enter_context(locks.hold("destination", path, self._control))
+            yield
+
+    @contextlib.contextmanager
+    def _filled(self, folder: str) -> Iterator[tuple[ArchiveWriter, Tally]]:
+        """Read the store into a writer whose spools are in the folder."""
+        self._control.notify(PhaseEvent(Phase.PLANNING))
+        tally = Tally(self._control)
+        spool = spool_in(folder)
+        with self._store.export(self._control) as export:
+            while True:
+                names = tally.names(export)
+                writer = ArchiveWriter(spool, spool())
+                with contextlib.closing(writer):
+                    if self._fill(writer, export, names, tally):
+                        yield writer, tally
+                        return
+                # One is gone, and others had made room for its name: names are given anew.
+                tally.start_over()
+
+    def _fill(self, writer: ArchiveWriter, export: Export, names: Naming, tally: Tally) -> bool:
+        """Carry everything; return False where a file was lost and that changes other names."""
+        control = self._control
+        control.notify(PhaseEvent(Phase.READING, items=len(names.own) + len(names.items)))
+        for is_own, paths in ((True, names.own), (False, names.items)):
+            for path in paths:
+                control.check()
+                carried = self._carry(writer, export, path, tally, is_own=is_own)
+                if not carried and path in names.winners:
+                    return False
+        for license_ in (*tally.withheld, *export.licenses):
+            writer.know(license_)
+        tally.licenses += len(export.licenses)
+        self._machine = export.machine
+        if not writer.files:
+            raise _nothing(self._store, tally)
+        return True
+
+    def _carry(
+        self, writer: ArchiveWriter, export: Export, path: bytes, tally: Tally, *, is_own: bool
+    ) -> bool:
+        """Carry one item; return whether it is in the archive now."""
+        reason = ""
+        for _ in range(2):
+            content = tally.read(export, path)
+            if content is None:
+                return False
+            try:
+                self._add(writer, path, content, is_own=is_own)
+            except (ItemUnavailable, ContentMismatch) as error:
+                reason = str(error) or "it changed while it was read"
+            except ValueError as error:
+                reason = str(error)
+                break
+            else:
+                tally.licenses += len(content.licenses)
+                return True
+        tally.skip(path, reason)
+        return False
+
+    def _add(self, writer: ArchiveWriter, path: bytes, content: Content, *, is_own: bool) -> None:
+        row = FileRow(content.size, content.mtime_ns, None if is_own else path, content.attributes)
+        index = writer.files + 1
+        told = 0
+
+        def tick(size: int) -> None:
+            nonlocal told
+            told += size
+            self._control.check()
+            self._control.notify(ItemEvent(path, index, size))
+
+        member = path if is_own else None
+        writer.add(row, member, content.data, content.licenses, tick=tick)
+        self._control.notify(ItemEvent(path, index, content.size - told))
+
+    def _seal(self, writer: ArchiveWriter, output: BinaryIO, tally: Tally) -> Sealed:
+        control = self._control
+        control.notify(PhaseEvent(Phase.SEALING, items=writer.files, size=writer.octets))
+        info = BagInfo(
+            archive_id=secrets.token_hex(16),
+            created=self._moment,
+            host=self._host,
+            store_kind=self._store.kind,
+            store=self._store.location,
+            signer=self._key.fingerprint,
+            withheld=0,
+            skipped=len(tally.skipped),
+            octets=0,
+            files=0,
+            agent=AGENT,
+            machine=self._machine,
+        )
+        return writer.seal(output, info, self._key.sign, self._ticking(writer.files))
+
+    def _ticking(self, index: int) -> Callable[[int], None]:
+        def tick(size: int) -> None:
+            self._control.check()
+            self._control.notify(ItemEvent(b"", index, size))
+
+        return tick
+
+    def _read_back(self, file: BinaryIO, sealed: Sealed) -> None:
+        """Prove that the disk holds what was sealed. Raises ReadBackFailed."""
+        control = self._control
+        info = sealed.info
+        control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
+        reader = ArchiveReader(file, spool_in(temporary_folder()), sealed.size)
+        try:
+            signatures = reader.signatures()
+            if signatures.maker != self._key.public or reader.info() != info:
+                raise ReadBackFailed("the archive that was read back is another one")
+            with contextlib.closing(reader.head()) as head:
+                head.check(control.check)
+                reader.check_length()
+                for proven in reader.payload():
+                    control.check()
+                    line = proven.line
+                    control.notify(ItemEvent(line.member, proven.position + 1, line.size))
+        except WmbackupError as error:
+            if error.exit_code not in {4, 7}:
+                raise
+            raise ReadBackFailed(
+                f"the disk gave back other bytes than were written: {error}",
+                hint="nothing was published; check the disk and write to another one",
+            ) from error
+
+    def _summary(
+        self, path: str | None, sealed: Sealed, tally: Tally, *, read_back: bool
+    ) -> BackupSummary:
+        return BackupSummary(
+            path=path,
+            size=sealed.size,
+            info=sealed.info,
+            licenses=tally.licenses,
+            skipped=tuple(tally.skipped),
+            withheld=tuple(tally.withheld),
+            read_back=read_back,
+        )
+
+
+@contextlib.contextmanager
+def _writing(doing: str, name: str) -> Iterator[None]:
+    """Give the system's errors a sentence. Stores have given theirs one already."""
+    try:
+        yield
+    except OSError as error:
+        raise SystemFailure.of(error, doing, name) from error

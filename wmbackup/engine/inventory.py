@@ -1,0 +1,173 @@
+"""What is in an archive or in a store, and choosing from it."""
+
+from __future__ import annotations
+
+import contextlib
+import fnmatch
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.head import Head
+from wmbackup.engine.opening import ArchiveInput, believe
+from wmbackup.engine.reading import Tally
+from wmbackup.item import Item
+from wmbackup.license import License
+from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
+from wmbackup.stores.base import Content, ItemUnavailable, Store
+from wmbackup.trust import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of an inventory: a license, or a file in which none was recognized.
+
+    ``item`` is None for a license that is in no single file; ``sha256`` (32 bytes) is None where
+    it was not asked for.
+    """
+
+    item: Item | None
+    license: License | None
+    sha256: bytes | None = None
+
+    @property
+    def path(self) -> bytes | None:
+        """The true path of the file that it stands for or was found in."""
+        if self.item is not None:
+            return self.item.path
+        return None if self.license is None else self.license.path
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which licenses and files are meant; each list is a choice, and all lists must agree.
+
+    ``kids`` are key IDs as they stand in the licenses, ``titles`` are parts of titles in any
+    case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
+    """
+
+    kids: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
+    paths: tuple[bytes, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether anything is asked for at all."""
+        return bool(self.kids or self.titles or self.paths)
+
+    def matches(self, row: Row) -> bool:
+        """Whether a row is meant."""
+        known = row.license
+        if self.kids and (known is None or known.kid not in self.kids):
+            return False
+        if self.titles:
+            title = "" if known is None else known.attributes.get("Title", "").casefold()
+            if not any(wanted.casefold() in title for wanted in self.titles):
+                return False
+        return not self.paths or any(_matches(row.path, wanted) for wanted in self.paths)
+
+
+def _matches(path: bytes | None, wanted: bytes) -> bool:
+    if path is None:
+        return False
+    wanted = wanted.rstrip(b"/")
+    return path == wanted or path.startswith(wanted + b"/") or fnmatch.fnmatchcase(path, wanted)
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
+
+    ``rows`` can be taken once, while the archive or the store is open.
+    """
+
+    info: BagInfo | None
+    principals: tuple[str, ...]
+    rows: Iterator[Row]
+
+
+@contextlib.contextmanager
+def inventory_of_archive(
+    source: ArchiveInput, policy: Policy, control: Control | None = None
+) -> Iterator[Inventory]:
+    """Open the inventory of an archive: its head alone, proven.
+
+    Raises SignerUntrusted and its kin, ArchiveDamaged, ArchiveTruncated, UnsupportedArchive.
+    """
+    control = control or Control()
+    with believe(source, policy, control) as archive:
+        archive.head.check(control.check)
+        archive.reader.check_length()
+        yield Inventory(archive.info, archive.principals, rows_of(archive.head))
+
+
+def rows_of(head: Head) -> Iterator[Row]:
+    """Yield what the head of an archive says, in its order."""
+    licenses = head.licenses()
+    ahead = next(licenses, None)
+    for item, sha256 in head.items():
+        if ahead is None or ahead.path != item.path:
+            yield Row(item, None, sha256)
+        while ahead is not None and ahead.path == item.path:
+            yield Row(item, ahead, sha256)
+            ahead = next(licenses, None)
+    while ahead is not None:
+        yield Row(None, ahead)
+        ahead = next(licenses, None)
+
+
+@contextlib.contextmanager
+def inventory_of_store(
+    store: Store, control: Control | None = None, *, hashes: bool = False
+) -> Iterator[tuple[Inventory, Tally]]:
+    """Open the inventory of a live store; ``hashes`` has every file read to its end.
+
+    The tally fills with what is skipped and withheld while the rows are taken.
+    Raises StoreUnavailable.
+    """
+    control = control or Control()
+    tally = Tally(control)
+    check = control.check if hashes else None
+    with store.export(control) as export:
+
+        def rows() -> Iterator[Row]:
+            names = tally.names(export)
+            paths = [*names.own, *names.items]
+            control.notify(PhaseEvent(Phase.READING, items=len(paths)))
+            for index, path in enumerate(paths, 1):
+                control.check()
+                withheld = len(tally.withheld)
+                content = tally.read(export, path)
+                size = 0 if content is None else content.size
+                control.notify(ItemEvent(path, index, size))
+                for license_ in tally.withheld[withheld:]:
+                    yield Row(None, replace(license_, path=path))
+                if content is not None:
+                    yield from _rows_of_content(path, content, tally, check)
+            for license_ in export.licenses:
+                yield Row(None, license_)
+
+        yield Inventory(None, (), rows()), tally
+
+
+def _rows_of_content(
+    path: bytes, content: Content, tally: Tally, check: Callable[[], None] | None
+) -> Iterator[Row]:
+    item = Item(path, content.size, content.mtime_ns, content.attributes)
+    try:
+        sha256 = None if check is None else _hash(content, check)
+    except ItemUnavailable as error:
+        tally.skip(path, str(error))
+        return
+    for license_ in content.licenses:
+        yield Row(item, license_, sha256)
+    if not content.licenses:
+        yield Row(item, None, sha256)
+
+
+def _hash(content: Content, check: Callable[[], None]) -> bytes:
+    digest = hashlib.sha256()
+    for block in (content.data,) if isinstance(content.data, bytes) else content.data:
+        check()
+        digest.update(block)
+    return digest.digest()

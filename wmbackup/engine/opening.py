@@ -1,0 +1,197 @@
+"""Opening an archive and asking whether its signers are believed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import BinaryIO
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.head import Head
+from wmbackup.archive.reader import ArchiveReader, Signatures
+from wmbackup.errors import (
+    ArchiveDamaged,
+    NotFound,
+    SignerUntrusted,
+    SystemFailure,
+    UnsupportedArchive,
+    UsageError,
+)
+from wmbackup.files import spool_in, temporary_folder
+from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.trust import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveInput:
+    """An archive to read.
+
+    ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
+    (a pipe), ``path`` is the absolute path where it has one, ``start`` where the archive begins.
+    """
+
+    name: str
+    stream: BinaryIO
+    length: int | None
+    path: str | None = None
+    start: int = 0
+
+
+class _Guarded:
+    """A stream whose errors name it, so that nobody takes them for those of the target."""
+
+    def __init__(self, source: ArchiveInput) -> None:
+        self._stream = source.stream
+        self._name = source.name
+        self._seekable = source.length is not None
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise SystemFailure.of(error, "read", self._name) from error
+
+    def seekable(self) -> bool:
+        return self._seekable
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int) -> int:
+        try:
+            return self._stream.seek(offset)
+        except OSError as error:
+            raise SystemFailure.of(error, "read", self._name) from error
+
+
+@contextlib.contextmanager
+def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
+    """Open an archive: a path, or a stream such as standard input.
+
+    What goes wrong with the archive while it is open is told with its name.
+
+    Raises NotFound, UsageError, SystemFailure.
+    """
+    if not isinstance(source, str):
+        with _named("standard input"):
+            length = _length(source)
+            start = 0 if length is None else source.tell()
+            yield ArchiveInput("standard input", source, length, start=start)
+        return
+    try:
+        file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {source}", hint="check the path of the archive") from None
+    except IsADirectoryError:
+        raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+    except OSError as error:
+        if os.path.isdir(source):  # which Windows calls a matter of permission
+            raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+        raise SystemFailure.of(error, "read", source) from error
+    with file, _named(source):
+        yield ArchiveInput(source, file, _length(file), os.path.realpath(source))
+
+
+@contextlib.contextmanager
+def _named(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
+        error.message = f"{name}: {error.message}"
+        error.args = (error.message,)
+        raise
+
+
+def _length(stream: BinaryIO) -> int | None:
+    try:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size - stream.tell()
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated:
+    """An archive whose maker is believed; nothing behind its bag-info.txt has been read.
+
+    ``principals`` are those who signed and are trusted.
+    """
+
+    reader: ArchiveReader
+    signatures: Signatures
+    info: BagInfo
+    principals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Believed(Authenticated):
+    """An authenticated archive whose head is proven and in private storage."""
+
+    head: Head
+
+
+def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Authenticated:
+    """Read an archive as far as its signers are believed.
+
+    Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
+    """
+    control.notify(PhaseEvent(Phase.AUTHENTICATING))
+    try:
+        reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
+        signatures = reader.signatures()
+        policy.judge(signatures.maker, signatures.witnesses)
+        info = reader.info()
+        principals = policy.judge(signatures.maker, signatures.witnesses, info.created)
+    except SignerUntrusted as error:
+        if error.hint is None:
+            error.hint = _how_to_trust(error, source)
+        raise
+    return Authenticated(reader, signatures, info, principals)
+
+
+@contextlib.contextmanager
+def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
+    """Read the head of an archive whose signers are believed. Raises as `authenticate` does."""
+    signed = authenticate(source, policy, control)
+    try:
+        head = signed.reader.head()
+    except OSError as error:
+        raise SystemFailure.of(error, "copy the head of the archive to", "a temporary file") from (
+            error
+        )
+    with contextlib.closing(head):
+        yield Believed(signed.reader, signed.signatures, signed.info, signed.principals, head)
+
+
+def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
+    """Return the key that made an archive (32 raw bytes), and what it says of itself.
+
+    Nothing of it is believed: whoever made the archive wrote both. Raises as `believe` does,
+    but for trust.
+    """
+    reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
+    return reader.signatures().maker, reader.info()
+
+
+def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
+    if error.code != "signer-untrusted":
+        return None
+    name = "ARCHIVE" if source.path is None else quote(source.name)
+    return (
+        "if you know that this key is the one of the machine that made it:"
+        f" wmbackup key trust {name} --fingerprint {error.fingerprint}"
+    )
+
+
+def quote(name: str) -> str:
+    """Return a name as it is typed into a shell of this system."""
+    if sys.platform == "win32":
+        return f'"{name}"' if " " in name or not name else name
+    return shlex.quote(name)

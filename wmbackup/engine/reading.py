@@ -1,0 +1,87 @@
+"""Reading a store: what is carried, what is skipped and why, what is withheld."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
+from wmbackup.item import MAX_SIZE, Skipped
+from wmbackup.license import License
+from wmbackup.status import Control, SkipEvent, WarningEvent, WithheldEvent
+from wmbackup.stores.base import Content, Export, ItemUnavailable, ItemWithheld
+
+
+class Tally:
+    """What is noted on the way through a store; everything is told once, when it happens.
+
+    ``licenses`` counts those that are carried.
+    """
+
+    def __init__(self, control: Control) -> None:
+        """Begin with nothing."""
+        self._control = control
+        self._told: set[bytes] = set()
+        self.skipped: list[Skipped] = []
+        self.withheld: list[License] = []
+        self.licenses = 0
+
+    def skip(self, path: bytes, reason: str) -> None:
+        """Note a file that is not carried."""
+        if path not in self._told:
+            self._told.add(path)
+            self.skipped.append(Skipped(path, reason))
+            self._control.notify(SkipEvent(path, reason))
+
+    def names(self, export: Export) -> Naming:
+        """Give names to what a store lists, passing over what no archive can name."""
+        for skipped in export.skipped:
+            self.skip(skipped.path, skipped.reason)
+        paths = []
+        for path in export.paths:
+            if is_path(path):
+                paths.append(path)
+            else:
+                self.skip(path, "its name cannot stand in an archive")
+        for path in paths[MAX_FILES:]:
+            self.skip(path, f"an archive takes no more than {MAX_FILES} files")
+        del paths[MAX_FILES:]
+        # What was told to be left behind stays behind, though it could be read this time.
+        return give_names([path for path in paths if path not in self._told])
+
+    def start_over(self) -> None:
+        """Forget what was counted, but not what was told: the store is read again without that."""
+        self.licenses = 0
+        self._control.notify(
+            WarningEvent("reading-again", "a file was lost whose name others had made room for")
+        )
+
+    def read(self, export: Export, path: bytes) -> Content | None:
+        """Read an item, once more where it fails; None where it is skipped or withheld."""
+        try:
+            try:
+                content = export.read(path)
+            except ItemUnavailable:
+                content = export.read(path)
+        except ItemUnavailable as error:
+            self.skip(path, str(error))
+            return None
+        except ItemWithheld as error:
+            self._withhold(path, error.licenses)
+            return None
+        if content.size > MAX_SIZE:
+            self.skip(path, "it is larger than an archive takes (8 GiB)")
+            return None
+        return content
+
+    def _withhold(self, path: bytes, licenses: tuple[License, ...]) -> None:
+        if path in self._told:
+            return
+        others = sum(not license_.withheld for license_ in licenses)
+        for license_ in licenses:
+            known = replace(license_, withheld=True, path=None)
+            self.withheld.append(known)
+            if license_.withheld:
+                self._control.notify(WithheldEvent(replace(known, path=path)))
+        if others:
+            self.skip(path, f"{others} other licenses stay behind with one that is restricted")
+        self._told.add(path)

@@ -1,0 +1,294 @@
+"""From an archive into a store: everything is proven before anything is changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.engine.backup import host_name
+from wmbackup.engine.contents import Contents, Lost, open_contents
+from wmbackup.engine.inventory import Row, Selection
+from wmbackup.engine.opening import ArchiveInput
+from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
+from wmbackup.files import Locks, is_inside
+from wmbackup.item import Skipped
+from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
+from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
+from wmbackup.stores.layouts import DRM
+from wmbackup.trust import Policy
+
+_SHOWN = 5  # conflicts that a message names
+
+
+class OnConflict(Enum):
+    """What happens to a file that stands in the target with other bytes."""
+
+    FAIL = "fail"
+    SKIP = "skip"
+    REPLACE = "replace"
+
+
+@dataclass(frozen=True, slots=True)
+class RestorePlan:
+    """What a restore is about to do. ``size`` is the bytes of the new and replaced files.
+
+    ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
+    replaced at all, ``unfit`` cannot be held by the target. After a salvage ``lost`` cannot be
+    proven, and ``nameless`` files have lost their true path and their time.
+    """
+
+    info: BagInfo
+    principals: tuple[str, ...]
+    target: str
+    new: int
+    same: int
+    size: int
+    conflicts: tuple[bytes, ...]
+    blocked: tuple[bytes, ...]
+    unfit: tuple[Skipped, ...]
+    left_out: int
+    lost: tuple[Lost, ...] = ()
+    nameless: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreSummary:
+    """What was restored: numbers of files, and bytes. ``applied`` is False after a dry run."""
+
+    plan: RestorePlan
+    restored: int
+    replaced: int
+    size: int
+    skipped: tuple[Skipped, ...]
+    applied: bool
+
+
+def always(_plan: RestorePlan) -> bool:
+    """Agree to every plan."""
+    return True
+
+
+def restore(
+    source: ArchiveInput,
+    store: Store,
+    policy: Policy,
+    control: Control | None = None,
+    *,
+    selection: Selection | None = None,
+    on_conflict: OnConflict = OnConflict.FAIL,
+    announce: Callable[[RestorePlan], object] = always,
+    confirm: Callable[[RestorePlan], bool] = always,
+    dry_run: bool = False,
+    salvage: bool = False,
+    locks: Locks | None = None,
+) -> RestoreSummary:
+    """Restore an archive, or a selection of it, into a store, all or nothing.
+
+    ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
+    is changed. A selection from a seekable archive reads its head and the selected files alone;
+    everything else reads it whole. ``salvage`` restores what a damaged archive still proves;
+    the plan names what is lost.
+
+    Raises SignerUntrusted and its kin, ArchiveDamaged, RestoreConflict, Declined, NotFound,
+    StoreReadOnly, Busy, Cancelled, SystemFailure.
+    """
+    control = control or Control()
+    replace = on_conflict is OnConflict.REPLACE
+    with (
+        _lock(locks, store, control),
+        store.import_(control, replace=replace) as import_,
+        open_contents(source, policy, control, salvage=salvage) as contents,
+    ):
+        _warn_of_other_machine(contents.info, control)
+        run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
+        plan = run.plan(selection or Selection(), store.location)
+        announce(plan)
+        run.refuse_conflicts(plan)
+        if not dry_run:
+            if not confirm(plan):
+                raise Declined("nothing was restored: the plan was declined")
+            run.carry_out(plan, selective=bool(selection))
+        return run.summary(plan, applied=not dry_run)
+
+
+def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
+    host = host_name()
+    if info.store_kind == DRM.kind and info.host != host:
+        control.notify(
+            WarningEvent(
+                "other-machine",
+                f"this is a raw copy of the DRM folder of {info.host}, and its licenses are bound"
+                " to that machine",
+                f"on {host} it serves to look into, and does not let anything play",
+            )
+        )
+
+
+@contextlib.contextmanager
+def _lock(locks: Locks | None, store: Store, control: Control) -> Iterator[None]:
+    if locks is None or store.root is None:
+        yield
+        return
+    with locks.hold("store", os.path.realpath(store.root), control):
+        yield
+
+
+def _place_in(source: ArchiveInput, store: Store) -> bytes | None:
+    """Return the path of the archive itself inside the target, where it is there."""
+    if source.path is None or store.root is None or not os.path.isdir(store.root):
+        return None
+    if not is_inside(source.path, store.root):
+        return None
+    relative = os.path.relpath(source.path, os.path.realpath(store.root))
+    return os.fsencode(relative.replace(os.sep, "/"))
+
+
+class _Run:
+    """One restore on its way."""
+
+    def __init__(
+        self,
+        contents: Contents,
+        import_: Import,
+        control: Control,
+        on_conflict: OnConflict,
+        own_place: bytes | None,
+    ) -> None:
+        self._contents = contents
+        self._import = import_
+        self._control = control
+        self._on_conflict = on_conflict
+        self._own_place = own_place
+        self._wanted = bytearray(contents.info.files)
+        self._new = self._same = self._size = 0
+        self._conflicts: list[bytes] = []
+        self._blocked: list[bytes] = []
+        self._unfit: list[Skipped] = []
+
+    def plan(self, selection: Selection, target: str) -> RestorePlan:
+        """Compare what is asked for with what stands in the target. Raises NotFound."""
+        files = self._contents.info.files
+        self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
+        chosen = -1
+        for index, row in _by_file(self._contents.rows()):
+            if index != chosen and selection.matches(row):
+                chosen = index
+                self._control.check()
+                self._judge(index, row)
+        count = self._new + self._same + len(self._conflicts) + len(self._blocked)
+        count += len(self._unfit)
+        if not count:
+            raise NotFound(
+                "nothing in the archive matches the selection",
+                hint="look with wmbackup list what there is",
+            )
+        return RestorePlan(
+            info=self._contents.info,
+            principals=self._contents.principals,
+            target=target,
+            new=self._new,
+            same=self._same,
+            size=self._size,
+            conflicts=tuple(self._conflicts),
+            blocked=tuple(self._blocked),
+            unfit=tuple(self._unfit),
+            left_out=files - count - len(self._contents.lost),
+            lost=self._contents.lost,
+            nameless=self._contents.nameless,
+        )
+
+    def _judge(self, index: int, row: Row) -> None:
+        item, sha256 = row.item, row.sha256
+        if item is None or sha256 is None:
+            return
+        try:
+            standing = self._import.standing(item, sha256)
+        except ItemUnavailable as error:
+            self._unfit.append(Skipped(item.path, str(error)))
+            self._control.notify(SkipEvent(item.path, str(error)))
+            return
+        if standing is Standing.SAME:
+            self._same += 1
+        elif standing is Standing.BLOCKED:
+            self._blocked.append(item.path)
+        elif standing is Standing.NEW:
+            self._new += 1
+            self._want(index, item.size)
+        else:
+            self._conflicts.append(item.path)
+            if self._on_conflict is OnConflict.REPLACE:
+                self._want(index, item.size)
+
+    def _want(self, index: int, size: int) -> None:
+        self._wanted[index] = True
+        self._size += size
+
+    def refuse_conflicts(self, plan: RestorePlan) -> None:
+        """Raise RestoreConflict where the plan cannot be carried out as it was asked for."""
+        if self._on_conflict is not OnConflict.SKIP and plan.blocked:
+            raise RestoreConflict(
+                f"something that is no file stands where {_some(plan.blocked)} would go",
+                hint="move it away, or add --on-conflict skip",
+            )
+        if self._on_conflict is OnConflict.FAIL and plan.conflicts:
+            raise RestoreConflict(
+                f"files with other content stand in the target: {_some(plan.conflicts)}",
+                hint="add --on-conflict skip or --on-conflict replace, or restore elsewhere",
+            )
+        if self._on_conflict is OnConflict.REPLACE and self._own_place in plan.conflicts:
+            raise UsageError(
+                "the restore would replace the archive that it reads",
+                hint="move the archive to another folder first",
+            )
+
+    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Prove and stage everything, then make it visible."""
+        control, info = self._control, self._contents.info
+        items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
+        control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
+        proven = self._contents.release(
+            lambda index: bool(self._wanted[index]), self._import, alone=selective
+        )
+        for count, one in enumerate(proven, 1):
+            control.check()
+            control.notify(ItemEvent(one.member, count, one.size))
+        control.check()
+        control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
+        self._import.commit()
+
+    def summary(self, plan: RestorePlan, *, applied: bool) -> RestoreSummary:
+        """Return what was done, or would have been."""
+        replaced = len(plan.conflicts) if self._on_conflict is OnConflict.REPLACE else 0
+        skipped = list(plan.unfit)
+        if self._on_conflict is OnConflict.SKIP:
+            reason = "another file stands in its place"
+            skipped += [Skipped(path, reason) for path in (*plan.conflicts, *plan.blocked)]
+        return RestoreSummary(
+            plan=plan,
+            restored=plan.new + replaced,
+            replaced=replaced,
+            size=plan.size,
+            skipped=tuple(skipped),
+            applied=applied,
+        )
+
+
+def _by_file(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+    """Number the rows by the file that they belong to; those without one are left out."""
+    index, item = -1, None
+    for row in rows:
+        if row.item is None:
+            continue
+        if row.item is not item:
+            index, item = index + 1, row.item
+        yield index, row
+
+
+def _some(paths: tuple[bytes, ...]) -> str:
+    names = ", ".join(os.fsdecode(path) for path in paths[:_SHOWN])
+    more = len(paths) - _SHOWN
+    return f"{names} and {more} more" if more > 0 else names

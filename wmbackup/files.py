@@ -1,0 +1,330 @@
+"""Files that appear whole or not at all, private temporary files, and locks.
+
+What is begun is dropped by the operating system with the process, or found and removed by the
+next run: a private file under way is locked by its writer, so an unlocked one is a leftover.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import secrets
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from typing import IO, BinaryIO
+
+from wmbackup.errors import Busy, NotFound, OutputExists, SystemFailure, UsageError
+from wmbackup.status import Control
+
+PRIVATE = 0o600
+PRIVATE_FOLDER = 0o700
+_PART = ".wmbackup-"
+_PART_END = ".part"
+_SPOOL_IN_MEMORY = 1024 * 1024
+_POLL = 0.1  # seconds between two tries for a lock
+
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+"""What file systems without hard links answer to one."""
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process if nobody else has; return whether it did."""
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+else:
+    import fcntl
+
+    def try_lock(descriptor: int) -> bool:
+        """Lock an open file for this process if nobody else has; return whether it did.
+
+        Raises OSError where the file system has no locks: waiting would be for ever.
+        """
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def spool_in(folder: str) -> Callable[[], IO[bytes]]:
+    """Return a maker of private temporary files: in memory while small, then in the folder.
+
+    They have no name, or vanish when they are closed.
+    """
+
+    def spool() -> IO[bytes]:
+        return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY, dir=folder)
+
+    return spool
+
+
+def temporary_folder() -> str:
+    """Return where large temporary files go when nothing else says it: TMPDIR or /var/tmp."""
+    if "TMPDIR" in os.environ or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
+        return tempfile.gettempdir()
+    return "/var/tmp"  # noqa: S108 - its files have no name
+
+
+class Draft:
+    """A private file beside its destination, which becomes the destination by `publish`."""
+
+    def __init__(self, path: str) -> None:
+        """Open it, readable and writable, for the destination ``path``. Raises OSError."""
+        self.path = path
+        self._folder = os.path.dirname(path) or os.curdir
+        self._name, self.file = _create_part(self._folder)
+        self._published = False
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, and let it be read from there. Raises OSError."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        if sys.platform == "linux":
+            # Otherwise reading back would only prove that memory works.
+            os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        self.file.seek(0)
+
+    def publish(self, *, replace: bool) -> None:
+        """Give it its name, at once. Raises OutputExists where one is there; OSError."""
+        if os.name == "nt":
+            self.file.close()
+        if replace:
+            os.replace(self._name, self.path)
+        else:
+            _rename_new(self._name, self.path)
+        self._published = True
+        sync_folder(self._folder)
+
+    def close(self) -> None:
+        """Close it; it is removed where it was not published."""
+        try:
+            self.file.close()  # which writes what is left in memory, and that may fail
+        finally:
+            if not self._published:
+                with contextlib.suppress(OSError):
+                    os.unlink(self._name)
+
+
+def _create_part(folder: str) -> tuple[str, BinaryIO]:
+    while True:
+        name = os.path.join(folder, f"{_PART}{secrets.token_hex(8)}{_PART_END}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        descriptor = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
+        try:
+            # Another run that removes leftovers may have met it before it was locked.
+            if os.name == "nt" or (try_lock(descriptor) and os.fstat(descriptor).st_nlink):
+                return name, os.fdopen(descriptor, "w+b")
+        except OSError:
+            _discard(descriptor, name)
+            raise
+        _discard(descriptor, name)
+
+
+def _discard(descriptor: int, name: str) -> None:
+    os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.unlink(name)
+
+
+def _rename_new(name: str, path: str) -> None:
+    try:
+        if os.name == "nt":
+            os.rename(name, path)  # which refuses an existing one there
+            return
+        os.link(name, path)
+    except FileExistsError:
+        raise exists(path) from None
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        # No hard links here: the lock on the destination has to do.
+        if os.path.lexists(path):
+            raise exists(path) from None
+        os.rename(name, path)
+        return
+    os.unlink(name)
+
+
+def exists(path: str) -> OutputExists:
+    """Return the error for an output that is there already."""
+    return OutputExists(f"{path} exists", hint="choose another output, or add --force")
+
+
+def sync_folder(folder: str) -> None:
+    """Bring the names of a folder to the disk, where the system has that. Raises OSError."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in {errno.EINVAL, errno.EBADF}:  # some network file systems
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_everything(descriptor: int) -> None:
+    """Bring all of the file system that holds the open file to the disk. Raises OSError.
+
+    One call instead of one for each of many thousand files.
+    """
+    if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - only a restore needs it
+
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.syncfs(descriptor) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+    elif hasattr(os, "sync"):
+        os.sync()
+
+
+def remove_leftovers(folder: str) -> None:
+    """Remove private files of runs that ended before they could."""
+    try:
+        names = [name for name in os.listdir(folder) if _is_part(name)]
+    except OSError:
+        return
+    for name in names:
+        with contextlib.suppress(OSError):
+            _remove_leftover(os.path.join(folder, name))
+
+
+def _is_part(name: str) -> bool:
+    return name.startswith(_PART) and name.endswith(_PART_END)
+
+
+def _remove_leftover(path: str) -> None:
+    if os.name == "nt":
+        os.unlink(path)  # which fails while its writer has it open
+        return
+    flags = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    descriptor = os.open(path, os.O_RDWR | flags)
+    try:
+        if stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor):
+            os.unlink(path)
+    finally:
+        os.close(descriptor)
+
+
+def output_path(output: str, name: str) -> str:
+    """Return the file that an output means: itself, or ``name`` in it where it is a folder.
+
+    Links are resolved. Raises NotFound where the folder is missing, UsageError for a device,
+    SystemFailure where nobody may look.
+    """
+    if output.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(output):
+        path = os.path.join(output, name)
+    else:
+        path = output
+    path = os.path.realpath(path)
+    folder = os.path.dirname(path)
+    if not os.path.isdir(folder):
+        raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return path
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error
+    if stat.S_ISDIR(mode):
+        raise UsageError(f"{path} is a folder", hint="name another file as the output")
+    if not stat.S_ISREG(mode):
+        raise UsageError(
+            f"{path} is a device or another special file",
+            hint="write to a file, or to standard output with -o -",
+        )
+    return path
+
+
+def is_inside(path: str, folder: str) -> bool:
+    """Whether a path, which need not exist, lies in a folder, whatever links lead there."""
+    at = os.path.realpath(path)
+    while True:
+        with contextlib.suppress(OSError):
+            if os.path.samefile(at, folder):
+                return True
+        parent = os.path.dirname(at)
+        if parent == at:
+            return False
+        at = parent
+
+
+class Locks:
+    """Keeps two runs off the same store and the same destination.
+
+    ``folder`` holds the locks, ``wait`` is how long to wait for one, in seconds. The operating
+    system drops a lock with its process.
+    """
+
+    def __init__(self, folder: str, wait: float = 0.0) -> None:
+        """Keep where and how long; nothing is locked yet."""
+        self._folder = folder
+        self._wait = wait
+
+    @contextlib.contextmanager
+    def hold(self, what: str, subject: str, control: Control) -> Iterator[None]:
+        """Hold the lock on a subject, such as the absolute path of a store.
+
+        ``what`` names it in messages. Raises Busy, Cancelled, SystemFailure.
+        """
+        name = hashlib.sha256(os.fsencode(subject)).hexdigest()[:32] + ".lock"
+        path = os.path.join(self._folder, name)
+        try:
+            os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
+            descriptor = self._acquire(path, f"{what} {subject}", control)
+        except OSError as error:
+            raise SystemFailure.of(error, "lock", path) from error
+        try:
+            yield
+        finally:
+            _drop(descriptor, path)
+
+    def _acquire(self, path: str, subject: str, control: Control) -> int:
+        until = time.monotonic() + self._wait
+        while True:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+            try:
+                if try_lock(descriptor) and _is_still(descriptor, path):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+            if time.monotonic() >= until:
+                raise Busy(
+                    f"another run of wmbackup holds the {subject}",
+                    hint="wait for it to end, or add --lock-wait SECONDS",
+                )
+            control.check()
+            time.sleep(_POLL)
+
+
+def _is_still(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _drop(descriptor: int, path: str) -> None:
+    # Unlinked while it is still locked: whoever waits for it looks whether it is still there.
+    # Windows unlinks no open file; there the name goes last, unless another run has it open.
+    if os.name == "nt":
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if os.name != "nt":
+        os.close(descriptor)

@@ -1,0 +1,221 @@
+"""One operation on a thread of its own, and the statuses that it speaks in."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+from wmbackup.errors import Busy, Cancelled, TimedOut, WmbackupError
+from wmbackup.status import (
+    Control,
+    Event,
+    Notify,
+    Phase,
+    PhaseEvent,
+    Status,
+    StatusEvent,
+    WithheldEvent,
+)
+
+_E_FAIL = 0x80004005
+_GRACE = 2.0  # seconds that an operation gets to end after it was asked to
+_POLL = 0.1  # seconds: a cancel takes no lock and wakes nobody
+_T = TypeVar("_T")
+
+
+class Statuses:
+    """Puts the documented statuses between the engine's events.
+
+    BEGIN comes at most once, END once if BEGIN came. A store that has statuses of its own is
+    passed on as it speaks.
+    """
+
+    def __init__(self, notify: Notify, *, silent: bool, begins: Phase) -> None:
+        """Speak to a callback; BEGIN comes with the phase ``begins``, nothing where ``silent``."""
+        self._notify = notify
+        self._silent = silent
+        self._begins = begins
+        self._begun = False
+        self._connected = False
+
+    def pass_on(self, event: Event) -> None:
+        """Pass an event of the engine on, after the status that goes before it."""
+        if isinstance(event, StatusEvent):
+            self._begun = self._begun or event.status is Status.BACKUPRESTORE_BEGIN
+        elif not self._silent:
+            self._translate(event)
+        self._notify(event)
+
+    def _translate(self, event: Event) -> None:
+        if isinstance(event, WithheldEvent):
+            self._say(Status.RESTRICTED_LICENSE, value=event.license.kid)
+        elif isinstance(event, PhaseEvent):
+            if event.phase is Phase.AUTHENTICATING:
+                self._connected = True
+                self._say(Status.BACKUPRESTORE_CONNECTING)
+            elif self._connected:
+                self._connected = False
+                self._say(Status.BACKUPRESTORE_DISCONNECTING)
+            if event.phase is self._begins and not self._begun:
+                self._begun = True
+                self._say(Status.BACKUPRESTORE_BEGIN)
+
+    def end(self, hresult: int) -> None:
+        """Say the last status: END where BEGIN was said, or ERROR where that failed."""
+        if self._silent:
+            return
+        if self._begun:
+            self._say(Status.BACKUPRESTORE_END, hresult)
+        elif hresult:
+            self._say(Status.ERROR, hresult)
+
+    def _say(self, status: Status, hresult: int = 0, value: str | None = None) -> None:
+        self._notify(StatusEvent(status, hresult, value))
+
+
+class _CallbackRaised(Exception):
+    """What a callback raised, on its way out of the engine."""
+
+
+class _Question:
+    """Something to ask, and the answer when it is there."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self.answers: list[bool] = []
+
+    def answer(self) -> None:
+        self.answers.append(self._ask())
+
+
+class Operation(Generic[_T]):
+    """One backup or restore on its thread."""
+
+    def __init__(self, work: Callable[[Control], _T], statuses: Statuses) -> None:
+        """Take the work, and those that it reports to; nothing runs yet."""
+        self._work = work
+        self._statuses = statuses
+        self._changed = threading.Condition()
+        self._cancelled = False
+        self._question: _Question | None = None
+        self._callback_error: BaseException | None = None
+        self._error: BaseException | None = None
+        self._result: list[_T] = []
+        self.ended = False
+        self._thread = threading.Thread(target=self._run, name="wmbackup", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        _LIVE.add(self)
+        self._thread.start()
+
+    def cancel(self) -> None:
+        """Ask it to stop, from any thread, as often as one likes."""
+        # No lock: this may be called by the garbage collector or a signal, at any place.
+        self._cancelled = True
+
+    def wait(self, timeout: float | None) -> _T:
+        """Return the result or raise the error; see `BackupRestorer.wait`."""
+        if threading.current_thread() is self._thread:
+            raise Busy("an operation cannot wait for itself", hint="wait on another thread")
+        if not self._wait_for(timeout):
+            self.cancel()
+            if not self._wait_for(_GRACE):
+                _LIVE.discard(self)  # it hangs: nobody waits for it at the end of the program
+                raise _timed_out(timeout)
+            if isinstance(self._error, Cancelled):
+                raise _timed_out(timeout)
+        if self._callback_error is not None:
+            raise self._callback_error
+        if self._error is not None:
+            raise self._error
+        return self._result[0]
+
+    def _wait_for(self, timeout: float | None) -> bool:
+        """Answer questions until the end; return whether it came in time."""
+        with self._changed:
+            while self._changed.wait_for(lambda: self.ended or self._question, timeout):
+                asked, self._question = self._question, None
+                if asked is None:
+                    return True
+                # The answer may take its time, and the operation may end meanwhile.
+                self._changed.release()
+                try:
+                    asked.answer()
+                finally:
+                    self._changed.acquire()
+                self._changed.notify_all()
+        return False
+
+    def ask(self, ask: Callable[[], bool]) -> bool:
+        """Have a question answered on the thread that waits. Raises Cancelled."""
+        question = _Question(ask)
+        with self._changed:
+            self._question = question
+            self._changed.notify_all()
+            while not self._changed.wait_for(lambda: question.answers, _POLL):
+                if self._cancelled:
+                    raise Cancelled
+        return question.answers[0]
+
+    def _notify(self, event: Event) -> None:
+        if self._callback_error is None:
+            try:
+                self._statuses.pass_on(event)
+            except BaseException as error:  # noqa: BLE001 - whatever it is goes to who waits
+                self._callback_error = error
+                self.cancel()
+        if self._callback_error is not None:
+            raise _CallbackRaised
+
+    def _run(self) -> None:
+        try:
+            control = Control(self._notify, lambda: self._cancelled)
+            try:
+                control.check()
+                self._result.append(self._work(control))
+            except BaseException as error:  # noqa: BLE001 - it is raised again by wait
+                self._error = error
+            if self._callback_error is None:
+                try:
+                    self._statuses.end(_hresult(self._error))
+                except BaseException as error:  # noqa: BLE001 - as above
+                    self._callback_error = error
+        finally:
+            with self._changed:
+                self.ended = True
+                self._changed.notify_all()
+            _LIVE.discard(self)
+
+    def join(self) -> None:
+        """Give the thread some time to end."""
+        self._thread.join(_GRACE)
+
+
+def _hresult(error: BaseException | None) -> int:
+    if error is None:
+        return 0
+    known = error.hresult if isinstance(error, WmbackupError) else None
+    return _E_FAIL if known is None else known
+
+
+def _timed_out(timeout: float | None) -> TimedOut:
+    return TimedOut(
+        f"the operation did not end within {timeout:g} seconds",
+        hint="nothing was changed; see what holds the store up, or give it more time",
+    )
+
+
+_LIVE: set[Operation[Any]] = set()
+
+
+def _end_all() -> None:
+    """Let what still works at the end of the program clean up after itself."""
+    for operation in tuple(_LIVE):
+        operation.cancel()
+        operation.join()
+
+
+atexit.register(_end_all)

@@ -1,0 +1,312 @@
+"""The backup restorer: the documented object behind ``WMCreateBackupRestorer``, for every store.
+
+One object in three roles, asynchronous, as in ``wmsdkidl.h``: ``IWMLicenseBackup``,
+``IWMLicenseRestore`` and ``IWMBackupRestoreProps``. It runs the engine on a thread of its own and
+says everything through a callback, in order: the documented statuses, and between them phases
+and items as events of their own.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import IntFlag
+from typing import BinaryIO, Protocol, TypeVar
+
+from wmbackup.engine.backup import BackupSummary, backup, destination, host_name
+from wmbackup.engine.inventory import Selection
+from wmbackup.engine.opening import open_archive
+from wmbackup.engine.restore import OnConflict, RestorePlan, RestoreSummary, always, restore
+from wmbackup.errors import Busy, UsageError
+from wmbackup.files import Locks
+from wmbackup.keys import SigningKey
+from wmbackup.operation import Operation, Statuses
+from wmbackup.status import Control, Notify, Phase
+from wmbackup.stores.base import Store
+from wmbackup.trust import Policy
+
+_PROPERTIES = {"BackupPath", "RestorePath"}
+
+
+class BackupFlags(IntFlag):
+    """``WM_BACKUP_*`` of ``wmsdkidl.h``."""
+
+    NONE = 0
+    OVERWRITE = 1
+
+
+class RestoreFlags(IntFlag):
+    """``WM_RESTORE_*`` of ``wmsdkidl.h``. INDIVIDUALIZE says that the user has consented."""
+
+    NONE = 0
+    INDIVIDUALIZE = 2
+
+
+class InvalidArgument(UsageError):
+    """E_INVALIDARG: a callback, a flag or a property that cannot be."""
+
+    code = "invalid-argument"
+    hresult = 0x80070057
+
+
+class LicenseBackup(Protocol):
+    """``IWMLicenseBackup``."""
+
+    def backup_licenses(self, flags: BackupFlags | int, on_status: Notify | None) -> None:
+        """Begin a backup; return at once."""
+
+    def cancel_license_backup(self) -> None:
+        """Ask a backup under way to stop."""
+
+
+class LicenseRestore(Protocol):
+    """``IWMLicenseRestore``."""
+
+    def restore_licenses(self, flags: RestoreFlags | int, on_status: Notify | None) -> None:
+        """Begin a restore; return at once."""
+
+    def cancel_license_restore(self) -> None:
+        """Ask a restore under way to stop."""
+
+
+class BackupRestoreProps(Protocol):
+    """``IWMBackupRestoreProps``."""
+
+    def get_prop_count(self) -> int:
+        """Return how many properties are set."""
+
+    def get_prop_by_index(self, index: int) -> tuple[str, str]:
+        """Return name and value of a property, counted from 0."""
+
+    def get_prop_by_name(self, name: str) -> str:
+        """Return the value of a property."""
+
+    def set_prop(self, name: str, value: object) -> None:
+        """Set a property."""
+
+    def remove_prop(self, name: str) -> None:
+        """Remove a property."""
+
+    def remove_all_props(self) -> None:
+        """Remove all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the documented object does not know, and a signed archive needs.
+
+    ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
+    ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
+    is carried out, on the thread that calls `BackupRestorer.wait`.
+    """
+
+    signing_key: SigningKey | None = None
+    policy: Policy = field(default_factory=Policy)
+    locks: Locks | None = None
+    output: BinaryIO | None = None
+    read_back: bool = True
+    source: BinaryIO | None = None
+    selection: Selection | None = None
+    on_conflict: OnConflict = OnConflict.FAIL
+    announce: Callable[[RestorePlan], object] = always
+    confirm: Callable[[RestorePlan], bool] = always
+    dry_run: bool = False
+    salvage: bool = False
+
+
+def create_backup_restorer(
+    on_status: Notify | None, *, store: Store, options: Options | None = None
+) -> BackupRestorer:
+    """Return a backup restorer for a store (``WMCreateBackupRestorer``).
+
+    Raises InvalidArgument without a callback.
+    """
+    return BackupRestorer(on_status, store=store, options=options)
+
+
+class BackupRestorer:
+    """Backs a store up and restores into it, one operation at a time.
+
+    Every method can be called from any thread, and from the callback. An object that is dropped
+    while it works cancels what it does.
+    """
+
+    def __init__(
+        self, on_status: Notify | None, *, store: Store, options: Options | None = None
+    ) -> None:
+        """Keep the callback that operations report to when they are given none of their own."""
+        if on_status is None:
+            raise _no_callback()
+        self._store = store
+        self._options = options or Options()
+        self._props: dict[str, str] = {}
+        self._mutex = threading.Lock()
+        self._operation: Operation[BackupSummary] | Operation[RestoreSummary] | None = None
+
+    # IWMLicenseBackup
+
+    def backup_licenses(self, flags: BackupFlags | int, on_status: Notify | None) -> None:
+        """Begin to back the store up to BackupPath; return at once.
+
+        The path is a file, or a folder in which the archive gets its usual name. Raises
+        InvalidArgument, OutputExists (NS_E_DRM_BACKUP_EXISTS) where it exists and OVERWRITE is
+        not set, Busy (NS_E_DRM_BACKUPRESTORE_BUSY) while another operation runs.
+        """
+        replace = bool(_flags(BackupFlags, flags) & BackupFlags.OVERWRITE)
+        if on_status is None:
+            raise _no_callback()
+        store, options = self._store, self._options
+        key = options.signing_key
+        if key is None:
+            raise InvalidArgument("a backup needs a signing key")
+        output = options.output or self.get_prop_by_name("BackupPath")
+        statuses = Statuses(on_status, silent=store.gives_statuses, begins=Phase.READING)
+
+        def work(control: Control) -> BackupSummary:
+            return backup(
+                store,
+                output,
+                key,
+                control,
+                replace_output=replace,
+                read_back=options.read_back,
+                locks=options.locks,
+            )
+
+        with self._starting():
+            if isinstance(output, str):
+                moment = datetime.now(UTC)
+                destination(store, output, host_name(), moment, replace_output=replace)
+            self._start(Operation(work, statuses))
+
+    def cancel_license_backup(self) -> None:
+        """Ask the operation to stop; it ends with NS_E_DRM_OPERATION_CANCELED.
+
+        Asking twice, before one began or after it ended changes nothing.
+        """
+        operation = self._operation
+        if operation is not None:
+            operation.cancel()
+
+    # IWMLicenseRestore
+
+    def restore_licenses(self, flags: RestoreFlags | int, on_status: Notify | None) -> None:
+        """Begin to restore the archive at RestorePath into the store; return at once.
+
+        Raises InvalidArgument, and Busy (NS_E_DRM_BACKUPRESTORE_BUSY) while another operation
+        runs.
+        """
+        _flags(RestoreFlags, flags)
+        if on_status is None:
+            raise _no_callback()
+        store, options = self._store, self._options
+        source = options.source or self.get_prop_by_name("RestorePath")
+        statuses = Statuses(on_status, silent=store.gives_statuses, begins=Phase.VERIFYING)
+
+        def work(control: Control) -> RestoreSummary:
+            with open_archive(source) as archive:
+                return restore(
+                    archive,
+                    store,
+                    options.policy,
+                    control,
+                    selection=options.selection,
+                    on_conflict=options.on_conflict,
+                    announce=options.announce,
+                    confirm=lambda plan: operation.ask(lambda: options.confirm(plan)),
+                    dry_run=options.dry_run,
+                    salvage=options.salvage,
+                    locks=options.locks,
+                )
+
+        operation = Operation(work, statuses)
+        with self._starting():
+            self._start(operation)
+
+    def cancel_license_restore(self) -> None:
+        """See `cancel_license_backup`."""
+        self.cancel_license_backup()
+
+    # IWMBackupRestoreProps
+
+    def get_prop_count(self) -> int:
+        """Return how many properties are set."""
+        return len(self._props)
+
+    def get_prop_by_index(self, index: int) -> tuple[str, str]:
+        """Return name and value of a property, counted from 0. Raises InvalidArgument."""
+        props = sorted(self._props.items())
+        if not 0 <= index < len(props):
+            raise InvalidArgument(f"there is no property {index}")
+        return props[index]
+
+    def get_prop_by_name(self, name: str) -> str:
+        """Return the value of a property. Raises InvalidArgument where it is not set."""
+        try:
+            return self._props[name]
+        except KeyError:
+            raise InvalidArgument(f"the property {name} is not set") from None
+
+    def set_prop(self, name: str, value: object) -> None:
+        """Set BackupPath or RestorePath. Raises InvalidArgument."""
+        if name not in _PROPERTIES:
+            raise InvalidArgument(f"there is no property {name}: set BackupPath or RestorePath")
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise InvalidArgument(f"the property {name} takes a path, which is a string")
+        self._props[name] = value
+
+    def remove_prop(self, name: str) -> None:
+        """Remove a property. Raises InvalidArgument where it is not set."""
+        self.get_prop_by_name(name)
+        del self._props[name]
+
+    def remove_all_props(self) -> None:
+        """Remove all properties."""
+        self._props.clear()
+
+    # What a caller in Python needs besides
+
+    def wait(self, timeout: float | None = None) -> BackupSummary | RestoreSummary:
+        """Wait for the operation; return its summary, or raise the error that ended it.
+
+        After ``timeout`` seconds it is cancelled and TimedOut raised. Questions of `Options` are
+        asked on this thread. Raises InvalidArgument where nothing was begun, Busy on the thread
+        of the operation itself, and what the callback raised, where that ended it.
+        """
+        operation = self._operation
+        if operation is None:
+            raise InvalidArgument("there is nothing to wait for: begin an operation first")
+        return operation.wait(timeout)
+
+    def _starting(self) -> threading.Lock:
+        return self._mutex
+
+    def _start(self, operation: Operation[BackupSummary] | Operation[RestoreSummary]) -> None:
+        if self._operation is not None and not self._operation.ended:
+            raise Busy(
+                "this backup restorer is working already",
+                hint="wait for it to end, or cancel it",
+            )
+        self._operation = operation
+        # The thread knows the operation and not this object, which can therefore be dropped.
+        weakref.finalize(self, operation.cancel)
+        operation.start()
+
+
+def _no_callback() -> InvalidArgument:
+    return InvalidArgument("a backup restorer reports through a callback, and there is none")
+
+
+_FlagT = TypeVar("_FlagT", BackupFlags, RestoreFlags)
+
+
+def _flags(kind: type[_FlagT], value: int) -> _FlagT:
+    known = 0
+    for flag in kind:
+        known |= flag
+    if value & ~known:
+        raise InvalidArgument(f"there are no such flags: {value:#x}")
+    return kind(value)

@@ -1,0 +1,332 @@
+"""Restoring into a folder, all or nothing.
+
+Everything is staged on the target's own file system first. A folder that is missing appears by
+one rename of a finished one. In a folder that is there a journal is written before the first
+change; whatever ends the run early, the journal says how to undo it, at once or in the next run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import stat
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
+from wmbackup.files import NO_LINKS, sync_everything
+from wmbackup.item import Item
+from wmbackup.status import Control
+from wmbackup.stores.base import Import, ItemUnavailable, Standing
+from wmbackup.stores.journal import LOCK, STAGING, Journal, Move, Staging, undo_leftovers
+from wmbackup.stores.tree import Tree, encode, name_length, open_tree
+
+_BLOCK = 1024 * 1024
+
+
+@contextlib.contextmanager
+def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Import]:
+    """Begin a restore into a folder, undoing first what an earlier run left there.
+
+    Raises NotFound, UsageError, SystemFailure.
+    """
+    if os.path.lexists(root) and not os.path.isdir(root):
+        raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
+    ancestor, missing = _split(os.path.realpath(root))
+    try:
+        tree = open_tree(ancestor)
+        with contextlib.closing(tree):
+            undo_leftovers(tree)
+            _undo_above(ancestor)
+            import_ = (
+                _NewFolder(tree, missing) if missing else _Existing(tree, control, replace=replace)
+            )
+            with contextlib.closing(import_):
+                yield import_
+    except OSError as error:
+        raise SystemFailure.of(error, "restore into", root) from error
+
+
+def _split(root: str) -> tuple[str, list[bytes]]:
+    """Return the nearest folder that is there, and the names that are missing below it."""
+    missing: list[bytes] = []
+    while not os.path.isdir(root):
+        parent, name = os.path.split(root)
+        if parent == root:
+            raise NotFound(f"there is no folder {root}", hint="create it first")
+        missing.insert(0, encode(name))
+        root = parent
+    return root, missing
+
+
+def _undo_above(folder: str) -> None:
+    # A restore that made this folder, or one on the way to it, was staged above it.
+    while (parent := os.path.dirname(folder)) != folder:
+        with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
+            undo_leftovers(tree)
+        folder = parent
+
+
+class _Import(ABC):
+    """What both manners share: files are staged one by one."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+        self._longest = tree.longest_name()
+        self._folders: set[bytes] = set()
+        self._staging_made: Staging | None = None
+
+    @property
+    def _staging(self) -> Staging:
+        # Made when the first file comes: a plan alone changes nothing.
+        if self._staging_made is None:
+            self._staging_made = Staging(self._tree)
+            self._prepare(self._staging_made)
+        return self._staging_made
+
+    @abstractmethod
+    def _prepare(self, staging: Staging) -> None:
+        """Make the folders that staging needs."""
+
+    @abstractmethod
+    def _place(self, item: Item) -> bytes:
+        """Return where a new item is staged, making folders on the way."""
+
+    @abstractmethod
+    def _staged(self, item: Item) -> bytes:
+        """Return where the item was staged."""
+
+    def close(self) -> None:
+        """Undo what was not committed."""
+        if self._staging_made is not None:
+            self._staging_made.close()
+
+    def put(self, item: Item, data: bytes) -> None:
+        """See `Import.put`."""
+        path = self._place(item)
+        descriptor = self._create(path, item)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+        finally:
+            os.close(descriptor)
+        self._set_time(path, item)
+
+    def stage(self, item: Item) -> BinaryIO:
+        """See `Import.stage`."""
+        return os.fdopen(self._create(self._place(item), item), "w+b")
+
+    def accept(self, item: Item) -> None:
+        """See `Import.accept`."""
+        self._set_time(self._staged(item), item)
+
+    def _set_time(self, path: bytes, item: Item) -> None:
+        with contextlib.suppress(OverflowError):  # a time that this system cannot say
+            self._tree.set_time(path, item.mtime_ns)
+
+    def _create(self, path: bytes, item: Item) -> int:
+        try:
+            return self._tree.create(path)
+        except FileExistsError:
+            raise _twin(item.path) from None
+
+    def _make_folders(self, folder: bytes) -> None:
+        parts = folder.split(b"/")
+        for depth in range(1, len(parts) + 1):
+            part = b"/".join(parts[:depth])
+            if part not in self._folders:
+                with contextlib.suppress(FileExistsError):
+                    self._tree.make_folder(part)
+                self._folders.add(part)
+
+    def _check_name(self, item: Item) -> None:
+        if any(name_length(part) > self._longest for part in item.path.split(b"/")):
+            raise ItemUnavailable("its name is too long for this file system")
+        if item.path.startswith(STAGING):
+            raise ItemUnavailable("its name is one that a restore needs for itself")
+
+    def _sync(self) -> None:
+        descriptor = self._tree.open(self._staging.name + LOCK)
+        try:
+            sync_everything(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+class _NewFolder(_Import):
+    """The target is missing: it is made complete beside its place and renamed there."""
+
+    def __init__(self, tree: Tree, missing: list[bytes]) -> None:
+        super().__init__(tree)
+        self._missing = missing
+
+    def _prepare(self, staging: Staging) -> None:
+        self._made = b"/".join([staging.name + b"/made", *self._missing[1:]])
+        self._make_folders(self._made)
+
+    def standing(self, item: Item, sha256: bytes) -> Standing:  # noqa: ARG002 - nothing is there
+        """See `Import.standing`."""
+        self._check_name(item)
+        return Standing.NEW
+
+    def _staged(self, item: Item) -> bytes:
+        return self._made + b"/" + item.path
+
+    def _place(self, item: Item) -> bytes:
+        staging = self._staging
+        path = self._staged(item)
+        folder = path.rpartition(b"/")[0]
+        if folder not in self._folders and folder != staging.name:
+            self._make_folders(folder)
+        return path
+
+    def commit(self) -> None:
+        """See `Import.commit`."""
+        made = self._staging.name + b"/made"
+        self._sync()
+        if self._tree.stat(self._missing[0]) is not None:
+            raise RestoreConflict(
+                f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
+            )
+        self._tree.rename(made, self._missing[0])
+        self._tree.sync(b"")
+
+
+class _Existing(_Import):
+    """The target is there: files are staged inside it and moved to their places by a journal."""
+
+    def __init__(self, tree: Tree, control: Control, *, replace: bool) -> None:
+        super().__init__(tree)
+        self._control = control
+        self._replace = replace
+        self._numbers: dict[bytes, int] = {}
+        self._conflicts: set[bytes] = set()
+        self._applied: set[int] = set()
+
+    def _prepare(self, staging: Staging) -> None:
+        staging.make_places()
+
+    def standing(self, item: Item, sha256: bytes) -> Standing:
+        """See `Import.standing`."""
+        self._check_name(item)
+        if self._is_blocked(item.path):
+            return Standing.BLOCKED
+        status = self._tree.stat(item.path)
+        if status is None:
+            return Standing.NEW
+        if stat.S_ISREG(status.st_mode) and status.st_size == item.size:
+            if self._hash(item.path) == sha256:
+                return Standing.SAME
+        elif stat.S_ISDIR(status.st_mode):
+            return Standing.BLOCKED
+        self._conflicts.add(item.path)
+        return Standing.CONFLICT
+
+    def _is_blocked(self, path: bytes) -> bool:
+        """Whether something that is no folder stands where a folder has to be."""
+        folder = path.rpartition(b"/")[0]
+        while folder:
+            try:
+                status = self._tree.stat(folder)
+            except OSError:
+                return True  # a link, or a folder that this user may not enter
+            if status is not None:
+                return not stat.S_ISDIR(status.st_mode)
+            folder = folder.rpartition(b"/")[0]
+        return False
+
+    def _hash(self, path: bytes) -> bytes | None:
+        try:
+            descriptor = self._tree.open(path)
+        except OSError:
+            return None  # unreadable: whatever it is, it is not known to be the same
+        digest = hashlib.sha256()
+        try:
+            while block := os.read(descriptor, _BLOCK):
+                self._control.check()
+                digest.update(block)
+        finally:
+            os.close(descriptor)
+        return digest.digest()
+
+    def _staged(self, item: Item) -> bytes:
+        return self._staging.file(self._numbers[item.path])
+
+    def _place(self, item: Item) -> bytes:
+        self._numbers[item.path] = len(self._numbers)
+        return self._staged(item)
+
+    def commit(self) -> None:
+        """See `Import.commit`."""
+        if not self._numbers:
+            return
+        self._sync()
+        journal = Journal.write(self._tree, self._staging.name, self._numbers)
+        try:
+            for move in journal.moves:
+                self._control.check()
+                self._apply(move)
+                self._applied.add(move.inode)
+            self._sync()
+            journal.done()
+        except BaseException:
+            journal.undo()
+            raise
+
+    def _apply(self, move: Move) -> None:
+        tree = self._tree
+        if move.replaces:
+            # What was not there when the plan was made is not replaced by it.
+            if not self._replace or move.path not in self._conflicts:
+                raise _in_the_way(move.path)
+            if self._is_one_of_ours(move.path):
+                raise _twin(move.path)
+            _keep_old(tree, move)
+            tree.rename(move.staged, move.path)
+            return
+        folder = move.path.rpartition(b"/")[0]
+        if folder:
+            self._make_folders(folder)
+        try:
+            tree.link(move.staged, move.path)
+        except FileExistsError:
+            ours = self._is_one_of_ours(move.path)
+            raise (_twin if ours else _in_the_way)(move.path) from None
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            if tree.stat(move.path) is not None:
+                raise _in_the_way(move.path) from None
+            tree.rename(move.staged, move.path)
+
+    def _is_one_of_ours(self, path: bytes) -> bool:
+        """Whether what stands there came from this very archive, under a name like it."""
+        status = self._tree.stat(path)
+        return status is not None and status.st_ino in self._applied
+
+
+def _keep_old(tree: Tree, move: Move) -> None:
+    # A second name first, so that there is never a moment without either file.
+    try:
+        tree.link(move.path, move.old)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        tree.rename(move.path, move.old)
+
+
+def _twin(path: bytes) -> RestoreConflict:
+    return RestoreConflict(
+        f"{os.fsdecode(path)} has the same name as another file on this file system",
+        hint="restore into a folder on a file system that tells such names apart",
+    )
+
+
+def _in_the_way(path: bytes) -> RestoreConflict:
+    return RestoreConflict(
+        f"{os.fsdecode(path)} has appeared in the target in the meantime",
+        hint="nothing was changed; look at it and try again",
+    )

@@ -1,0 +1,358 @@
+"""A folder and what is below it, reached without ever following a link.
+
+Paths are relative, slash-separated bytes (see `wmbackup.item.Item`). On POSIX systems every step
+goes through a folder handle, so that nobody can put a link in the way between two steps; where
+there are no folder handles (Windows) the same is done with full paths and a look at each part.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterator
+from enum import Enum
+from typing import Protocol
+
+from wmbackup.item import ATTRIBUTES
+
+_NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
+_CLOSE: int = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
+_BINARY: int = getattr(os, "O_BINARY", 0)
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLOSE
+# Without O_NONBLOCK a named pipe that takes a file's place would hang the reader.
+_READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | _CLOSE | _BINARY
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE | _BINARY
+_HANDLES = 32  # folders kept open at once
+_GONE = {errno.ENOENT, errno.ENOTDIR}
+_WINDOWS_BITS = (("archive", 0x20), ("hidden", 0x2), ("readonly", 0x1), ("system", 0x4))
+
+
+class EntryKind(Enum):
+    """What stands in a folder."""
+
+    FILE = "file"
+    FOLDER = "folder"
+    LINK = "a symbolic link, which is never followed"
+    SPECIAL = "a special file, such as a device or a pipe"
+
+
+class Tree(Protocol):
+    """What both ways can do. Everything raises OSError."""
+
+    def close(self) -> None:
+        """Give the handles back."""
+
+    def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+        """Yield names and kinds in a folder; ``b""`` is the root."""
+
+    def stat(self, path: bytes) -> os.stat_result | None:
+        """Return what stands there, links not followed; None where nothing does."""
+
+    def open(self, path: bytes) -> int:
+        """Open a file for reading; return a descriptor."""
+
+    def create(self, path: bytes, mode: int = 0o666) -> int:
+        """Create a file that must not exist, for writing and reading; return a descriptor."""
+
+    def make_folder(self, folder: bytes, mode: int = 0o777) -> None:
+        """Make a folder; its parent exists."""
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """Rename; what stands at the target is replaced."""
+
+    def link(self, source: bytes, target: bytes) -> None:
+        """Give a file a second name, which must not exist."""
+
+    def unlink(self, path: bytes) -> None:
+        """Remove a file."""
+
+    def remove_folder(self, folder: bytes) -> None:
+        """Remove an empty folder."""
+
+    def sync(self, folder: bytes) -> None:
+        """Bring the names of a folder to the disk."""
+
+    def set_time(self, path: bytes, mtime_ns: int) -> None:
+        """Set the time of a file, in nanoseconds since 1970-01-01T00:00:00Z."""
+
+    def longest_name(self) -> int:
+        """Return how long one name can be (see `name_length`)."""
+
+
+def open_tree(root: str) -> Tree:
+    """Open a folder, following links as far as to it. Raises OSError."""
+    if {os.open, os.stat, os.rename, os.link, os.unlink, os.mkdir} <= os.supports_dir_fd:
+        return HandleTree(root)
+    return PathTree(root)
+
+
+def attributes_of(status: os.stat_result) -> tuple[str, ...]:
+    """Return the Windows attributes of a file, in the order of ATTRIBUTES; elsewhere none."""
+    bits = getattr(status, "st_file_attributes", 0)
+    return tuple(name for name, bit in _WINDOWS_BITS if bits & bit) if bits else ()
+
+
+assert tuple(name for name, _ in _WINDOWS_BITS) == ATTRIBUTES  # noqa: S101 - one order for both
+
+
+def _kind(entry: os.DirEntry[str]) -> EntryKind:
+    if entry.is_symlink() or _is_reparse_point(entry):
+        return EntryKind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return EntryKind.FOLDER
+    return EntryKind.FILE if entry.is_file(follow_symlinks=False) else EntryKind.SPECIAL
+
+
+def _is_reparse_point(entry: os.DirEntry[str]) -> bool:
+    # A junction is no symbolic link to Python 3.11, and leads elsewhere all the same.
+    if os.name != "nt":
+        return False
+    return _reparse_tag(entry.stat(follow_symlinks=False)) != 0
+
+
+def _reparse_tag(status: os.stat_result) -> int:
+    tag: int = getattr(status, "st_reparse_tag", 0)
+    return tag
+
+
+class HandleTree:
+    """By folder handles: ``openat(2)`` and its kin."""
+
+    def __init__(self, root: str) -> None:
+        """Open the root. Raises OSError."""
+        self._root = os.open(root, _FOLDER & ~_NO_FOLLOW)
+        self._open: dict[bytes, int] = {}
+
+    def close(self) -> None:
+        """Give the handles back."""
+        self._forget()
+        os.close(self._root)
+
+    def _forget(self) -> None:
+        for descriptor in self._open.values():
+            os.close(descriptor)
+        self._open.clear()
+
+    def _at(self, folder: bytes) -> int:
+        if not folder:
+            return self._root
+        found = self._open.get(folder)
+        if found is not None:
+            return found
+        if len(self._open) >= _HANDLES:
+            self._forget()
+        start = folder.rpartition(b"/")[0]
+        while start and start not in self._open:
+            start = start.rpartition(b"/")[0]
+        handle = self._open[start] if start else self._root
+        kept = handle
+        for name in folder[len(start) :].strip(b"/").split(b"/"):
+            try:
+                step = os.open(name, _FOLDER, dir_fd=handle)
+            finally:
+                if handle != kept:
+                    os.close(handle)
+            handle = step
+        self._open[folder] = handle
+        return handle
+
+    def _split(self, path: bytes) -> tuple[int, bytes]:
+        folder, _, name = path.rpartition(b"/")
+        return self._at(folder), name
+
+    def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+        """See `Tree.entries`."""
+        with os.scandir(self._at(folder)) as scan:
+            for entry in scan:
+                yield os.fsencode(entry.name), _kind(entry)
+
+    def stat(self, path: bytes) -> os.stat_result | None:
+        """See `Tree.stat`."""
+        try:
+            handle, name = self._split(path)
+            return os.stat(name, dir_fd=handle, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _GONE:
+                return None
+            raise
+
+    def open(self, path: bytes) -> int:
+        """See `Tree.open`."""
+        handle, name = self._split(path)
+        return os.open(name, _READ, dir_fd=handle)
+
+    def create(self, path: bytes, mode: int = 0o666) -> int:
+        """See `Tree.create`."""
+        handle, name = self._split(path)
+        return os.open(name, _CREATE, mode, dir_fd=handle)
+
+    def make_folder(self, folder: bytes, mode: int = 0o777) -> None:
+        """See `Tree.make_folder`."""
+        handle, name = self._split(folder)
+        os.mkdir(name, mode, dir_fd=handle)
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """See `Tree.rename`."""
+        # The second look-up could close the first one's handle.
+        to, new = self._split(target)
+        at, old = self._split(source)
+        to, new = self._split(target)
+        os.rename(old, new, src_dir_fd=at, dst_dir_fd=to)
+
+    def link(self, source: bytes, target: bytes) -> None:
+        """See `Tree.link`."""
+        to, new = self._split(target)
+        at, old = self._split(source)
+        to, new = self._split(target)
+        os.link(old, new, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
+
+    def unlink(self, path: bytes) -> None:
+        """See `Tree.unlink`."""
+        handle, name = self._split(path)
+        os.unlink(name, dir_fd=handle)
+
+    def remove_folder(self, folder: bytes) -> None:
+        """See `Tree.remove_folder`."""
+        self._forget()
+        handle, name = self._split(folder)
+        os.rmdir(name, dir_fd=handle)
+
+    def sync(self, folder: bytes) -> None:
+        """See `Tree.sync`."""
+        os.fsync(self._at(folder))
+
+    def set_time(self, path: bytes, mtime_ns: int) -> None:
+        """See `Tree.set_time`."""
+        handle, name = self._split(path)
+        os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=handle, follow_symlinks=False)
+
+    def longest_name(self) -> int:
+        """See `Tree.longest_name`."""
+        return 255 if sys.platform == "win32" else os.fpathconf(self._root, "PC_NAME_MAX")
+
+
+class PathTree:
+    """By full paths, for systems without folder handles."""
+
+    def __init__(self, root: str) -> None:
+        """Look at the root. Raises OSError."""
+        self._root = _extended(os.path.realpath(root))
+        if not stat.S_ISDIR(os.stat(self._root).st_mode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _full(self, path: bytes) -> str:
+        """Return the full path, every folder on the way being one and no link."""
+        full = self._root
+        parts = decode(path).split("/") if path else []
+        for depth, part in enumerate(parts, 1):
+            full = os.path.join(full, part)
+            if depth < len(parts):
+                status = os.lstat(full)
+                if not stat.S_ISDIR(status.st_mode) or _reparse_tag(status):
+                    raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), full)
+        return full
+
+    def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+        """See `Tree.entries`."""
+        # The folder itself is looked at as one on the way is: it may have become a link.
+        full = os.path.dirname(self._full(folder + b"/any")) if folder else self._root
+        with os.scandir(full) as scan:
+            for entry in scan:
+                yield encode(entry.name), _kind(entry)
+
+    def stat(self, path: bytes) -> os.stat_result | None:
+        """See `Tree.stat`."""
+        try:
+            return os.lstat(self._full(path))
+        except OSError as error:
+            if error.errno in _GONE:
+                return None
+            raise
+
+    def open(self, path: bytes) -> int:
+        """See `Tree.open`."""
+        full = self._full(path)
+        if not stat.S_ISREG(os.lstat(full).st_mode):
+            raise OSError(errno.ELOOP, "not a file", full)
+        return os.open(full, _READ)
+
+    def create(self, path: bytes, mode: int = 0o666) -> int:
+        """See `Tree.create`."""
+        return os.open(self._full(path), _CREATE, mode)
+
+    def make_folder(self, folder: bytes, mode: int = 0o777) -> None:
+        """See `Tree.make_folder`."""
+        os.mkdir(self._full(folder), mode)
+
+    def rename(self, source: bytes, target: bytes) -> None:
+        """See `Tree.rename`."""
+        os.replace(self._full(source), self._full(target))
+
+    def link(self, source: bytes, target: bytes) -> None:
+        """See `Tree.link`."""
+        os.link(self._full(source), self._full(target))
+
+    def unlink(self, path: bytes) -> None:
+        """See `Tree.unlink`."""
+        os.unlink(self._full(path))
+
+    def remove_folder(self, folder: bytes) -> None:
+        """See `Tree.remove_folder`."""
+        os.rmdir(self._full(folder))
+
+    def sync(self, folder: bytes) -> None:
+        """See `Tree.sync`: such systems keep the names of a folder by themselves."""
+
+    def set_time(self, path: bytes, mtime_ns: int) -> None:
+        """See `Tree.set_time`."""
+        os.utime(self._full(path), ns=(mtime_ns, mtime_ns))
+
+    def longest_name(self) -> int:
+        """See `Tree.longest_name`."""
+        return 255
+
+
+def _extended(path: str) -> str:
+    # More than 260 characters, and names that end in a dot, need the prefix.
+    if os.name != "nt" or path.startswith("\\\\?\\"):
+        return path
+    return "\\\\?\\UNC\\" + path[2:] if path.startswith("\\\\") else "\\\\?\\" + path
+
+
+def decode(path: bytes) -> str:
+    """Return a true path as this system's functions take it."""
+    return path.decode("utf-8", "surrogatepass") if os.name == "nt" else os.fsdecode(path)
+
+
+def encode(name: str) -> bytes:
+    """Return a name of this system as part of a true path."""
+    return name.encode("utf-8", "surrogatepass") if os.name == "nt" else os.fsencode(name)
+
+
+def name_length(name: bytes) -> int:
+    """Return how long a name is for this system: in bytes, or on Windows in UTF-16 units."""
+    if os.name != "nt":
+        return len(name)
+    return len(decode(name).encode("utf-16-le", "surrogatepass")) // 2
+
+
+def remove_all(tree: Tree, folder: bytes) -> None:
+    """Remove a folder and all below it, as far as it goes; links are removed, not followed."""
+    folders = [folder]
+    for at in folders:  # grows while it is walked, however deep it goes
+        with contextlib.suppress(OSError):
+            for name, kind in list(tree.entries(at)):
+                if kind is EntryKind.FOLDER:
+                    folders.append(at + b"/" + name)
+                    continue
+                with contextlib.suppress(OSError):
+                    tree.unlink(at + b"/" + name)
+    for at in reversed(folders):
+        with contextlib.suppress(OSError):
+            tree.remove_folder(at)
