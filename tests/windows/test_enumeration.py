@@ -16,7 +16,7 @@ from wmbackup.license import License
 from wmbackup.status import WarningEvent
 from wmbackup.stores.windows import com
 from wmbackup.stores.windows.enumeration import enumerate_licenses
-from wmbackup.stores.windows.reading import Category, State, date, ids, terms
+from wmbackup.stores.windows.reading import Category, State, date, license_of, terms
 
 BEGINS, BEGINS_TEXT = 116444736000000000, "1970-01-01T00:00:00Z"
 EXPIRES, EXPIRES_TEXT = 125911584000000000, "2000-01-01T00:00:00Z"
@@ -40,7 +40,7 @@ def test_what_is_known_of_each(double: Double) -> None:
     assert (second.kid, second.lid, second.withheld) == ("KID-2==", "{LID-2}", True)
     assert second.backup_allowed is False
     assert third == License("playready-license")
-    assert fourth == License("wmdrm-opaque")
+    assert fourth == License("wmdrm-other")
 
 
 def test_nothing_is_left_open_while_the_caller_works(double: Double) -> None:
@@ -82,7 +82,7 @@ def test_each_key_id_is_asked_about_once(double: Double) -> None:
 
 def test_licenses_that_cannot_be_read(double: Double, follower: Follower) -> None:
     double.script("get-license 0xC00D2785", "license xml KID-1 LID-1", "license xml KID-2 LID-2")
-    assert list(enumerate_licenses(follower.control)) == 2 * [License("wmdrm-opaque")]
+    assert list(enumerate_licenses(follower.control)) == 2 * [License("wmdrm-other")]
     [event] = follower.events
     assert isinstance(event, WarningEvent)
     assert event.code == "license-unreadable"
@@ -169,7 +169,7 @@ CATEGORIES = [
     CATEGORIES,
     ids=[row[0].name for row in CATEGORIES],
 )
-def test_categories(  # noqa: PLR0913, PLR0917 (one row of the table)
+def test_categories(
     double: Double,
     category: Category,
     more: str,
@@ -194,22 +194,18 @@ def test_a_state_with_less_than_it_promises() -> None:
     assert (said.rights, said.begins, said.expires) == ({"AllowPlay": True}, None, None)
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        (b"", (None, None)),
-        (b"\xff\xfe", (None, None)),
-        (b"no license", (None, None)),
-        (b"<KID> a </KID><LID>b</LID><KID>c</KID>", ("a", "b")),
-        ("<KID>\u00fc</KID>".encode(), ("\u00fc", None)),
-        ("<LID>l</LID>".encode("utf-16"), (None, "l")),
-        ("<LID>l</LID>".encode("utf-16-le")[:-1], (None, None)),
-        (b"<KID></KID>\xff<LID>l</LID>", (None, "l")),
-        (b"<KID>" + b"x" * 600 + b"</KID>", (None, None)),
-    ],
-)
-def test_ids(text: bytes, expected: tuple[str | None, str | None]) -> None:
-    assert ids(text) == expected
+@pytest.mark.parametrize("form", ["xml", "xml16"])
+def test_what_its_text_says(double: Double, form: str) -> None:
+    more = "<META><Title>Synthetic \u00fc</Title></META><ISSUEDATE>20050102Z</ISSUEDATE>"
+    double.script(f"license {form} KID LID {more}", "right Backup 1")
+    [one] = enumerate_licenses()
+    assert (one.kid, one.lid, one.issued) == ("KID", "LID", "2005-01-02T00:00:00Z")
+    assert one.attributes == {"Title": "Synthetic \u00fc"}
+
+
+@pytest.mark.parametrize("data", [b"", b"<", b"no license", b"\xff\xfe<", b"<KID>x</KID>"])
+def test_a_text_that_is_no_license(data: bytes) -> None:
+    assert license_of(1, data) == License("wmdrm-other")
 
 
 def test_dates() -> None:

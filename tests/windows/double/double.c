@@ -105,6 +105,7 @@ static BOOL parse_license(script *s, char *rest)
     strncpy(l->form, word(&rest), sizeof l->form - 1);
     widen(word(&rest), l->kid, 128);
     widen(word(&rest), l->lid, 128);
+    l->more = widened(rest);
     return TRUE;
 }
 

@@ -29,7 +29,7 @@ typedef struct {
 
 typedef struct {
     char form[8]; /* xml, xml16, xmr, junk */
-    wchar_t kid[128], lid[128];
+    wchar_t kid[128], lid[128], *more;
     int rights;
     right right[MAX_RIGHTS];
 } license;

@@ -253,8 +253,8 @@ static HRESULT STDMETHODCALLTYPE get_license(object *o, BYTE **bytes, DWORD *siz
     char text[2048] = "XMR\0synthetic, opaque";
     swprintf(wide, 1024,
              L"<LICENSE version=\"2.0.0.0\"><LICENSORINFO><DATA><LID>%ls</LID><KID>%ls</KID>"
-             L"</DATA></LICENSORINFO></LICENSE>",
-             l->lid, l->kid);
+             L"%ls</DATA></LICENSORINFO></LICENSE>",
+             l->lid, l->kid, l->more);
     const void *from = text;
     *size = 21;
     *type = 2;
