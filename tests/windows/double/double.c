@@ -25,7 +25,6 @@ script *read_script(void)
         return NULL;
     script *s = calloc(1, sizeof *s);
     s->no_more = HRESULT_FROM_WIN32(ERROR_NO_MORE_ITEMS);
-    s->license = calloc(MAX_LICENSES, sizeof *s->license);
     char line[2 * TEXT_LENGTH];
     while (fgets(line, sizeof line, file)) {
         line[strcspn(line, "\r\n")] = 0;
@@ -36,6 +35,13 @@ script *read_script(void)
     }
     fclose(file);
     return s;
+}
+
+static wchar_t *widened(const char *from)
+{
+    wchar_t text[TEXT_LENGTH];
+    widen(from, text, TEXT_LENGTH);
+    return _wcsdup(text);
 }
 
 static char *word(char **rest)
@@ -60,11 +66,9 @@ static const char *const types[] = {"dword", "string", "binary", "bool", "qword"
 
 static BOOL parse_step(step_list *list, char *rest)
 {
-    if (!list->steps)
-        list->steps = calloc(MAX_STEPS, sizeof *list->steps);
-    if (list->count == MAX_STEPS)
-        return FALSE;
+    list->steps = realloc(list->steps, (list->count + 1) * sizeof *list->steps);
     step *next = &list->steps[list->count];
+    memset(next, 0, sizeof *next);
     const char *name = word(&rest);
     size_t index = 0;
     while (index < sizeof verbs / sizeof *verbs && strcmp(verbs[index].word, name))
@@ -74,7 +78,7 @@ static BOOL parse_step(step_list *list, char *rest)
     next->verb = verbs[index].verb;
     next->type = -1;
     if (next->verb == DO_FILE || next->verb == DO_VERIFY) {
-        widen(word(&rest), next->text, TEXT_LENGTH);
+        next->text = widened(word(&rest));
         next->number = number(word(&rest));
     } else {
         next->number = number(word(&rest));
@@ -87,7 +91,7 @@ static BOOL parse_step(step_list *list, char *rest)
                 next->type = t;
         if (*type && next->type < 0)
             return FALSE;
-        widen(rest, next->text, TEXT_LENGTH);
+        next->text = widened(rest);
     }
     list->count++;
     return TRUE;
@@ -95,12 +99,13 @@ static BOOL parse_step(step_list *list, char *rest)
 
 static BOOL parse_license(script *s, char *rest)
 {
-    if (s->licenses == MAX_LICENSES)
-        return FALSE;
+    s->license = realloc(s->license, (s->licenses + 1) * sizeof *s->license);
     license *l = &s->license[s->licenses++];
+    memset(l, 0, sizeof *l);
     strncpy(l->form, word(&rest), sizeof l->form - 1);
     widen(word(&rest), l->kid, 128);
     widen(word(&rest), l->lid, 128);
+    l->more = widened(rest);
     return TRUE;
 }
 
@@ -139,6 +144,7 @@ static BOOL parse_line(script *s, char *line)
         HRESULT *hr;
     } results[] = {{"create", &s->create}, {"query", &s->query},
                    {"backup-call", &s->backup_call}, {"restore-call", &s->restore_call},
+                   {"cancel-call", &s->cancel_call},
                    {"set-prop", &s->set_prop}, {"startup", &s->startup},
                    {"provider", &s->provider}, {"create-object", &s->create_object},
                    {"enumeration", &s->enumeration}, {"get-next", &s->get_next},
@@ -150,7 +156,8 @@ static BOOL parse_line(script *s, char *line)
     } flags[] = {{"exists-later", &s->exists_later},
                  {"needs-individualization", &s->needs_individualization},
                  {"via-create", &s->via_create},
-                 {"query-by-interface", &s->query_by_interface}};
+                 {"query-by-interface", &s->query_by_interface},
+                 {"no-query", &s->no_query}};
     const struct {
         const char *word;
         step_list *list;
@@ -182,15 +189,17 @@ void trace(const script *s, const char *format, ...)
     if (length < 0 || length > (int)sizeof line - 2)
         length = (int)sizeof line - 2;
     line[length++] = '\n';
-    /* Opened to append: the system writes each line whole, also from several threads. */
+    static SRWLOCK lock = SRWLOCK_INIT; /* appending alone loses lines under Wine */
+    AcquireSRWLockExclusive(&lock);
     HANDLE file = CreateFileW(s->log, FILE_APPEND_DATA,
                               FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                               OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, NULL);
-    if (file == INVALID_HANDLE_VALUE)
-        return;
-    DWORD written;
-    WriteFile(file, line, (DWORD)length, &written, NULL);
-    CloseHandle(file);
+    if (file != INVALID_HANDLE_VALUE) {
+        DWORD written;
+        WriteFile(file, line, (DWORD)length, &written, NULL);
+        CloseHandle(file);
+    }
+    ReleaseSRWLockExclusive(&lock);
 }
 
 void check_apartment(const script *s, const char *method)

@@ -5,8 +5,6 @@
 #include "contract.h"
 
 #define TEXT_LENGTH 2048
-#define MAX_STEPS 512
-#define MAX_LICENSES 512
 #define MAX_RIGHTS 12
 
 typedef enum { DO_STATUS, DO_SLEEP, DO_DEAF, DO_FILE, DO_VERIFY, DO_WAIT, DO_HANG, DO_ABORT } verb;
@@ -16,7 +14,7 @@ typedef struct {
     DWORD number; /* status, milliseconds, or size */
     HRESULT hr;
     int type; /* of the value, -1 for none */
-    wchar_t text[TEXT_LENGTH];
+    wchar_t *text;
 } step;
 
 typedef struct {
@@ -31,7 +29,7 @@ typedef struct {
 
 typedef struct {
     char form[8]; /* xml, xml16, xmr, junk */
-    wchar_t kid[128], lid[128];
+    wchar_t kid[128], lid[128], *more;
     int rights;
     right right[MAX_RIGHTS];
 } license;
@@ -39,18 +37,19 @@ typedef struct {
 typedef struct {
     wchar_t log[TEXT_LENGTH];
     /* wmvcore */
-    HRESULT create, query, backup_call, restore_call, set_prop;
+    HRESULT create, query, backup_call, restore_call, cancel_call, set_prop;
     BOOL exists_later, needs_individualization, via_create;
     step_list backup, backup_cancel, restore, restore_cancel;
     /* wmdrmsdk */
     HRESULT startup, provider, create_object, enumeration, get_next, get_license, query_state;
     HRESULT other_actions, no_more;
-    BOOL query_by_interface;
+    BOOL query_by_interface, no_query;
     int licenses;
     license *license;
 } script;
 
-/* Read the script that WMBACKUP_DOUBLE_SCRIPT names; never freed. NULL when there is none. */
+/* Read the script that WMBACKUP_DOUBLE_SCRIPT names; never freed, and so kept small: a 32-bit
+ * process soon runs out of addresses. NULL when there is none. */
 script *read_script(void);
 
 /* Append one line to the log. */

@@ -68,7 +68,8 @@ static void report(operation *o, const step *st)
     restorer *r = o->owner;
     BYTE *value = NULL;
     size_t size = 8;
-    unsigned long long n = _wcstoui64(st->text, NULL, 0);
+    const wchar_t *text = st->text ? st->text : L"";
+    unsigned long long n = _wcstoui64(text, NULL, 0);
     if (st->number == STATUS_END)
         o->over = TRUE;
     if (o->over) {
@@ -77,14 +78,14 @@ static void report(operation *o, const step *st)
             r->running = 0;
         LeaveCriticalSection(&r->lock);
     }
-    if (st->type == TYPE_STRING && wcscmp(st->text, L"NULL")) {
-        size = (wcslen(st->text) + 1) * sizeof(wchar_t);
+    if (st->type == TYPE_STRING && wcscmp(text, L"NULL")) {
+        size = (wcslen(text) + 1) * sizeof(wchar_t);
         value = malloc(size);
-        memcpy(value, st->text, size);
+        memcpy(value, text, size);
     } else if (st->type == TYPE_BINARY || st->type == TYPE_GUID) {
         size = 64;
         value = calloc(1, size);
-        hex_bytes(st->text, value, 64);
+        hex_bytes(text, value, 64);
     } else if (st->type >= 0 && st->type != TYPE_STRING) {
         value = malloc(size);
         memcpy(value, &n, size);
@@ -242,7 +243,7 @@ static BOOL run_default(operation *o)
     }
     report_plain(o, STATUS_BEGIN, S_OK);
     for (int i = 0; i < DEFAULT_FILES && !o->over; i++) {
-        wcscpy(st.text, default_files[i]);
+        st.text = (wchar_t *)default_files[i];
         if (!run_step(o, &st))
             return FALSE;
     }

@@ -24,7 +24,7 @@ struct restorer {
     int running; /* 0 or the operation's name */
     HANDLE cancel;
     status_callback *callback;
-    wchar_t backup_path[32768], restore_path[32768];
+    wchar_t *backup_path, *restore_path; /* never NULL */
 };
 
 /* Prove a callback's manners and take a reference; NULL when it is no IWMStatusCallback. */

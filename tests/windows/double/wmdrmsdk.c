@@ -113,7 +113,8 @@ static HRESULT STDMETHODCALLTYPE create_object(object *o, REFIID iid, void **ans
         return o->script->create_object;
     if (IsEqualGUID(iid, &iid_license_management))
         *answer = make(MANAGEMENT, o->script);
-    else if (IsEqualGUID(iid, &iid_license_query) && !o->script->query_by_interface)
+    else if (IsEqualGUID(iid, &iid_license_query) && !o->script->query_by_interface &&
+             !o->script->no_query)
         *answer = make(QUERY, o->script);
     return *answer ? S_OK : E_NOINTERFACE;
 }
@@ -252,8 +253,8 @@ static HRESULT STDMETHODCALLTYPE get_license(object *o, BYTE **bytes, DWORD *siz
     char text[2048] = "XMR\0synthetic, opaque";
     swprintf(wide, 1024,
              L"<LICENSE version=\"2.0.0.0\"><LICENSORINFO><DATA><LID>%ls</LID><KID>%ls</KID>"
-             L"</DATA></LICENSORINFO></LICENSE>",
-             l->lid, l->kid);
+             L"%ls</DATA></LICENSORINFO></LICENSE>",
+             l->lid, l->kid, l->more);
     const void *from = text;
     *size = 21;
     *type = 2;

@@ -151,10 +151,10 @@ static HRESULT cancel(restorer *r, char name)
     trace(r->script, "cancel object=%d running=%d", r->id, r->running != 0);
     if (r->running && r->running != name)
         VIOLATION(r->script, "the other operation is canceled");
-    if (r->running)
+    if (r->running && !FAILED(r->script->cancel_call))
         SetEvent(r->cancel);
     LeaveCriticalSection(&r->lock);
-    return S_OK;
+    return r->script->cancel_call;
 }
 
 static HRESULT STDMETHODCALLTYPE cancel_license_backup(interface_part *p)
@@ -193,12 +193,12 @@ static HRESULT STDMETHODCALLTYPE get_prop_by_name(interface_part *p, LPCWSTR nam
     return E_NOTIMPL;
 }
 
-static wchar_t *property(restorer *r, LPCWSTR name)
+static wchar_t **property(restorer *r, LPCWSTR name)
 {
     if (name && !wcscmp(name, L"BackupPath"))
-        return r->backup_path;
+        return &r->backup_path;
     if (name && !wcscmp(name, L"RestorePath"))
-        return r->restore_path;
+        return &r->restore_path;
     VIOLATION(r->script, "a property that nobody knows: %ls", name ? name : L"NULL");
     return NULL;
 }
@@ -219,7 +219,7 @@ static HRESULT STDMETHODCALLTYPE set_prop(interface_part *p, LPCWSTR name, int t
           name ? name : L"NULL");
     if (type != TYPE_STRING)
         return E_INVALIDARG;
-    wchar_t *to = property(r, name);
+    wchar_t **to = property(r, name);
     const wchar_t *text = (const wchar_t *)value;
     if (FAILED(r->script->set_prop))
         return r->script->set_prop;
@@ -235,7 +235,7 @@ static HRESULT STDMETHODCALLTYPE set_prop(interface_part *p, LPCWSTR name, int t
     }
     if (!is_full_path(text))
         VIOLATION(r->script, "SetProp: not a full path");
-    memcpy(to, value, length);
+    *to = _wcsdup(text);
     return S_OK;
 }
 
@@ -244,11 +244,11 @@ static HRESULT STDMETHODCALLTYPE remove_prop(interface_part *p, LPCWSTR name)
     restorer *r = p->owner;
     if (!enter(p, PROPS, "RemoveProp", TRUE))
         return E_UNEXPECTED;
-    wchar_t *value = property(r, name);
+    wchar_t **value = property(r, name);
     if (!value)
         return E_INVALIDARG;
     trace(r->script, "remove-prop object=%d %ls", r->id, name);
-    value[0] = 0;
+    *value = L"";
     return S_OK;
 }
 
@@ -258,7 +258,7 @@ static HRESULT STDMETHODCALLTYPE remove_all_props(interface_part *p)
     if (!enter(p, PROPS, "RemoveAllProps", TRUE))
         return E_UNEXPECTED;
     trace(r->script, "remove-all-props object=%d", r->id);
-    r->backup_path[0] = r->restore_path[0] = 0;
+    r->backup_path = r->restore_path = L"";
     return S_OK;
 }
 
@@ -301,6 +301,7 @@ HRESULT STDMETHODCALLTYPE WMCreateBackupRestorer(IUnknown *callback, void **answ
     r->script = s;
     r->id = (int)InterlockedIncrement(&made);
     r->refs = 1;
+    r->backup_path = r->restore_path = L"";
     InitializeCriticalSection(&r->lock);
     for (int i = 0; i < INTERFACES; i++)
         r->part[i] = (interface_part){tables[i], r, i};

@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from ctypes import c_void_p
 
+from wmbackup.formats.detect import OTHER
 from wmbackup.hresult import InterfaceError
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.windows.com import DWORD, Apartment, Bstr, take_bytes
-from wmbackup.stores.windows.reading import ACTIONS, State, Terms, ids, terms
+from wmbackup.stores.windows.reading import ACTIONS, State, Terms, license_of, terms
 from wmbackup.stores.windows.wmdrmsdk import (
     BACKUP_ACTION,
     IWMDRMLicense,
@@ -24,11 +25,8 @@ from wmbackup.stores.windows.wmdrmsdk import (
     IWMDRMLicenseQuery,
     IWMDRMProvider,
     LicenseStateData,
-    LicenseType,
     provider,
 )
-
-_KINDS: dict[int, str] = {LicenseType.XML: "wmdrm-v7", LicenseType.XMR: "playready-license"}
 
 
 def enumerate_licenses(control: Control | None = None) -> Iterator[License]:
@@ -78,28 +76,17 @@ class _Reader:
         self._actions: Sequence[str] = tuple(ACTIONS)
 
     def read(self, licenses: IWMDRMLicense) -> License:
-        kind, kid, lid = self._identify(licenses)
-        said = self._ask(kid)
-        return License(
-            kind,
-            kid=kid,
-            lid=lid,
-            begins=said.begins,
-            expires=said.expires,
-            rights=said.rights,
-            withheld=said.withheld,
-        )
+        found = self._read(licenses)
+        return self._ask(found.kid).applied_to(found)
 
-    def _identify(self, licenses: IWMDRMLicense) -> tuple[str, str | None, str | None]:
+    def _read(self, licenses: IWMDRMLicense) -> License:
         address, size, kind = c_void_p(), DWORD(), DWORD()
         try:
             licenses.GetLicense(ctypes.byref(address), ctypes.byref(size), ctypes.byref(kind))
         except InterfaceError as error:
             self._warn("license-unreadable", error)
-            return "wmdrm-opaque", None, None
-        text = take_bytes(address.value, size.value)
-        word = _KINDS.get(kind.value, "wmdrm-opaque")
-        return (word, *ids(text)) if kind.value == LicenseType.XML else (word, None, None)
+            return License(OTHER)
+        return license_of(kind.value, take_bytes(address.value, size.value))
 
     def _ask(self, kid: str | None) -> Terms:
         if kid is None or self._query is None:

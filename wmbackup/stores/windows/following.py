@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
-from wmbackup.errors import Cancelled, TimedOut
+from wmbackup.errors import Cancelled, TimedOut, WmbackupError
 from wmbackup.hresult import Category, InterfaceError, failed, find
 from wmbackup.status import Control, Status, StatusEvent, WarningEvent
 
@@ -64,6 +65,7 @@ class Operation:
         self._patience = patience or Patience()
         self._queue: SimpleQueue[tuple[int, int, Value]] = SimpleQueue()
         self._limit = None if timeout is None else time.monotonic() + timeout
+        self._begun = False
         self._ended: int | None = None  # END's HRESULT
         self._failure: int | None = None  # the first failed HRESULT
         self._url: str | None = None
@@ -73,39 +75,52 @@ class Operation:
 
     @property
     def unanswered(self) -> bool:
-        """Whether the interface may still be at work: nothing said that it is over."""
-        return self._ended is None and self._failure is None and not self._refused
+        """Whether the interface may still be at work: it began, and nothing said that it ended."""
+        over = self._ended is not None or self._failure is not None or self._refused
+        return self._begun and not over
 
     def receive(self, status: int, hresult: int, value: Value) -> None:
         """Take note of one status, on any thread, and return at once."""
         self._queue.put((status, hresult, value))
 
-    def wait(self, cancel: Callable[[], object]) -> Outcome:
-        """Wait for the end and return or raise what came of it.
+    def run(self, begin: Callable[[], object], cancel: Callable[[], object]) -> Outcome:
+        """Begin, wait for the end, and return or raise what came of it.
 
-        ``cancel`` asks the interface to stop; it is called at most once, on this thread. Raises
-        InterfaceError, Cancelled, TimedOut, and whatever ``notify`` raises; the interface has
-        been asked to stop and was given time to do so before anything is raised.
+        ``cancel`` asks the interface to stop; it is called at most once. Both are called on this
+        thread. Raises InterfaceError, Cancelled, TimedOut, and whatever ``notify`` raises; the
+        interface has been asked to stop and was given time to do so before anything is raised.
         """
-        why: BaseException | None = None
         try:
-            while self._ended is None and not self._overdue():
-                self._take(self._patience.tick)
-                if self._control.cancelled():
-                    why = Cancelled()
-                elif self._limit is not None and time.monotonic() >= self._limit:
-                    why = TimedOut(
-                        f"cannot {self._doing}: the time is over",
-                        hint="give more time with --timeout, or try on another day",
-                    )
-                if why is not None:
-                    break
+            self._start(begin)
+            why = self._follow()
         except BaseException:
-            self._quit(cancel, notify=False)
+            if self._begun:
+                self._quit(cancel, notify=False)
             raise
         if self._ended is None:
             self._quit(cancel, notify=True)
         return self._result(why)
+
+    def _start(self, begin: Callable[[], object]) -> None:
+        self._begun = True  # first: whatever interrupts the call, the interface may be at work
+        try:
+            begin()
+        except InterfaceError:
+            self._begun = False
+            raise
+
+    def _follow(self) -> WmbackupError | None:
+        """Return why it is to be given up, None when it is over or nothing more is to come."""
+        while self._ended is None and not self._overdue():
+            self._take(self._patience.tick)
+            if self._control.cancelled():
+                return Cancelled()
+            if self._limit is not None and time.monotonic() >= self._limit:
+                return TimedOut(
+                    f"cannot {self._doing}: the time is over",
+                    hint="give more time with --timeout, or try on another day",
+                )
+        return None
 
     def _overdue(self) -> bool:
         return self._stop_at is not None and time.monotonic() >= self._stop_at
@@ -137,19 +152,20 @@ class Operation:
     def _quit(self, cancel: Callable[[], object], *, notify: bool) -> None:
         """Ask the interface to stop, and give it time to say that it did."""
         patience = self._patience.cancel if self.unanswered else self._patience.failure
-        cancel()
+        with suppress(InterfaceError):  # what cannot be canceled may still end by itself
+            cancel()
         until = time.monotonic() + patience
         while self._ended is None and (left := until - time.monotonic()) > 0:
             self._take(min(left, self._patience.tick), notify=notify)
 
-    def _result(self, why: BaseException | None) -> Outcome:
-        failure = self._failure
-        if self._ended is not None and failure is None and not self._refused:
+    def _result(self, why: WmbackupError | None) -> Outcome:
+        if self._ended is not None and self._failure is None and not self._refused:
             return Outcome(self._ended, tuple(self._restricted))  # done before it could be stopped
-        stopped = failure is None or find(failure).category is Category.CANCELLED
-        if why is not None and stopped and not self._refused:
+        canceled = self._failure is not None and find(self._failure).category is Category.CANCELLED
+        failure = None if canceled else self._failure
+        if why is not None and failure is None:
             raise why
-        if failure is not None and stopped:
+        if failure is None and not self._refused:
             raise Cancelled
         raise InterfaceError(failure or REFUSED, doing=self._doing, url=self._url)
 

@@ -110,9 +110,8 @@ def _run(operation: Operation, prop: str, folder: str, begin: Begin) -> Outcome:
         with backup.query(IWMBackupRestoreProps) as props:
             props.set_path(prop, path)
         call, cancel = begin(stack, backup)
-        call(callback)
         try:
-            return operation.wait(cancel)
+            return operation.run(lambda: call(callback), cancel)
         finally:
             if operation.unanswered:
                 _left_alone.append(stack.pop_all())

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import IntEnum
 
-from wmbackup.license import RightValue
+from wmbackup.formats import detect, playready
+from wmbackup.license import License, RightValue
 
-_ID = re.compile(r"<(KID|LID)>\s*([^<>]{1,512}?)\s*</\1>")
+XML, XMR = 1, 2
+"""The types of GetLicense."""
 
 ACTIONS: Mapping[str, str] = {
     "LicenseStateData.Backup": "AllowBackupRestore",
@@ -70,18 +71,26 @@ class Terms:
     expires: str | None = None
     withheld: bool = False
 
+    def applied_to(self, found: License) -> License:
+        """Return the license with these terms: what the system says counts, then its text."""
+        return replace(
+            found,
+            rights={**found.rights, **self.rights},
+            begins=self.begins or found.begins,
+            expires=self.expires or found.expires,
+            withheld=self.withheld,
+        )
 
-def ids(text: bytes) -> tuple[str | None, str | None]:
-    """Return key ID and license ID of a version 7 license, None for what is not there.
 
-    The text is UTF-8, or UTF-16LE with or without a mark; the first of each counts. Nothing else
-    of it is read, and nothing of it is believed.
+def license_of(kind: int, data: bytes) -> License:
+    """Return what can be read of a license, from what GetLicense gives: its type and its bytes.
+
+    The format of type 2 is not public; what is of another type, or no license, is opaque too.
     """
-    wide = text[:2] == b"\xff\xfe" or text[1:2] == b"\0"
-    found: dict[str, str] = {}
-    for name, value in _ID.findall(text.decode("utf-16-le" if wide else "utf-8", "replace")):
-        found.setdefault(name, value)
-    return found.get("KID"), found.get("LID")
+    if kind == XMR:
+        return License(playready.LICENSE_STORE)
+    found = detect.recognize(b"", data) if kind == XML else ()
+    return found[0] if found else License(detect.OTHER)
 
 
 def terms(states: Mapping[str, State]) -> Terms:

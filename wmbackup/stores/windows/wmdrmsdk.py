@@ -62,13 +62,6 @@ class EventType(IntEnum):
     RESTORE_PROGRESS = 503
 
 
-class LicenseType(IntEnum):
-    """What GetLicense gives: an XML text, or the opaque XMR format."""
-
-    XML = 1
-    XMR = 2
-
-
 class LicenseFilter(Structure):
     """``WMDRM_LICENSE_FILTER``; the three are BSTRs."""
 
