@@ -114,6 +114,7 @@ class Options:
     announce: Callable[[RestorePlan], object] = always
     confirm: Callable[[RestorePlan], bool] = always
     dry_run: bool = False
+    salvage: bool = False
 
 
 def create_backup_restorer(
@@ -217,6 +218,7 @@ class BackupRestorer:
                     announce=options.announce,
                     confirm=lambda plan: operation.ask(lambda: options.confirm(plan)),
                     dry_run=options.dry_run,
+                    salvage=options.salvage,
                     locks=options.locks,
                 )
 

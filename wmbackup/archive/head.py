@@ -20,7 +20,7 @@ from wmbackup.license import License
 MAX_TABLE = 2 * 1024**3
 _BLOCK = 256 * 1024
 _ITEM = b"data/item-"
-_MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
+MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
 _HASH = 64
 _NAME = _HASH + 2  # two spaces stand between them
 
@@ -61,7 +61,7 @@ class Head:
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
         try:
-            for row, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+            for row, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
                 # {"size":N, is how every row begins; Head.check judges the rest.
                 size = int(row[8 : row.index(b",", 8)])
                 yield Line(line[_NAME:-1], size, unhexlify(line[:_HASH]), row)
@@ -96,13 +96,20 @@ class Head:
 
         Raises ArchiveDamaged or UnsupportedArchive.
         """
+        self.check_files(tick)
+        withheld = sum(license_.withheld for license_, _ in self._located())
+        if withheld != self.info.withheld:
+            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
+
+    def check_files(self, tick: Callable[[], None]) -> None:
+        """Judge files.jsonl and manifest-sha256.txt alone. Raises as `check` does."""
         octets = files = 0
         names = NameCheck(self._own_from)
-        for row_line, line in zip_longest(_lines(self._files), _lines(self._manifest)):
+        for row_line, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
             if row_line is None or line is None:
                 raise ArchiveDamaged("files.jsonl and manifest-sha256.txt differ in length")
             row = parse_file_row(row_line)
-            if not _MANIFEST_LINE.match(line):
+            if not MANIFEST_LINE.match(line):
                 raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
             self._check_name(names, line[_NAME:-1], row)
             octets += row.size
@@ -111,9 +118,6 @@ class Head:
                 tick()
         if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
             raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
-        withheld = sum(license_.withheld for license_, _ in self._located())
-        if withheld != self.info.withheld:
-            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
 
     def _check_name(self, names: NameCheck, member: bytes, row: FileRow) -> None:
         if row.path is None and not member.startswith(_ITEM):
@@ -130,7 +134,7 @@ class Head:
     def _located(self) -> Iterator[tuple[License, Line | None]]:
         lines = self.lines()
         current: Line | None = None
-        for row in _lines(self._licenses):
+        for row in table_lines(self._licenses):
             license_, member = parse_license_row(row)
             if member is None:
                 lines, current = iter(()), None
@@ -184,7 +188,8 @@ class Head:
         return self._manifest.read(size)
 
 
-def _lines(table: IO[bytes]) -> Iterator[bytes]:
+def table_lines(table: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a table from its beginning, with their ends."""
     # Each iterator keeps its own place, so that several can be under way in one table.
     offset, rest = 0, b""
     while True:

@@ -7,7 +7,7 @@ nothing behind a step is read before the next one is called.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import IO, BinaryIO, NamedTuple, Protocol
@@ -77,6 +77,35 @@ class ArchiveReader:
         self._hashes: dict[str, str] = {}
         self._maker = b""
         self._payload_at = 0
+
+    @property
+    def hashes(self) -> Mapping[str, str]:
+        """The SHA-256 (hexadecimal) of each tag file, as they were signed."""
+        return self._hashes
+
+    @property
+    def seekable(self) -> bool:
+        """Whether its stream is a file of known length, in which one can go to and fro."""
+        return self._length is not None
+
+    @property
+    def stream(self) -> ByteStream:
+        """The stream."""
+        return self._stream
+
+    @property
+    def start(self) -> int:
+        """Where in the stream the archive begins."""
+        return self._start
+
+    @property
+    def position(self) -> int:
+        """How many bytes of the archive have been read."""
+        return self._source.position
+
+    def rest(self) -> Source:
+        """Return what has not been read yet."""
+        return self._source
 
     def signatures(self) -> Signatures:
         """Read as far as the last signature, and prove that each fits.

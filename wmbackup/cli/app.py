@@ -43,6 +43,12 @@ class Option(click.Option):
             longest = max(self.opts, key=len).lstrip("-")
             self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
 
+    def get_help_extra(self, ctx: click.Context) -> Any:  # noqa: ANN401 - a type that old releases lack
+        """Leave the mathematics of a range out of the help: the error says it where it matters."""
+        extra = super().get_help_extra(ctx)
+        extra.pop("range", None)
+        return extra
+
 
 class _Helpful:
     """Help that begins with an example and groups its options."""
@@ -64,7 +70,7 @@ class _Helpful:
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):  # type: ignore[attr-defined] # as above
             record = param.get_help_record(ctx)
-            if param.name == "help":
+            if "--help" in param.opts:
                 record = ("-h, --help", "show this help")
             section = getattr(param, "section", _COMMON)
             if record is not None and (section != _COMMON or ctx.parent is None):
@@ -226,11 +232,16 @@ def option(*names: str, **attributes: Any) -> Callable[[Any], Any]:  # noqa: ANN
     return click.option(*names, cls=Option, **attributes)
 
 
-def command(name: str, example: str) -> Callable[[Callable[..., ExitCode]], Command]:
-    """Declare a command."""
+def command(
+    name: str, example: str, short: str | None = None
+) -> Callable[[Callable[..., ExitCode]], Command]:
+    """Declare a command; ``short`` is its line in the help of its group."""
 
     def declare(function: Callable[..., ExitCode]) -> Command:
-        return click.command(name, cls=Command, example=example, context_settings=HELP)(function)
+        declaration = click.command(
+            name, cls=Command, example=example, short_help=short, context_settings=HELP
+        )
+        return declaration(function)
 
     return declare
 

@@ -298,6 +298,8 @@ def _restore_plan(plan: RestorePlan) -> dict[str, Any]:
         "blocked": _paths(plan.blocked),
         "unfit": _skipped(plan.unfit),
         "not_selected": plan.left_out,
+        "nameless": plan.nameless,
+        "lost": [{**_path(one.path), "title": _text(one.title)} for one in plan.lost],
     }
 
 

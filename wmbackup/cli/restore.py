@@ -49,13 +49,19 @@ from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
     section="Whom to believe",
     help="an allowed_signers file instead of the one of key trust",
 )
+@option(
+    "--salvage",
+    is_flag=True,
+    section="What",
+    help="what a damaged or cut archive still proves, and name what is lost",
+)
 @option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-def command(  # noqa: PLR0913 - one parameter an option
+def command(
     session: Session,
     archive: str,
     target: str | None,
@@ -66,6 +72,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     allowed_signers: str | None,
     timeout: float | None,
     *,
+    salvage: bool,
     dry_run: bool,
     yes: bool,
 ) -> ExitCode:
@@ -91,6 +98,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         announce=session.output.plan,
         confirm=lambda plan: yes or _ask(session, plan),
         dry_run=dry_run,
+        salvage=salvage,
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)
@@ -98,6 +106,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     done = operate(restorer, timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
+    if done.plan.lost or done.plan.nameless:
+        return ExitCode.DAMAGED
     return ExitCode.PARTIAL if done.skipped else ExitCode.OK
 
 

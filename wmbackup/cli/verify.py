@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from dataclasses import replace
-
 import click
 
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import parse_store
+from wmbackup.cli.proof import Proof
 from wmbackup.cli.session import Session, worst
-from wmbackup.engine import (
-    ArchiveInput,
-    Differences,
-    compare,
-    inventory_of_archive,
-    inventory_of_store,
-    open_archive,
-    restore,
-    verify,
-)
-from wmbackup.errors import ExitCode, UsageError, WmbackupError
-from wmbackup.files import temporary_folder
-from wmbackup.stores.base import Store
-from wmbackup.stores.folder import FolderStore
-from wmbackup.trust import Policy
+from wmbackup.errors import ExitCode, UsageError
 
 
 @declare("verify", example="wmbackup verify licenses.wmbackup.tar")
@@ -69,7 +52,7 @@ def command(
     """
     if quick and restore_test:
         raise UsageError("--quick and --restore-test contradict each other", hint="choose one")
-    run = _Run(
+    run = Proof(
         session,
         session.policy(allowed_signers),
         None if against is None else parse_store(against, option="--against"),
@@ -89,74 +72,3 @@ def _code(result: Verified) -> ExitCode:
     if result.error is not None:
         return result.error.exit_code
     return ExitCode.DIFFERS if result.differences else ExitCode.OK
-
-
-class _Run:
-    """One run over one or more archives."""
-
-    def __init__(
-        self,
-        session: Session,
-        policy: Policy,
-        against: Store | None,
-        *,
-        quick: bool,
-        restore_test: bool,
-    ) -> None:
-        self._session = session
-        self._policy = policy
-        self._against = against
-        self._quick = quick
-        self._restore_test = restore_test
-
-    def verify(self, name: str) -> Verified:
-        source = sys.stdin.buffer if name == "-" else name
-        result = Verified("standard input" if name == "-" else name, None, None)
-        try:
-            with open_archive(source) as archive:
-                if archive.length is None and (self._against or self._restore_test):
-                    raise UsageError(
-                        "what comes through a pipe cannot be read twice",
-                        hint="save the archive to a file first",
-                    )
-                control = self._session.control()
-                done = verify(archive, self._policy, control, quick=self._quick)
-                result = replace(result, summary=done)
-                if self._restore_test:
-                    self._try_restore(archive)
-                    result = replace(result, restore_tested=True)
-                if self._against is not None:
-                    differences = self._compare(archive, self._against)
-                    self._session.output.differences(differences)
-                    result = replace(result, differences=differences)
-        except WmbackupError as error:
-            self._session.output.error(error)
-            return replace(result, summary=None, error=error)
-        return result
-
-    def _try_restore(self, archive: ArchiveInput) -> None:
-        control = self._session.control()
-        with tempfile.TemporaryDirectory(
-            prefix="wmbackup-", dir=temporary_folder(), ignore_cleanup_errors=True
-        ) as folder:
-            target = FolderStore(f"{folder}/restored")
-            _rewind(archive)
-            restore(archive, target, self._policy, control)
-            differences = self._compare(archive, target)
-        if differences:
-            raise WmbackupError(
-                "the restored files differ from the archive", hint="check the disk and its memory"
-            )
-
-    def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
-        control = self._session.control()
-        _rewind(archive)
-        with (
-            inventory_of_archive(archive, self._policy, control) as ours,
-            inventory_of_store(store, control, hashes=True) as (theirs, _),
-        ):
-            return compare(ours.rows, theirs.rows)
-
-
-def _rewind(archive: ArchiveInput) -> None:
-    archive.stream.seek(archive.start)

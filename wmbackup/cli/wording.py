@@ -20,6 +20,7 @@ from wmbackup.engine import (
 )
 from wmbackup.license import License
 
+_LONGEST_NAME = 24
 _PLAIN_COLUMNS = (
     *("path", "size", "modified", "kind", "key ID", "title"),
     *("distributor", "issued", "expires", "backup"),
@@ -83,6 +84,8 @@ def _restore(done: RestoreSummary) -> str:
     same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
     skipped = f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
     amount = f"{count(done.restored, 'file')} ({size(done.size)})"
+    if done.plan.lost:
+        skipped += f"; {count(len(done.plan.lost), 'file')} lost"
     if not done.applied:
         return f"would restore {amount} to {target}{extra}{same}{skipped}; nothing was changed"
     return f"restored {amount} to {target}{extra}{same}{skipped}"
@@ -128,6 +131,17 @@ def plan_lines(plan: RestorePlan) -> list[str]:
     ]
     lines += [f"  conflict: {shown(path)}" for path in plan.conflicts]
     lines += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    for lost in plan.lost:
+        title = "" if lost.title is None else f" ({visible(lost.title)})"
+        lines.append(f"  lost: {shown(lost.path)}{title}")
+    if plan.lost:
+        lines.append(
+            f"  {info.files - len(plan.lost):,} of {count(info.files, 'file')} are left;"
+            " whoever cut or damaged the archive chose which"
+        )
+    if plan.nameless:
+        files = count(plan.nameless, "file")
+        lines.append(f"  {files} lost name and time, and will have those of the archive")
     if plan.left_out:
         lines.append(f"  not selected: {count(plan.left_out, 'file')}")
     return lines
@@ -206,7 +220,9 @@ def long_lines(row: Row) -> list[str]:
         facts.append(("sha256", row.sha256.hex()))
     if known is not None:
         facts += _facts(known)
-    return [title_of(row), *(f"  {name + ':':<14}{value}" for name, value in facts if value)]
+    # The names of attributes come from the license, and may be of any length.
+    width = min(_LONGEST_NAME, max((len(name) + 1 for name, value in facts if value), default=0))
+    return [title_of(row), *(f"  {name + ':':<{width}} {value}" for name, value in facts if value)]
 
 
 def _facts(known: License) -> Sequence[tuple[str, str]]:

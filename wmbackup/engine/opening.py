@@ -118,8 +118,8 @@ def _length(stream: BinaryIO) -> int | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Believed:
-    """An archive whose maker is believed; its head is proven and in private storage.
+class Authenticated:
+    """An archive whose maker is believed; nothing behind its bag-info.txt has been read.
 
     ``principals`` are those who signed and are trusted.
     """
@@ -128,12 +128,17 @@ class Believed:
     signatures: Signatures
     info: BagInfo
     principals: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Believed(Authenticated):
+    """An authenticated archive whose head is proven and in private storage."""
+
     head: Head
 
 
-@contextlib.contextmanager
-def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
-    """Read the head of an archive as far as its signers are believed.
+def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Authenticated:
+    """Read an archive as far as its signers are believed.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
@@ -144,17 +149,25 @@ def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[
         policy.judge(signatures.maker, signatures.witnesses)
         info = reader.info()
         principals = policy.judge(signatures.maker, signatures.witnesses, info.created)
-        head = reader.head()
     except SignerUntrusted as error:
         if error.hint is None:
             error.hint = _how_to_trust(error, source)
         raise
+    return Authenticated(reader, signatures, info, principals)
+
+
+@contextlib.contextmanager
+def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
+    """Read the head of an archive whose signers are believed. Raises as `authenticate` does."""
+    signed = authenticate(source, policy, control)
+    try:
+        head = signed.reader.head()
     except OSError as error:
         raise SystemFailure.of(error, "copy the head of the archive to", "a temporary file") from (
             error
         )
     with contextlib.closing(head):
-        yield Believed(reader, signatures, info, principals, head)
+        yield Believed(signed.reader, signed.signatures, signed.info, signed.principals, head)
 
 
 def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:

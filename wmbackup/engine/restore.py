@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.engine.inventory import Row, Selection, rows_of
-from wmbackup.engine.opening import ArchiveInput, Believed, believe
+from wmbackup.engine.contents import Contents, Lost, open_contents
+from wmbackup.engine.inventory import Row, Selection
+from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
 from wmbackup.files import Locks, is_inside
 from wmbackup.item import Skipped
@@ -34,7 +35,8 @@ class RestorePlan:
     """What a restore is about to do. ``size`` is the bytes of the new and replaced files.
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
-    replaced at all, ``unfit`` cannot be held by the target.
+    replaced at all, ``unfit`` cannot be held by the target. After a salvage ``lost`` cannot be
+    proven, and ``nameless`` files have lost their true path and their time.
     """
 
     info: BagInfo
@@ -47,6 +49,8 @@ class RestorePlan:
     blocked: tuple[bytes, ...]
     unfit: tuple[Skipped, ...]
     left_out: int
+    lost: tuple[Lost, ...] = ()
+    nameless: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +81,15 @@ def restore(
     announce: Callable[[RestorePlan], object] = always,
     confirm: Callable[[RestorePlan], bool] = always,
     dry_run: bool = False,
+    salvage: bool = False,
     locks: Locks | None = None,
 ) -> RestoreSummary:
     """Restore an archive, or a selection of it, into a store, all or nothing.
 
     ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
     is changed. A selection from a seekable archive reads its head and the selected files alone;
-    everything else reads it whole.
+    everything else reads it whole. ``salvage`` restores what a damaged archive still proves;
+    the plan names what is lost.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, RestoreConflict, Declined, NotFound,
     StoreReadOnly, Busy, Cancelled, SystemFailure.
@@ -93,18 +99,16 @@ def restore(
     with (
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
-        believe(source, policy, control) as archive,
+        open_contents(source, policy, control, salvage=salvage) as contents,
     ):
-        archive.head.check(control.check)
-        archive.reader.check_length()
-        run = _Run(archive, import_, control, on_conflict, _place_in(source, store))
+        run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
         plan = run.plan(selection or Selection(), store.location)
         announce(plan)
         run.refuse_conflicts(plan)
         if not dry_run:
             if not confirm(plan):
                 raise Declined("nothing was restored: the plan was declined")
-            run.carry_out(plan, selective=bool(selection) and source.length is not None)
+            run.carry_out(plan, selective=bool(selection))
         return run.summary(plan, applied=not dry_run)
 
 
@@ -132,18 +136,18 @@ class _Run:
 
     def __init__(
         self,
-        archive: Believed,
+        contents: Contents,
         import_: Import,
         control: Control,
         on_conflict: OnConflict,
         own_place: bytes | None,
     ) -> None:
-        self._archive = archive
+        self._contents = contents
         self._import = import_
         self._control = control
         self._on_conflict = on_conflict
         self._own_place = own_place
-        self._wanted = bytearray(archive.info.files)
+        self._wanted = bytearray(contents.info.files)
         self._new = self._same = self._size = 0
         self._conflicts: list[bytes] = []
         self._blocked: list[bytes] = []
@@ -151,10 +155,10 @@ class _Run:
 
     def plan(self, selection: Selection, target: str) -> RestorePlan:
         """Compare what is asked for with what stands in the target. Raises NotFound."""
-        files = self._archive.info.files
+        files = self._contents.info.files
         self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
-        for index, row in _by_file(rows_of(self._archive.head)):
+        for index, row in _by_file(self._contents.rows()):
             if index != chosen and selection.matches(row):
                 chosen = index
                 self._control.check()
@@ -167,8 +171,8 @@ class _Run:
                 hint="look with wmbackup list what there is",
             )
         return RestorePlan(
-            info=self._archive.info,
-            principals=self._archive.principals,
+            info=self._contents.info,
+            principals=self._contents.principals,
             target=target,
             new=self._new,
             same=self._same,
@@ -176,7 +180,9 @@ class _Run:
             conflicts=tuple(self._conflicts),
             blocked=tuple(self._blocked),
             unfit=tuple(self._unfit),
-            left_out=files - count,
+            left_out=files - count - len(self._contents.lost),
+            lost=self._contents.lost,
+            nameless=self._contents.nameless,
         )
 
     def _judge(self, index: int, row: Row) -> None:
@@ -225,17 +231,15 @@ class _Run:
 
     def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
         """Prove and stage everything, then make it visible."""
-        control, info, reader = self._control, self._archive.info, self._archive.reader
-        wanted = self._wanted.__getitem__
-        if selective:
-            control.notify(PhaseEvent(Phase.VERIFYING, items=sum(self._wanted), size=plan.size))
-            proven = reader.extract(lambda index: bool(wanted(index)), self._import)
-        else:
-            control.notify(PhaseEvent(Phase.VERIFYING, items=info.files, size=info.octets))
-            proven = reader.payload(self._import, lambda index: bool(wanted(index)))
-        for count, (_, line) in enumerate(proven, 1):
+        control, info = self._control, self._contents.info
+        items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
+        control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
+        proven = self._contents.release(
+            lambda index: bool(self._wanted[index]), self._import, alone=selective
+        )
+        for count, one in enumerate(proven, 1):
             control.check()
-            control.notify(ItemEvent(line.member, count, line.size))
+            control.notify(ItemEvent(one.member, count, one.size))
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
         control.check()
         self._import.commit()

@@ -1,4 +1,4 @@
-"""The ``folder`` store: any folder of license files, with all that is below it."""
+"""The stores that are folders: any folder of license files, a DRM folder, a license backup."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import ClassVar
 
 from wmbackup.errors import StoreUnavailable
+from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
-from wmbackup.status import Control
-from wmbackup.stores.base import Content, Import, ItemUnavailable
+from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import STAGING
-from wmbackup.stores.tree import EntryKind, Tree, attributes_of, open_tree
+from wmbackup.stores.layouts import FOLDER, Layout, find_layout
+from wmbackup.stores.tree import EntryKind, Tree, attributes_of, encode, open_tree
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {
@@ -28,12 +31,32 @@ _SYSTEM_REASONS = {
 class FolderStore:
     """A folder. Links and special files are never followed or opened, but named as skipped."""
 
-    kind: ClassVar[str] = "folder"
     gives_statuses: ClassVar[bool] = False
 
-    def __init__(self, path: str) -> None:
-        """Name the folder; nothing is opened yet, and for a restore it need not exist."""
+    def __init__(self, path: str, layout: Layout | None = None, *, all_files: bool = False) -> None:
+        """Name the folder; nothing is opened yet, and for a restore it need not exist.
+
+        Its layout is found by what is in it, unless one is given; ``all_files`` carries what
+        does not belong to the layout as well.
+        """
         self.root = os.path.abspath(path)
+        self._layout = layout
+        self._all_files = all_files
+
+    @property
+    def layout(self) -> Layout:
+        """What kind of folder it is; one that cannot be listed is a plain one."""
+        if self._layout is None:
+            try:
+                self._layout = find_layout(map(encode, os.listdir(self.root)))
+            except OSError:
+                return FOLDER
+        return self._layout
+
+    @property
+    def kind(self) -> str:
+        """``folder``, ``drm`` or ``bak``."""
+        return self.layout.kind
 
     @property
     def location(self) -> str:
@@ -47,6 +70,8 @@ class FolderStore:
                 control.check()
                 try:
                     yield from export.read(path).licenses
+                except ItemWithheld as withheld:
+                    yield from withheld.licenses
                 except ItemUnavailable:
                     continue
 
@@ -58,9 +83,13 @@ class FolderStore:
         except OSError as error:
             raise _unavailable(self.root, error) from error
         try:
-            yield FolderExport(tree, self.root, control)
+            yield FolderExport(tree, self, control)
         finally:
             tree.close()
+
+    def takes(self, path: bytes) -> bool:
+        """Whether a file belongs to the store."""
+        return self._all_files or self.layout.takes(path)
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore into the folder, which is created where it is missing."""
@@ -87,9 +116,12 @@ def reason(error: OSError) -> str:
 class FolderExport:
     """The files below a folder, listed once."""
 
-    def __init__(self, tree: Tree, root: str, control: Control) -> None:
+    def __init__(self, tree: Tree, store: FolderStore, control: Control) -> None:
         """List them. Raises StoreUnavailable where the folder itself cannot be listed."""
         self._tree = tree
+        self._store = store
+        self._withholds = store.layout.withholds
+        self._left_out = 0
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
         self.licenses: Sequence[License] = ()
@@ -98,7 +130,7 @@ class FolderExport:
         try:
             waiting = self._list(b"", b"")
         except OSError as error:
-            raise _unavailable(root, error) from error
+            raise _unavailable(store.root, error) from error
         while waiting:
             control.check()
             folder = waiting.pop()
@@ -106,23 +138,41 @@ class FolderExport:
                 waiting += self._list(folder, folder + b"/")
             except OSError as error:
                 self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+        self._remark(control)
+
+    def _remark(self, control: Control) -> None:
+        """Say what is to be said of the set as a whole."""
+        if self._left_out:
+            control.notify(
+                WarningEvent(
+                    "files-left-out",
+                    f"{self._left_out} files of other software in the folder are left out",
+                    "add --all-files to carry them as well",
+                )
+            )
+        names = {path.rpartition(b"/")[2].lower() for path in self.paths}
+        for remark in self._store.layout.remarks(names):
+            control.notify(remark)
 
     def _list(self, folder: bytes, prefix: bytes) -> list[bytes]:
-        below = []
+        below, takes = [], self._store.takes
         for name, kind in self._tree.entries(folder):
             path = prefix + name
-            if kind is EntryKind.FILE:
+            if kind is EntryKind.FOLDER:
+                if folder or not name.startswith(STAGING):
+                    below.append(path)
+                else:
+                    self.skipped.append(Skipped(path, "left by a restore that was cut off"))
+            elif not takes(path):
+                self._left_out += 1
+            elif kind is EntryKind.FILE:
                 self.paths.append(path)
-            elif kind is not EntryKind.FOLDER:
-                self.skipped.append(Skipped(path, kind.value))
-            elif not folder and name.startswith(STAGING):
-                self.skipped.append(Skipped(path, "left by a restore that was cut off"))
             else:
-                below.append(path)
+                self.skipped.append(Skipped(path, kind.value))
         return below
 
     def read(self, path: bytes) -> Content:
-        """Read one of `paths`. Raises ItemUnavailable."""
+        """Read one of `paths`. Raises ItemUnavailable or ItemWithheld."""
         try:
             descriptor = self._tree.open(path)
             try:
@@ -130,7 +180,7 @@ class FolderExport:
                 if not stat.S_ISREG(before.st_mode):
                     raise ItemUnavailable("it is not a file any more")
                 if before.st_size > _AT_ONCE:
-                    return self._large(path, before)
+                    return self._large(path, before, descriptor)
                 data = _read_up_to(descriptor, before.st_size + 1)
                 after = os.fstat(descriptor)
             finally:
@@ -139,13 +189,32 @@ class FolderExport:
             raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
         if len(data) != before.st_size or _differs(before, after):
             raise _changed()
-        return Content(before.st_size, before.st_mtime_ns, attributes_of(before), data)
+        licenses = recognize(path.rpartition(b"/")[2], data)
+        if licenses:
+            licenses = self._let_go(path, licenses)
+        return Content(before.st_size, before.st_mtime_ns, attributes_of(before), data, licenses)
 
-    def _large(self, path: bytes, status: os.stat_result) -> Content:
+    def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
         if status.st_size > MAX_SIZE:
             raise ItemUnavailable("it is larger than an archive takes (8 GiB)")
+        with os.fdopen(os.dup(descriptor), "rb") as file:
+            licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
+        if _differs(status, os.fstat(descriptor)):
+            raise _changed()
+        licenses = self._let_go(path, licenses)
         blocks = self._blocks(path, status)
-        return Content(status.st_size, status.st_mtime_ns, attributes_of(status), blocks)
+        return Content(status.st_size, status.st_mtime_ns, attributes_of(status), blocks, licenses)
+
+    def _let_go(self, path: bytes, licenses: tuple[License, ...]) -> tuple[License, ...]:
+        """Return the licenses with their place. Raises ItemWithheld where one forbids it."""
+        held = self._withholds and any(map(forbids_backup, licenses))
+        placed = tuple(
+            replace(license_, path=path, withheld=held and forbids_backup(license_))
+            for license_ in licenses
+        )
+        if held:
+            raise ItemWithheld(placed)
+        return placed
 
     def _blocks(self, path: bytes, expected: os.stat_result) -> Iterator[bytes]:
         # Opened only when the first block is wanted: content that nobody takes holds no handle.

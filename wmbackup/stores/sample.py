@@ -86,7 +86,7 @@ class _Song:
         text = (
             f'<LICENSE version="2.0.0.0"><LICENSORINFO><DATA><LID>{self.lid}</LID>'
             f"<KID>{self.kid}</KID><ISSUEDATE>{_compact(self.issued)}</ISSUEDATE>"
-            f"<PRIORITY>1</PRIORITY><META>{body}</META><RIGHTS>{conditions}</RIGHTS>"
+            f"<META>{body}</META><RIGHTS>{conditions}</RIGHTS>"
             f"</DATA></LICENSORINFO></LICENSE>\r\n"
         )
         return text.encode(self.encoding)

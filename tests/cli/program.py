@@ -1,0 +1,246 @@
+"""Running the program in a home of its own, as a process or in this one, and judging its JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.resources
+import io
+import json
+import os
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import IO, Any
+
+from jsonschema import Draft202012Validator
+
+from wmbackup.cli import main
+
+SCRIPTS = sysconfig.get_path("scripts")
+WMBACKUP = os.path.join(SCRIPTS, "wmbackup")
+NOBODY = 65534
+DEADLINE = 60  # seconds after which a hanging program fails its test
+
+SCHEMA = json.loads(importlib.resources.files("wmbackup.cli").joinpath("schema.json").read_text())
+_KINDS = {
+    kind: Draft202012Validator({**SCHEMA, "oneOf": [{"$ref": f"#/$defs/{kind}"}]})
+    for kind in (one["$ref"].rpartition("/")[2] for one in SCHEMA["oneOf"])
+}
+
+Json = dict[str, Any]
+
+
+def judge_line(line: str) -> Json:
+    """Parse a line of --json and hold it against the definition of its type."""
+    found: Json = json.loads(line)
+    assert list(found)[:2] == ["schema", "type"], line
+    _KINDS[found["type"]].validate(found)
+    return found
+
+
+def judge(out: str, code: int) -> list[Json]:
+    """Hold a whole output against the schema: one summary, last, with the exit code."""
+    lines = [judge_line(line) for line in out.splitlines()]
+    kinds = [line["type"] for line in lines]
+    assert kinds.count("summary") == 1, out
+    assert kinds[-1] == "summary", out
+    assert lines[-1]["exit_code"] == code, out
+    return lines
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run gave back. Streams are decoded as file names are."""
+
+    code: int
+    out: str
+    err: str
+    raw: bytes = b""
+
+    @property
+    def lines(self) -> list[Json]:
+        """The lines of --json, each held against the schema."""
+        return judge(self.out, self.code)
+
+    @property
+    def summary(self) -> Json:
+        """The last of them."""
+        return self.lines[-1]
+
+    @property
+    def errors(self) -> list[str]:
+        """The errors, without the label."""
+        label = "wmbackup: error: "
+        return [text.removeprefix(label) for text in self.err.splitlines() if label in text]
+
+    @property
+    def hints(self) -> list[str]:
+        """The hints, without the label."""
+        label = "hint: "
+        return [text.removeprefix(label) for text in self.err.splitlines() if label in text]
+
+
+def _result(code: int, out: bytes, err: bytes, arguments: tuple[str, ...]) -> Result:
+    result = Result(code, os.fsdecode(out), os.fsdecode(err), out)
+    assert "Traceback" not in result.err, result.err
+    if "--json" in arguments and "-o-" not in arguments:
+        judge(result.out, code)
+    return result
+
+
+class Place:
+    """A home, a current folder and a folder for temporary files, that nobody else uses."""
+
+    def __init__(self, root: str) -> None:
+        """Make them below ``root``."""
+        self.root = root
+        self.home, self.here, self.tmp = (f"{root}/{name}" for name in ("home", "here", "tmp"))
+        for folder in (self.home, self.here, self.tmp):
+            os.mkdir(folder)
+        self.config = f"{self.home}/.config/wmbackup"
+        self.state = f"{self.home}/.local/state/wmbackup"
+
+    def environment(self, **changes: str | None) -> dict[str, str]:
+        """Return the environment of a run; None takes a variable away."""
+        fixed: dict[str, str | None] = {
+            "PATH": f"{SCRIPTS}:/usr/bin:/bin",
+            "HOME": self.home,
+            "TMPDIR": self.tmp,
+            "TZ": "UTC",
+            "LC_ALL": "C.UTF-8",
+            **{name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")},
+            **changes,
+        }
+        return {name: text for name, text in fixed.items() if text is not None}
+
+    def path(self, name: str) -> str:
+        """Return the full path of something in the current folder."""
+        return os.path.join(self.here, name)
+
+    def write(self, name: str, data: bytes = b"x") -> str:
+        """Write a file in the current folder, making the folders on the way."""
+        path = self.path(name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+    def read(self, name: str) -> bytes:
+        """Read a file in the current folder."""
+        with open(self.path(name), "rb") as file:
+            return file.read()
+
+    def store(self, **files: bytes) -> str:
+        """Make a small store called ``store`` in the current folder."""
+        for name, data in (files or {"a.lic": b"one", "b.lic": b"two"}).items():
+            self.write(f"store/{name}", data)
+        return self.path("store")
+
+    def tree(self, folder: str | None = None) -> list[str]:
+        """List what is in the current folder, or another, all the way down."""
+        root = os.fsencode(folder or self.here)
+        found = []
+        for at, folders, files in os.walk(root):
+            for name in (*files, *folders):
+                full = os.path.join(at, name)
+                slash = "/" if name in folders and not os.path.islink(full) else ""
+                found.append(os.fsdecode(os.path.relpath(full, root)) + slash)
+        return sorted(found)
+
+    def leftovers(self) -> list[str]:
+        """List private files of the program that are still there, and locks."""
+        left = [name for name in self.tree(self.root) if ".wmbackup-" in name]
+        left += [f"tmp/{name}" for name in self.tree(self.tmp)]
+        return left + [f"locks/{name}" for name in self.tree(f"{self.state}/locks")]
+
+
+class Process(Place):
+    """The installed program as a process."""
+
+    def __call__(
+        self,
+        *arguments: str,
+        stdin: bytes | IO[bytes] | int | None = None,
+        env: Mapping[str, str | None] | None = None,
+        cwd: str | None = None,
+        user: int | None = None,
+        before: Callable[[], object] | None = None,
+    ) -> Result:
+        """Run it to its end; without ``stdin`` its standard input is empty."""
+        changes = dict(env or {})
+        if user is not None or before is not None:
+            changes |= _UNMEASURED
+        feed = stdin if isinstance(stdin, bytes) else None
+        done = subprocess.run(
+            [WMBACKUP, *arguments],
+            env=self.environment(**changes),
+            cwd=cwd or self.here,
+            stdin=None if feed is not None else subprocess.DEVNULL if stdin is None else stdin,
+            input=feed,
+            capture_output=True,
+            check=False,
+            timeout=DEADLINE,
+            user=user,
+            group=user,
+            extra_groups=None if user is None else [],
+            preexec_fn=before,
+        )
+        return _result(done.returncode, done.stdout, done.stderr, arguments)
+
+    def shell(self, command: str, **changes: str | None) -> Result:
+        """Run a line of shell, for redirections and pipes."""
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            env=self.environment(**changes),
+            cwd=self.here,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=DEADLINE,
+        )
+        return Result(done.returncode, os.fsdecode(done.stdout), os.fsdecode(done.stderr))
+
+    @contextlib.contextmanager
+    def started(self, *arguments: str, **attributes: Any) -> Iterator[subprocess.Popen[bytes]]:
+        """Start it, and end it whatever happens."""
+        env = attributes.pop("env", None) or {}
+        streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        process = subprocess.Popen(
+            [WMBACKUP, *arguments],
+            env=self.environment(**env),
+            cwd=self.here,
+            **{**streams, **attributes},
+        )
+        try:
+            with process:
+                yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+# A measured run wants to write down what it has seen, which these may not.
+_UNMEASURED: dict[str, str | None] = {
+    name: None for name in os.environ if name.startswith("COVERAGE_")
+}
+
+
+class Inside(Place):
+    """The program in this process: where a process of its own would show nothing more."""
+
+    def __call__(self, *arguments: str, stdin: bytes = b"") -> Result:
+        """Run it to its end."""
+        out, err = io.BytesIO(), io.BytesIO()
+        before = sys.stdin, sys.stdout, sys.stderr
+        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
+        sys.stdout = io.TextIOWrapper(out, encoding="utf-8", errors="surrogateescape")
+        sys.stderr = io.TextIOWrapper(err, encoding="utf-8", errors="surrogateescape")
+        try:
+            code = main(list(arguments))
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            sys.stdin, sys.stdout, sys.stderr = before
+        return _result(code, out.getvalue(), err.getvalue(), arguments)

@@ -1,0 +1,42 @@
+"""Opening what `list` and `verify` look into: an archive, or a live store."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+from wmbackup.cli.places import parse_store
+from wmbackup.cli.session import Session
+from wmbackup.engine import Inventory, inventory_of_archive, inventory_of_store, open_archive
+from wmbackup.engine.reading import Tally
+from wmbackup.trust import Policy
+
+
+class Opener:
+    """Opens the inventory of an archive or a store."""
+
+    def __init__(self, session: Session, allowed_signers: str | None) -> None:
+        """Keep whom to believe; the file is read when an archive is opened."""
+        self._session = session
+        self._allowed_signers = allowed_signers
+        self._policy: Policy | None = None
+
+    @contextlib.contextmanager
+    def open(
+        self, archive: str | None, store: str | None, *, hashes: bool
+    ) -> Iterator[tuple[Inventory, Tally | None]]:
+        """Open one of both; ``hashes`` has the files of a store read to their end."""
+        control = self._session.control()
+        if archive is None:
+            with inventory_of_store(parse_store(store), control, hashes=hashes) as opened:
+                yield opened
+            return
+        if self._policy is None:
+            self._policy = self._session.policy(self._allowed_signers)
+        source = sys.stdin.buffer if archive == "-" else archive
+        with (
+            open_archive(source) as file,
+            inventory_of_archive(file, self._policy, control) as inventory,
+        ):
+            yield inventory, None

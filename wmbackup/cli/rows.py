@@ -1,0 +1,116 @@
+"""Which rows `list` shows, in which order, and what it counted on the way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from wmbackup.cli.output import Listed
+from wmbackup.engine import Inventory, Row, Selection
+from wmbackup.engine.reading import Tally
+from wmbackup.errors import UsageError
+
+_DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
+_HOURS = {"h": 1, "d": 24, "w": 168}
+SORTS: dict[str, Callable[[Row], object]] = {
+    "path": lambda row: row.path or b"",
+    "title": lambda row: _attribute(row, "Title").casefold(),
+    "kind": lambda row: "" if row.license is None else row.license.kind,
+    "kid": lambda row: "" if row.license is None else row.license.kid or "",
+    "distributor": lambda row: _attribute(row, "ContentDistributor").casefold(),
+    "issued": lambda row: _date(row, "issued"),
+    "expires": lambda row: _date(row, "expires"),
+    "size": lambda row: 0 if row.item is None else row.item.size,
+}
+
+
+def _attribute(row: Row, name: str) -> str:
+    return "" if row.license is None else row.license.attributes.get(name, "")
+
+
+def _date(row: Row, name: str) -> str:
+    # Without a date last: it does not expire.
+    text = None if row.license is None else getattr(row.license, name)
+    return "~" if text is None else str(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which rows are shown."""
+
+    selection: Selection
+    kind: str | None
+    restricted: bool
+    expires_before: str | None
+    expires_after: str | None
+
+    def __call__(self, row: Row) -> bool:
+        """Whether a row is shown."""
+        known = row.license
+        if self.kind is not None and (known is None or known.kind != self.kind):
+            return False
+        if self.restricted and (known is None or known.backup_allowed is not False):
+            return False
+        if self.expires_before is not None:
+            expires = None if known is None else known.expires
+            if expires is None or not expires.endswith("Z") or expires > self.expires_before:
+                return False
+            if self.expires_after is not None and expires <= self.expires_after:
+                return False
+        return self.selection.matches(row)
+
+
+def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:
+    """Return after and before which a license has to expire to be shown."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    if expired and within is not None:
+        raise UsageError("--expired and --expires-within contradict each other", hint="choose one")
+    if expired:
+        return None, _stamp(now)
+    if within is None:
+        return None, None
+    match = _DURATION.match(within)
+    if match is None:
+        raise UsageError(f"{within} is not a duration", hint="write it as 36h, 30d or 8w")
+    hours = int(match[1]) * _HOURS[match[2]]
+    try:
+        return _stamp(now), _stamp(now + timedelta(hours=hours))
+    except OverflowError:
+        return _stamp(now), "9999-12-31T23:59:59Z"
+
+
+def _stamp(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+class Counted:
+    """Rows, counted while they are taken."""
+
+    def __init__(self, name: str, rows: Iterable[Row]) -> None:
+        """Take the name of where they come from, and the rows."""
+        self._name = "standard input" if name == "-" else name
+        self._rows = rows
+        self._files = self._licenses = self._octets = 0
+
+    def __iter__(self) -> Iterator[Row]:
+        """Yield them."""
+        last = None
+        for row in self._rows:
+            if row.item is not None and row.item is not last:
+                last = row.item
+                self._files += 1
+                self._octets += row.item.size
+            self._licenses += row.license is not None
+            yield row
+
+    def result(self, inventory: Inventory, tally: Tally | None) -> Listed:
+        """Return the counts, with what the archive or the tally says of the rest."""
+        info = inventory.info
+        skipped = withheld = 0
+        if tally is not None:
+            skipped, withheld = len(tally.skipped), len(tally.withheld)
+        elif info is not None:
+            skipped, withheld = info.skipped, info.withheld
+        return Listed(self._name, self._files, self._licenses, self._octets, skipped, withheld)

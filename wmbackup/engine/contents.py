@@ -1,0 +1,137 @@
+"""What a restore takes from: a whole archive, or what is left of a damaged one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.reader import Receiver
+from wmbackup.archive.salvage import Rescued, Salvage
+from wmbackup.engine.inventory import Row, rows_of
+from wmbackup.engine.opening import ArchiveInput, Believed, authenticate, believe
+from wmbackup.files import spool_in, temporary_folder
+from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.trust import Policy
+
+Wanted = Callable[[int], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A file that a salvage could not prove; ``title`` is that of a license in it, where known."""
+
+    path: bytes
+    title: str | None
+
+
+class Contents(Protocol):
+    """Files that can be released once they are proven, by their index from 0."""
+
+    @property
+    def info(self) -> BagInfo:
+        """What the archive says of itself."""
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Who signed and is trusted."""
+
+    @property
+    def lost(self) -> tuple[Lost, ...]:
+        """What cannot be released, ever."""
+
+    @property
+    def nameless(self) -> int:
+        """How many files have lost their true path and their time."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield the inventory of what can be released, in order."""
+
+    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+        """Prove and release what is wanted; with ``alone`` nothing else is read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A file was proven. ``member`` is its name below the bag, ``size`` in bytes."""
+
+    member: bytes
+    size: int
+
+
+@contextlib.contextmanager
+def open_contents(
+    source: ArchiveInput, policy: Policy, control: Control, *, salvage: bool
+) -> Iterator[Contents]:
+    """Open an archive for a restore; its head is judged, its payload is not read yet.
+
+    Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
+    """
+    if not salvage:
+        with believe(source, policy, control) as archive:
+            archive.head.check(control.check)
+            archive.reader.check_length()
+            yield _Whole(archive, seekable=source.length is not None)
+        return
+    signed = authenticate(source, policy, control)
+    control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
+    rest = Salvage(signed.reader, signed.info, spool_in(temporary_folder()))
+    with contextlib.closing(rest):
+        yield _Remains(rest, rest.files(control.check), signed.info, signed.principals)
+
+
+class _Whole:
+    """A whole archive."""
+
+    lost: tuple[Lost, ...] = ()
+    nameless = 0
+
+    def __init__(self, archive: Believed, *, seekable: bool) -> None:
+        self._archive = archive
+        self._seekable = seekable
+        self.info = archive.info
+        self.principals = archive.principals
+
+    def rows(self) -> Iterator[Row]:
+        return rows_of(self._archive.head)
+
+    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+        reader = self._archive.reader
+        if alone and self._seekable:
+            proven = reader.extract(wanted, receiver)
+        else:
+            proven = reader.payload(receiver, wanted)
+        for _, line in proven:
+            yield Proven(line.member, line.size)
+
+
+class _Remains:
+    """What is left of an archive."""
+
+    def __init__(
+        self, salvage: Salvage, files: list[Rescued], info: BagInfo, principals: tuple[str, ...]
+    ) -> None:
+        self._salvage = salvage
+        self._files = [one for one in files if one.offset is not None]
+        self.nameless = sum(not one.has_row for one in self._files)
+        self.info = info
+        self.principals = principals
+        self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)
+
+    def rows(self) -> Iterator[Row]:
+        for one in self._files:
+            for license_ in one.licenses or (None,):
+                yield Row(one.item, license_, one.sha256)
+
+    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:  # noqa: ARG002 - the rest was read before
+        for index, one in enumerate(self._files):
+            if wanted(index):
+                self._salvage.release(one, receiver)
+                yield Proven(one.item.member, one.item.size)
+
+
+def _title(one: Rescued) -> str | None:
+    titles = (license_.attributes.get("Title") for license_ in one.licenses)
+    return next((title for title in titles if title), None)

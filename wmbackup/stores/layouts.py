@@ -1,0 +1,94 @@
+"""The kinds of folders that license stores are kept in, and what each takes.
+
+One walker reads them all; a layout says which files are meant, whether what a license forbids is
+withheld, and what to say of a set that is not complete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from wmbackup.formats.detect import kind_of_file
+from wmbackup.status import WarningEvent
+
+# Other software shares the DRM folder: rights management of Windows Server and of Office.
+_FOREIGN_FOLDERS = {b"cache", b"server", b"templates"}
+_BACKUP_SET = (b"drmv1key.bak", b"drmv1lic.bak", b"drmv2key.bak", b"drmv2lic.bak")
+_STORE_FILES = {b"drmv1.key", b"drmv1.lic", b"drmv2.lic", b"drmv2.sst", b"drmstore.hds"}
+# What is of no use without its partner.
+_PAIRS = ((b"drmv1.lic", b"drmv1.key"), (b"drmv2.lic", b"drmv2.sst"))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """How a folder is read.
+
+    ``takes`` says of a true path whether it belongs to the store. ``withholds`` says that a file
+    in which a license forbids its backup stays behind; a store that is one opaque whole is
+    carried whole. ``bound`` says that a raw copy serves one machine alone. ``remarks`` are what
+    to say of a set, given its own names in lower case.
+    """
+
+    kind: str
+    takes: Callable[[bytes], bool]
+    remarks: Callable[[Collection[bytes]], list[WarningEvent]]
+    withholds: bool = False
+    bound: bool = False
+
+
+def _everything(_path: bytes) -> bool:
+    return True
+
+
+def _nothing(_names: Collection[bytes]) -> list[WarningEvent]:
+    return []
+
+
+def _is_of_store(path: bytes) -> bool:
+    *folders, name = path.lower().split(b"/")
+    return kind_of_file(name) is not None and _FOREIGN_FOLDERS.isdisjoint(folders)
+
+
+def _is_of_backup(path: bytes) -> bool:
+    return path.lower() in _BACKUP_SET
+
+
+def _lone_halves(names: Collection[bytes]) -> list[WarningEvent]:
+    return [
+        WarningEvent(
+            "incomplete-set",
+            f"{there.decode()} is there, and {missing.decode()}, which belongs to it, is not",
+            "look for the missing file: one is of no use without the other",
+        )
+        for pair in _PAIRS
+        for there, missing in (pair, pair[::-1])
+        if there in names and missing not in names
+    ]
+
+
+def _missing_backups(names: Collection[bytes]) -> list[WarningEvent]:
+    missing = [name.decode() for name in _BACKUP_SET if name not in names]
+    if not missing:
+        return []
+    return [
+        WarningEvent(
+            "incomplete-set",
+            f"of the files of a license backup these are not there: {', '.join(missing)}",
+            "a backup of one version of licenses alone may have no others; look whether it is",
+        )
+    ]
+
+
+FOLDER = Layout("folder", _everything, _nothing, withholds=True)
+DRM = Layout("drm", _is_of_store, _lone_halves, bound=True)
+BAK = Layout("bak", _is_of_backup, _missing_backups)
+LAYOUTS: Sequence[Layout] = (FOLDER, DRM, BAK)
+
+
+def find_layout(names: Iterable[bytes]) -> Layout:
+    """Tell what kind of folder it is by the names in it."""
+    lower = {name.lower() for name in names}
+    if not lower.isdisjoint(_STORE_FILES):
+        return DRM
+    return FOLDER if lower.isdisjoint(_BACKUP_SET) else BAK

@@ -1,0 +1,163 @@
+"""One asynchronous operation of the interface, followed from its call to its end.
+
+The interface's threads only put messages into a queue. The thread that waits takes them out,
+tells the caller, and decides when it is over: the interface is documented to end with
+BACKUPRESTORE_END, and not documented to do so after a failure or after ERROR_WITHURL.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from wmbackup.errors import Cancelled, TimedOut
+from wmbackup.hresult import Category, InterfaceError, failed, find
+from wmbackup.status import Control, Status, StatusEvent, WarningEvent
+
+Value = str | bytes | int | None
+
+REFUSED = 0xC00D1133  # NS_E_WMPBR_ERRORWITHURL: what ERROR_WITHURL means where no HRESULT says it
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to wait for what may never come, in seconds."""
+
+    tick: float = 0.1  # between two looks at `cancelled`, and at Ctrl-C on Windows
+    failure: float = 0.5  # for END after a failed HRESULT
+    url: float = 5.0  # for END after ERROR_WITHURL
+    cancel: float = 10.0  # for END after a cancel
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an operation ended that did not fail.
+
+    ``hresult`` is that of END: 0, or a success that says more (NS_S_WMPBR_PARTIALSUCCESS,
+    NS_S_DRM_NEEDS_INDIVIDUALIZATION). ``restricted`` has what came along with each
+    RESTRICTED_LICENSE, as a rule a key ID; None for one that came without.
+    """
+
+    hresult: int = 0
+    restricted: tuple[Value, ...] = ()
+
+
+class Operation:
+    """What is known of an operation while it runs.
+
+    ``doing`` completes the sentence "cannot …"; ``timeout`` is in seconds, None for no limit.
+    """
+
+    def __init__(
+        self,
+        control: Control,
+        *,
+        doing: str,
+        timeout: float | None = None,
+        patience: Patience | None = None,
+    ) -> None:
+        """Begin to count the time; `receive` may be called from now on."""
+        self._control = control
+        self._doing = doing
+        self._patience = patience or Patience()
+        self._queue: SimpleQueue[tuple[int, int, Value]] = SimpleQueue()
+        self._limit = None if timeout is None else time.monotonic() + timeout
+        self._ended: int | None = None  # END's HRESULT
+        self._failure: int | None = None  # the first failed HRESULT
+        self._url: str | None = None
+        self._refused = False
+        self._stop_at: float | None = None  # when to wait no longer
+        self._restricted: list[Value] = []
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether the interface may still be at work: nothing said that it is over."""
+        return self._ended is None and self._failure is None and not self._refused
+
+    def receive(self, status: int, hresult: int, value: Value) -> None:
+        """Take note of one status, on any thread, and return at once."""
+        self._queue.put((status, hresult, value))
+
+    def wait(self, cancel: Callable[[], object]) -> Outcome:
+        """Wait for the end and return or raise what came of it.
+
+        ``cancel`` asks the interface to stop; it is called at most once, on this thread. Raises
+        InterfaceError, Cancelled, TimedOut, and whatever ``notify`` raises; the interface has
+        been asked to stop and was given time to do so before anything is raised.
+        """
+        why: BaseException | None = None
+        try:
+            while self._ended is None and not self._overdue():
+                self._take(self._patience.tick)
+                if self._control.cancelled():
+                    why = Cancelled()
+                elif self._limit is not None and time.monotonic() >= self._limit:
+                    why = TimedOut(
+                        f"cannot {self._doing}: the time is over",
+                        hint="give more time with --timeout, or try on another day",
+                    )
+                if why is not None:
+                    break
+        except BaseException:
+            self._quit(cancel, notify=False)
+            raise
+        if self._ended is None:
+            self._quit(cancel, notify=True)
+        return self._result(why)
+
+    def _overdue(self) -> bool:
+        return self._stop_at is not None and time.monotonic() >= self._stop_at
+
+    def _take(self, seconds: float, *, notify: bool = True) -> None:
+        try:
+            status, hresult, value = self._queue.get(timeout=seconds)
+        except Empty:
+            return
+        self._note(status, hresult, value)
+        if notify:
+            self._control.notify(_event(status, hresult, value))
+
+    def _note(self, status: int, hresult: int, value: Value) -> None:
+        now = time.monotonic()
+        if failed(hresult):
+            # Where FAILED(hr), the status is not to be treated as normal (wmsdkidl.h).
+            self._failure = self._failure or hresult
+            self._stop_at = self._stop_at or now + self._patience.failure
+        elif status == Status.RESTRICTED_LICENSE:
+            self._restricted.append(value)
+        if status == Status.ERROR_WITHURL:
+            self._refused = True
+            self._url = value if isinstance(value, str) else None
+            self._stop_at = now + self._patience.url
+        elif status == Status.BACKUPRESTORE_END:
+            self._ended = hresult
+
+    def _quit(self, cancel: Callable[[], object], *, notify: bool) -> None:
+        """Ask the interface to stop, and give it time to say that it did."""
+        patience = self._patience.cancel if self.unanswered else self._patience.failure
+        cancel()
+        until = time.monotonic() + patience
+        while self._ended is None and (left := until - time.monotonic()) > 0:
+            self._take(min(left, self._patience.tick), notify=notify)
+
+    def _result(self, why: BaseException | None) -> Outcome:
+        failure = self._failure
+        if self._ended is not None and failure is None and not self._refused:
+            return Outcome(self._ended, tuple(self._restricted))  # done before it could be stopped
+        stopped = failure is None or find(failure).category is Category.CANCELLED
+        if why is not None and stopped and not self._refused:
+            raise why
+        if failure is not None and stopped:
+            raise Cancelled
+        raise InterfaceError(failure or REFUSED, doing=self._doing, url=self._url)
+
+
+def _event(status: int, hresult: int, value: Value) -> StatusEvent | WarningEvent:
+    if status in Status._value2member_map_:
+        return StatusEvent(Status(status), hresult, value)
+    return WarningEvent(
+        "status-unknown",
+        f"the interface sent status {status}, which is not documented, with 0x{hresult:08X}",
+    )
