@@ -12,7 +12,7 @@ import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import IO, Any
+from typing import Any
 
 from jsonschema import Draft202012Validator
 
@@ -162,7 +162,7 @@ class Process(Place):
     def __call__(
         self,
         *arguments: str,
-        stdin: bytes | IO[bytes] | int | None = None,
+        stdin: bytes | int = b"",
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
         user: int | None = None,
@@ -172,13 +172,12 @@ class Process(Place):
         changes = dict(env or {})
         if user is not None or before is not None:
             changes |= _UNMEASURED
-        feed = stdin if isinstance(stdin, bytes) else None
         done = subprocess.run(
             [WMBACKUP, *arguments],
             env=self.environment(**changes),
             cwd=cwd or self.here,
-            stdin=None if feed is not None else subprocess.DEVNULL if stdin is None else stdin,
-            input=feed,
+            stdin=None if isinstance(stdin, bytes) else stdin,
+            input=stdin if isinstance(stdin, bytes) else None,
             capture_output=True,
             check=False,
             timeout=DEADLINE,

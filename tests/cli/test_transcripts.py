@@ -22,10 +22,11 @@ from tests.cli.program import Process, judge, judge_line
 FOLDER = Path(__file__).parent / "transcripts"
 _KEY = re.compile(r"SHA256:[A-Za-z0-9+/]{43}|AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}")
 _TIMES = (
-    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "%Y-%m-%dT%H:%M:%SZ"),
+    (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?=(?:\.\d{9})?Z)"), "%Y-%m-%dT%H:%M:%S"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d"), "%Y-%m-%d %H:%M"),
-    (re.compile(r"\d{8}T\d{6}Z"), "%Y%m%dT%H%M%SZ"),
+    (re.compile(r"\d{8}T\d{6}(?=Z)"), "%Y%m%dT%H%M%S"),
 )
+_FRACTION = re.compile(r"<now>(?:\.\d{9})?Z")
 _ID = re.compile(r'"archive_id":"[0-9a-f]{32}"')
 
 
@@ -40,13 +41,12 @@ class Plain:
         host = platform.node()
         text = text.replace(self._program.here, "/here").replace(self._program.home, "/home/me")
         text = text.replace(self._program.tmp, "/tmp")  # noqa: S108 - the name that is shown
-        text = text.replace(f"wmbackup@{host}", "wmbackup@<host>").replace(
-            f"on {host}", "on <host>"
-        )
-        text = text.replace(f'"host":"{host}"', '"host":"<host>"').replace(f"{host}-", "<host>-")
+        for form in ("wmbackup@{}", "on {}", '"host":"{}"', "{}-"):
+            text = text.replace(form.format(host), form.format("<host>"))
         text = _ID.sub('"archive_id":"<id>"', text)
         for pattern, form in _TIMES:
-            text = pattern.sub(lambda match, form=form: _time(match[0], form), text)
+            text = pattern.sub(_Recent(form), text)
+        text = _FRACTION.sub("<now>", text)
         return _KEY.sub(lambda match: self._key(match[0]), text)
 
     def _key(self, mark: str) -> str:
@@ -55,15 +55,22 @@ class Plain:
         return self._keys.setdefault(mark, f"<{kind} {known + 1}>")
 
 
-def _time(text: str, form: str) -> str:
-    moment = datetime.strptime(text, form).replace(tzinfo=UTC)
-    return "<now>" if abs(datetime.now(UTC) - moment) < timedelta(hours=1) else text
+class _Recent:
+    """Replaces a time of this run, and no other."""
+
+    def __init__(self, form: str) -> None:
+        self._form = form
+
+    def __call__(self, match: re.Match[str]) -> str:
+        moment = datetime.strptime(match[0], self._form).replace(tzinfo=UTC)
+        return "<now>" if abs(datetime.now(UTC) - moment) < timedelta(hours=1) else match[0]
 
 
-def commands(text: str) -> Iterator[str]:
+def steps(text: str) -> Iterator[str]:
+    """Yield the commands and the comments, without the answers."""
     for line in text.splitlines():
-        if line.startswith("$ "):
-            yield line.removeprefix("$ ")
+        if line.startswith(("$ ", "# ")):
+            yield line
 
 
 def answer(program: Process, plain: Plain, command: str) -> Iterator[str]:
@@ -84,10 +91,13 @@ def answer(program: Process, plain: Plain, command: str) -> Iterator[str]:
 def test_the_session_goes_as_it_is_told(program: Process, name: str) -> None:
     told = (FOLDER / name).read_text(encoding="utf-8", errors="surrogateescape")
     plain = Plain(program)
-    lines = [line for line in told.splitlines() if line.startswith("#")]
-    for command in commands(told):
-        lines += ["", f"$ {command}", *answer(program, plain, command)]
-    found = "\n".join(lines) + "\n"
+    lines: list[str] = []
+    for step in steps(told):
+        if step.startswith("# "):
+            lines += ["", step]
+        else:
+            lines += ["", step, *answer(program, plain, step.removeprefix("$ "))]
+    found = "\n".join(lines[1:]) + "\n"
     if os.environ.get("WRITE_TRANSCRIPTS"):
         (FOLDER / name).write_text(found, encoding="utf-8", errors="surrogateescape")
     assert found == told

@@ -375,3 +375,28 @@ def test_a_lock_is_dropped_with_its_descriptor_when_looking_fails(
     with pytest.raises(SystemFailure):
         hold(Locks(str(tmp_path)))
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_windows_renames_and_has_no_folders_to_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, path, left = str(tmp_path), f"{tmp_path}/a", f"{tmp_path}/.wmbackup-0.part"
+    (tmp_path / ".wmbackup-0.part").touch()
+    synced: list[int] = []
+    monkeypatch.setattr(os, "posix_fadvise", refuse(errno.EIO))
+    monkeypatch.setattr(os, "fsync", synced.append)
+    monkeypatch.setattr(os, "link", refuse(errno.EIO))
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(os, "name", "nt")
+    draft = Draft(path)
+    draft.file.write(b"data")
+    draft.sync()
+    draft.publish(replace=False)
+    draft.close()
+    remove_leftovers(folder)
+    hold(Locks(f"{folder}/locks"))
+    monkeypatch.undo()
+    assert len(synced) == 1
+    assert (tmp_path / "a").read_bytes() == b"data"
+    assert not os.path.exists(left)
+    assert names(tmp_path / "locks") == []

@@ -363,6 +363,17 @@ def test_a_large_file_that_changes_while_it_is_read_is_unavailable(
         assert sum(map(len, listed.read(b"a").data)) == (tmp_path / "a").stat().st_size
 
 
+def test_a_file_that_ends_before_its_size_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"a": b"0123456789"})
+    ends = iter((b"0123", b""))
+    with export(tmp_path) as listed:
+        monkeypatch.setattr(os, "read", lambda _descriptor, _size: next(ends))
+        with pytest.raises(ItemUnavailable, match="it changed while it was read"):
+            listed.read(b"a")
+
+
 def test_a_file_that_is_read_in_small_pieces_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -444,3 +444,13 @@ def test_two_restores_into_one_folder_disturb_each_other_only_where_they_meet(
         put(tmp_path, {b"b": b"other"})
         first.commit()
     assert snapshot(tmp_path) == {b"a": b"new", b"b": b"other"}
+
+
+def test_a_folder_that_may_not_be_entered_blocks_what_is_below(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"sub/a": b"old"})
+    with begin_import(str(tmp_path), Control(), replace=True) as import_:
+        monkeypatch.setattr(way, "stat", refuse(errno.EACCES))
+        assert standing(import_, b"sub/a") is Standing.BLOCKED
+        monkeypatch.undo()

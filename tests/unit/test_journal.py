@@ -77,6 +77,15 @@ def test_undoing_passes_over_what_has_gone(tree: Tree, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {b"c": b"old"}
 
 
+def test_what_replaced_a_file_that_nobody_kept_is_better_than_nothing(
+    tree: Tree, tmp_path: Path
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "old" / "1").unlink()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"new"}
+
+
 def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:
     leave(tmp_path)
     before = snapshot(tmp_path)
@@ -280,3 +289,35 @@ def test_a_journal_that_cannot_be_written_is_none(
         Journal.write(tree, staging.name, {})
     staging.close()
     assert snapshot(tmp_path) == {}
+
+
+def test_staging_whose_lock_another_run_took_is_made_anew(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = []
+
+    def taken_once(_descriptor: int) -> bool:
+        tries.append(1)
+        return len(tries) > 1
+
+    monkeypatch.setattr("wmbackup.stores.journal.try_lock", taken_once)
+    staging = Staging(tree)
+    assert len(tries) == 2
+    staging.close()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {}
+
+
+def test_a_lock_that_another_run_makes_at_the_same_time_is_left_to_it(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "lock").unlink()
+    before = snapshot(tmp_path)
+
+    def late(_path: bytes, _mode: int) -> int:
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+
+    monkeypatch.setattr(tree, "create", late)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before

@@ -274,3 +274,13 @@ def test_a_killed_creation_leaves_no_half_key(tmp_path: Path) -> None:
         keys.load(f"{tmp_path}/key")
     keys.create(f"{tmp_path}/key", "host")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["key", "key.pub"]
+
+
+def test_a_new_key_is_trusted_at_once_under_a_free_name(tmp_path: Path) -> None:
+    signers = f"{tmp_path}/signers"
+    principals = []
+    for number in range(3):
+        key, principal = keys.create_trusted(f"{tmp_path}/key{number}", signers, "host")
+        principals.append(principal)
+        assert keys.read_policy(signers).judge(key.public) == (principal,)
+    assert principals == ["wmbackup@host", "wmbackup@host-2", "wmbackup@host-3"]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from wmbackup.errors import StoreReadOnly
+from wmbackup.formats import recognize
 from wmbackup.license import License
 from wmbackup.status import Control
 from wmbackup.stores.base import ItemWithheld
@@ -52,6 +55,18 @@ def test_one_license_is_withheld_and_never_given() -> None:
     assert known.kid == withheld.kid
     assert known.withheld
     assert known.path is None
+
+
+def test_the_licenses_are_recognized_in_the_files_as_they_are_stated() -> None:
+    with SampleStore().export(Control()) as export:
+        for path in export.paths:
+            try:
+                content = export.read(path)
+            except ItemWithheld:
+                continue
+            assert isinstance(content.data, bytes)
+            found = recognize(path.rpartition(b"/")[2], content.data)
+            assert tuple(replace(one, path=path) for one in found) == content.licenses
 
 
 def test_every_kind_of_the_sample_is_there() -> None:

@@ -195,6 +195,19 @@ def test_more_folders_than_handles_and_deeper_ones(tree: Tree, root: Path) -> No
     assert (root / "69" / "file").is_file()
 
 
+@pytest.mark.parametrize("known", range(29, 33))
+@pytest.mark.parametrize("call", ["rename", "link"])
+def test_both_ends_of_a_step_are_open_however_many_folders_were(
+    tree: Tree, root: Path, known: int, call: str
+) -> None:
+    fill(root, {b"from/file": b"data", b"to/other": b""})
+    for number in range(known):
+        tree.make_folder(b"%d" % number)
+        list(tree.entries(b"%d" % number))
+    getattr(tree, call)(b"from/file", b"to/file")
+    assert (root / "to" / "file").read_bytes() == b"data"
+
+
 def test_a_failed_step_gives_its_handles_back(tmp_path: Path) -> None:
     (tmp_path / "a" / "b").mkdir(parents=True)
     tree = HandleTree(str(tmp_path))

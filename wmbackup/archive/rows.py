@@ -59,10 +59,12 @@ def dumps(value: object) -> bytes:
 
 
 def file_row(row: FileRow) -> bytes:
-    """Return the line of files.jsonl. Raises ValueError where it would be too long."""
+    """Return the line of files.jsonl. Raises ValueError where there is none."""
     seconds, rest = divmod(row.mtime_ns, _SECOND)
     where = b"" if row.path is None else _encode_path(row.path)
-    attributes = _ENCODED_ATTRIBUTES[row.attributes]
+    attributes = _ENCODED_ATTRIBUTES.get(row.attributes)
+    if attributes is None:
+        raise ValueError("its attributes are none that an archive knows")
     line = b'{"size":%d,"mtime":%d,"mtime_ns":%d,%s"attributes":[%s]}\n' % (
         row.size,
         seconds,

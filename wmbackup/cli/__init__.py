@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted, handled
+from wmbackup.cli.stdout import ClosedOutput
 from wmbackup.errors import Cancelled, ExitCode, UsageError, WmbackupError
 
 _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
@@ -18,6 +19,7 @@ _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    _fill_gaps()
     _speak_plainly()
     session = Session(_before_parsing(arguments))
     code: ExitCode | None = ExitCode.FAILED
@@ -29,6 +31,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Interrupted as signal:
             code = signal.exit_code
     return ExitCode.OK if code is None else code
+
+
+def _fill_gaps() -> None:
+    """Let no file that is opened later get the number of a standard stream that is closed."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
 
 
 def _speak_plainly() -> None:
@@ -69,13 +80,14 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     except WmbackupError as error:
         _report(session, error)
         return error.exit_code
+    except (ClosedOutput, BrokenPipeError):
+        session.stdout.give_up()
+        return ExitCode.FAILED
     except OSError as error:
         ours = error_of(error)
         _report(session, ours)
         return ours.exit_code
     except Exception as error:  # noqa: BLE001 - the last place; --debug shows where it came from
-        if type(error).__name__ == "ClosedOutput":
-            return _closed()
         problem = WmbackupError(
             f"this is a bug: {type(error).__name__}: {error}",
             hint="run it again with --debug and report what it prints",
@@ -86,34 +98,38 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
 
 def _report(session: Session, error: WmbackupError) -> None:
     if session.common.debug:
-        traceback.print_exc(file=sys.stderr)
-    with contextlib.suppress(_closed_output()):
+        with contextlib.suppress(OSError, AttributeError):
+            traceback.print_exc(file=sys.stderr)
+    try:
         session.output.error(error)
+    except ClosedOutput:
+        if session.stdout.failure is error:
+            _last_word(error)
 
 
-def _closed_output() -> type[Exception]:
-    from wmbackup.cli.output import ClosedOutput  # noqa: PLC0415 - on the way out only
-
-    return ClosedOutput
+def _last_word(error: WmbackupError) -> None:
+    """Tell on standard error why standard output tells nothing more."""
+    with contextlib.suppress(OSError, AttributeError):
+        sys.stderr.write(f"wmbackup: error: {error.message}\n")
+        sys.stderr.flush()
 
 
 def _finish(session: Session, code: ExitCode) -> ExitCode:
     code = session.strictly(code)
     try:
         session.output.finish(code)
-    except _closed_output():
-        closed = _closed()
-        return closed if code in {ExitCode.OK, ExitCode.PARTIAL} else code
+    except ClosedOutput:
+        return _at_least_failed(code)
+    except WmbackupError as error:
+        # An error that standard error has told already is the one that matters.
+        if code in {ExitCode.OK, ExitCode.PARTIAL} or session.common.json:
+            _last_word(error)
+        return _at_least_failed(code)
     return code
 
 
-def _closed() -> ExitCode:
-    """Give standard output up without a word: whoever read it has gone."""
-    with contextlib.suppress(OSError):
-        nothing = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nothing, sys.stdout.fileno())
-        os.close(nothing)
-    return ExitCode.FAILED
+def _at_least_failed(code: ExitCode) -> ExitCode:
+    return ExitCode.FAILED if code in {ExitCode.OK, ExitCode.PARTIAL} else code
 
 
 __all__ = ["UsageError", "main"]

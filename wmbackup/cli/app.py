@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import math
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.core import ParameterSource
@@ -13,6 +14,11 @@ from click.core import ParameterSource
 from wmbackup import __version__
 from wmbackup.cli.session import Common, Session
 from wmbackup.errors import ExitCode
+
+if TYPE_CHECKING:
+    _FloatType = click.ParamType[float]
+else:
+    _FloatType = click.ParamType  # old releases know no parameter
 
 COMMANDS = {
     "backup": "back a license store up into a signed archive",
@@ -43,11 +49,31 @@ class Option(click.Option):
             longest = max(self.opts, key=len).lstrip("-")
             self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
 
-    def get_help_extra(self, ctx: click.Context) -> Any:  # noqa: ANN401 - a type that old releases lack
-        """Leave the mathematics of a range out of the help: the error says it where it matters."""
-        extra = super().get_help_extra(ctx)
-        extra.pop("range", None)
-        return extra
+
+class Seconds(_FloatType):
+    """A span of time in seconds, with or without zero."""
+
+    name = "seconds"
+
+    def __init__(self, *, zero: bool = True) -> None:
+        """Say whether no time at all is one."""
+        self._zero = zero
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - whatever click has
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read it. Raises click.BadParameter."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf or (not seconds and not self._zero):
+            least = "0 or more" if self._zero else "more than 0"
+            self.fail(f"{value} is not a number of seconds, {least}", param, ctx)
+        return seconds
 
 
 class _Helpful:
@@ -193,7 +219,6 @@ def common_options() -> list[click.Parameter]:
             **attributes,
         )
 
-    seconds = click.FloatRange(min=0)
     return [
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),
@@ -211,16 +236,10 @@ def common_options() -> list[click.Parameter]:
             default=None,
             help="show progress; without a terminal, a line now and then",
         ),
+        common("--no-notice", is_flag=True, help="leave out the deprecation notice"),
+        common("--no-input", is_flag=True, help="never ask"),
         common(
-            "--no-notice", "notice", is_flag=True, flag_value=False, default=True,
-            envvar=None, help="leave out the deprecation notice",
-        ),
-        common(
-            "--no-input", "input", is_flag=True, flag_value=False, default=True,
-            help="never ask",
-        ),
-        common(
-            "--lock-wait", type=seconds, default=0.0, metavar="S",
+            "--lock-wait", type=Seconds(), default=0.0, metavar="S",
             help="seconds to wait for another run that holds store or destination",
         ),
         common("--strict", is_flag=True, help="take skipped and restricted licenses as a failure"),

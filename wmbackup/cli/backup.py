@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-
-import click
-
+from wmbackup.cli.app import Seconds, option
 from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import option
 from wmbackup.cli.operate import operate
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.places import parse_store, standard_output
 from wmbackup.cli.session import Session
 from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
 from wmbackup.errors import ExitCode, UsageError
@@ -58,7 +54,7 @@ from wmbackup.stores.base import Store
     help="do not read the archive back from the disk before it is published",
 )
 @option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
+    "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
 def command(
@@ -94,7 +90,7 @@ def command(
         options = Options(
             signing_key=session.signing_key(signing_key),
             locks=session.locks(),
-            output=sys.stdout.buffer if output == "-" else None,
+            output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
         )
         done = _back_up(session, source, output, options, timeout, force=force)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from wmbackup import __version__, keys
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
-from wmbackup.cli.hygiene import size
+from wmbackup.cli.hygiene import count, size
 from wmbackup.cli.output import Checked, CheckRow, State
 from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
@@ -128,7 +128,7 @@ def _space() -> CheckRow:
 def _store(session: Session, text: str) -> CheckRow:
     store = parse_store(text)
     with store.export(session.control()) as export:
-        message = f"{store.kind} store {store.location}: {len(export.paths)} files"
+        message = f"{store.kind} store {store.location}: {count(len(export.paths), 'file')}"
         if export.skipped:
             first = os.fsdecode(export.skipped[0].path)
             message += f", {len(export.skipped)} that cannot be carried, such as {first}"

@@ -26,13 +26,15 @@ _STATUSES = {
     Status.ERROR_WITHURL: "the right to restore was refused; a page on the Web says more",
     Status.RESTRICTED_LICENSE: "the issuer of a license forbids its backup; its key ID comes along",
 }
+_NOTHING = "there is nothing to do"
 _NEXT = {
+    Status.ERROR: "ask for the HRESULT that came along: wmbackup explain HRESULT",
     Status.RESTRICTED_LICENSE: "ask the shop that sold it for a new one after a change of machine",
     Status.ERROR_WITHURL: "open the address that came along",
     Status.NEEDS_INDIVIDUALIZATION: "read the privacy policy, then allow the upgrade",
 }
 _CODES = {
-    ExitCode.OK: None,
+    ExitCode.OK: _NOTHING,
     ExitCode.FAILED: "read the error on standard error, and its hint",
     ExitCode.USAGE: "see wmbackup COMMAND --help",
     ExitCode.PARTIAL: "see which files were named on standard error",
@@ -104,7 +106,7 @@ def _names() -> dict[str, list[Explanation]]:
     for status in Status:
         sentence = _STATUSES.get(status, "a status of the SDK's players that no backup sends")
         explanation = Explanation(
-            "status", status.documented_name, int(status), sentence, _NEXT.get(status)
+            "status", status.documented_name, int(status), sentence, _NEXT.get(status, _NOTHING)
         )
         for name in (status.documented_name, status.name):
             names.setdefault(name.upper(), []).append(explanation)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterator
 
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import Inventory, inventory_of_archive, inventory_of_store, open_archive
 from wmbackup.engine.reading import Tally
@@ -34,7 +33,7 @@ class Opener:
             return
         if self._policy is None:
             self._policy = self._session.policy(self._allowed_signers)
-        source = sys.stdin.buffer if archive == "-" else archive
+        source = standard_input() if archive == "-" else archive
         with (
             open_archive(source) as file,
             inventory_of_archive(file, self._policy, control) as inventory,

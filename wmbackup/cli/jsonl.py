@@ -7,7 +7,6 @@ in ``path_base64``. Exactly one ``summary`` comes, last, whatever happens.
 from __future__ import annotations
 
 import json
-import sys
 import threading
 from base64 import b64encode
 from collections.abc import Iterable
@@ -21,7 +20,6 @@ from wmbackup.cli.output import (
     DEPRECATION_URL,
     Checked,
     CheckRow,
-    ClosedOutput,
     Explanation,
     KeyRow,
     Listed,
@@ -66,11 +64,8 @@ class JsonLines:
 
     def _write(self, kind: str, fields: dict[str, Any]) -> None:
         line = json.dumps({"schema": SCHEMA, "type": kind, **fields}, separators=(",", ":"))
-        try:
-            with self._writing:
-                sys.stdout.write(line + "\n")
-        except OSError:
-            raise ClosedOutput from None
+        with self._writing:
+            self._session.stdout.write(line)
 
     def notice(self) -> None:
         """See `Output.notice`."""
@@ -199,10 +194,8 @@ class JsonLines:
         self._flush()
 
     def _flush(self) -> None:
-        try:
-            sys.stdout.flush()
-        except OSError:
-            raise ClosedOutput from None
+        with self._writing:
+            self._session.stdout.flush()
 
 
 def _text(text: str | None) -> str | None:

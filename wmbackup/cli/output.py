@@ -122,7 +122,7 @@ Result = (
 
 
 class Output(Protocol):
-    """A renderer. Everything that it cannot write raises `ClosedOutput`."""
+    """A renderer. Standard output raises as `StandardOutput` does."""
 
     def notice(self) -> None:
         """Say that the interface is deprecated."""
@@ -165,7 +165,3 @@ class Output(Protocol):
 
     def finish(self, code: ExitCode) -> None:
         """Say the last word."""
-
-
-class ClosedOutput(Exception):
-    """Whoever read standard output has gone."""

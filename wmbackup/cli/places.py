@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from typing import BinaryIO
 
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
@@ -20,8 +22,9 @@ def parse_store(
     ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
     StoreUnavailable for one that this system has not.
     """
+    kinds = KINDS if option != "--to" else "folder:PATH, or a path"
     if text is None:
-        raise UsageError(f"{option} is missing", hint=f"it takes {KINDS}")
+        raise UsageError(f"{option} is missing", hint=f"it takes {kinds}")
     if text == "sample":
         from wmbackup.stores.sample import SampleStore  # noqa: PLC0415 - one store is loaded
 
@@ -37,7 +40,7 @@ def parse_store(
     prefix = next((prefix for prefix in _PREFIXES if text.startswith(prefix)), "")
     path = text.removeprefix(prefix)
     if not path:
-        raise UsageError(f"{option} names no folder", hint=f"it takes {KINDS}")
+        raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
     return FolderStore(path, FOLDER if target else layout, all_files=all_files)
 
@@ -45,3 +48,17 @@ def parse_store(
 def is_store(text: str) -> bool:
     """Whether a word means a store, and not an archive."""
     return text in {"sample", "windows"} or text.startswith(_PREFIXES) or os.path.isdir(text)
+
+
+def standard_input() -> BinaryIO:
+    """Return standard input as bytes. Raises UsageError where there is none."""
+    if sys.stdin is None:
+        raise UsageError("standard input is closed", hint="name a file, or feed one in")
+    return sys.stdin.buffer
+
+
+def standard_output() -> BinaryIO:
+    """Return standard output as bytes. Raises UsageError where there is none."""
+    if sys.stdout is None:
+        raise UsageError("standard output is closed", hint="name a file, or open it")
+    return sys.stdout.buffer

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 
 from wmbackup.cli.output import Verified
+from wmbackup.cli.places import standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import (
     ArchiveInput,
@@ -46,10 +46,9 @@ class Proof:
 
     def verify(self, name: str) -> Verified:
         """Verify one; an error is shown, and part of the result."""
-        source = sys.stdin.buffer if name == "-" else name
         result = Verified("standard input" if name == "-" else name, None, None)
         try:
-            with open_archive(source) as archive:
+            with open_archive(standard_input() if name == "-" else name) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",

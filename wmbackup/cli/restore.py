@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
 import click
 
+from wmbackup.cli.app import Seconds, option
 from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import option
 from wmbackup.cli.operate import operate
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import ConfirmationNeeded, ExitCode
@@ -58,7 +57,7 @@ from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
 @option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
-    "--timeout", type=click.FloatRange(min=0, min_open=True), metavar="S", section="How",
+    "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
 def command(
@@ -92,7 +91,7 @@ def command(
     options = Options(
         policy=session.policy(allowed_signers),
         locks=session.locks(),
-        source=sys.stdin.buffer if from_pipe else None,
+        source=standard_input() if from_pipe else None,
         selection=Selection(kid, title, tuple(os.fsencode(path) for path in paths)),
         on_conflict=OnConflict(on_conflict),
         announce=session.output.plan,

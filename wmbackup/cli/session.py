@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from wmbackup.cli.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
 from wmbackup.files import Locks
 from wmbackup.status import Control
@@ -29,8 +30,8 @@ class Common:
     debug: bool = False
     color: str = "auto"
     progress: bool | None = None
-    notice: bool = True
-    input: bool = True
+    no_notice: bool = False
+    no_input: bool = False
     lock_wait: float = 0.0
     strict: bool = False
 
@@ -41,6 +42,7 @@ class Session:
 
     common: Common = field(default_factory=Common)
     command: str | None = None
+    stdout: StandardOutput = field(default_factory=StandardOutput)
     data_on_stdout: bool = False
     given: dict[str, tuple[int, Any]] = field(default_factory=dict)
     _output: Output | None = None
@@ -65,13 +67,13 @@ class Session:
 
     def notice(self) -> None:
         """Say that the interface is deprecated, unless nobody wants to know."""
-        if self.common.notice and not self.common.quiet:
+        if not (self.common.no_notice or self.common.quiet):
             self.output.notice()
 
     @property
     def interactive(self) -> bool:
         """Whether somebody is there to be asked."""
-        return self.common.input and not self.common.json and is_terminal(sys.stdin)
+        return not (self.common.no_input or self.common.json) and is_terminal(sys.stdin)
 
     def locks(self) -> Locks:
         """Return the locks of this user."""
@@ -199,4 +201,5 @@ def error_of(error: OSError) -> WmbackupError:
     """Return our error for one of the system that nobody gave a sentence."""
     from wmbackup.errors import SystemFailure, os_error_name  # noqa: PLC0415 - on the way out only
 
-    return SystemFailure.of(error, "use", os_error_name(error) or "a file")
+    name = os_error_name(error)
+    return SystemFailure.of(error, "use" if name else "read or", name or "write")

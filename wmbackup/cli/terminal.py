@@ -16,6 +16,7 @@ The rules of the terminal:
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
 import time
@@ -27,7 +28,6 @@ from wmbackup.cli.output import (
     DEPRECATION,
     DEPRECATION_URL,
     CheckRow,
-    ClosedOutput,
     Explanation,
     KeyRow,
     Listed,
@@ -96,10 +96,7 @@ class Terminal:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
     def _out(self, line: str) -> None:
-        try:
-            sys.stdout.write(line + "\n")
-        except OSError:
-            raise ClosedOutput from None
+        self._session.stdout.write(line)
 
     def _err(self, line: str) -> None:
         if self._bar is not None:
@@ -284,21 +281,16 @@ class Terminal:
             for line in summary_lines(self._result):
                 if to_stderr:
                     self._err(line)
-                else:
+                elif self._session.stdout.is_there:
                     self._out(line)
-        try:
-            sys.stdout.flush()
-        except OSError:
-            raise ClosedOutput from None
+        self._session.stdout.flush()
 
 
 def _write(stream: TextIO, text: str) -> None:
-    # Standard error may be gone as well, and then there is nobody to tell.
-    try:
+    # Standard error may be gone, full or closed, and then there is nobody to tell.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
         stream.write(text + "\n")
         stream.flush()
-    except (OSError, ValueError):
-        pass
 
 
 def _told(event: PhaseEvent | StatusEvent) -> str:

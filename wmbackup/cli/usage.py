@@ -22,17 +22,19 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
             list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
         )
     except click.UsageError as error:
-        raise _translated(error) from error
+        raise _translated(error, session.command) from error
     return result if isinstance(result, ExitCode) else None
 
 
-def _translated(error: click.UsageError) -> UsageError:
+def _translated(error: click.UsageError, name: str | None) -> UsageError:
     message = _message(error)
     possibilities = _closest(error)
     if possibilities:
         hint = "did you mean " + " or ".join(possibilities) + "?"
     else:
-        command = "wmbackup" if error.ctx is None else error.ctx.command_path
+        # The parser itself does not know whose options it reads.
+        below = f"wmbackup {name}" if name else "wmbackup"
+        command = below if error.ctx is None else error.ctx.command_path
         hint = f"see {command} --help"
     return UsageError(message, hint=hint)
 

@@ -81,7 +81,7 @@ def _left_behind(withheld: int, skipped: int) -> str:
 
 def _restore(done: RestoreSummary) -> str:
     target = visible(done.plan.target)
-    extra = f", {count(done.replaced, 'file')} of them replaced" if done.replaced else ""
+    extra = f", {done.replaced:,} of them replaced" if done.replaced else ""
     same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
     skipped = f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
     amount = f"{count(done.restored, 'file')} ({size(done.size)})"
@@ -99,9 +99,9 @@ def _verified(one: Verified) -> str:
     what = "head, length and signature are good" if one.summary.quick else "ok"
     tested = ", restored on trial" if one.restore_tested else ""
     return (
-        f"{visible(one.name)}: {what}: {count(info.files, 'file')}, {size(info.octets)},"
+        f"{visible(one.name)}: {what}{tested}: {count(info.files, 'file')}, {size(info.octets)},"
         f" made {local_time(info.created)} by {visible(', '.join(one.summary.principals))}"
-        f" on {visible(info.host)}{_left_behind(info.withheld, info.skipped)}{tested}"
+        f" on {visible(info.host)}{_left_behind(info.withheld, info.skipped)}"
     )
 
 

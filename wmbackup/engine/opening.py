@@ -137,14 +137,24 @@ class Believed(Authenticated):
     head: Head
 
 
+@contextlib.contextmanager
+def _spooling() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = "the head of the archive to a temporary file"
+        raise SystemFailure.of(error, "copy", what) from error
+
+
 def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Authenticated:
     """Read an archive as far as its signers are believed.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
-    try:
+    with _spooling():
         reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
+    try:
         signatures = reader.signatures()
         policy.judge(signatures.maker, signatures.witnesses)
         info = reader.info()
@@ -160,12 +170,8 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
 def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
     """Read the head of an archive whose signers are believed. Raises as `authenticate` does."""
     signed = authenticate(source, policy, control)
-    try:
+    with _spooling():
         head = signed.reader.head()
-    except OSError as error:
-        raise SystemFailure.of(error, "copy the head of the archive to", "a temporary file") from (
-            error
-        )
     with contextlib.closing(head):
         yield Believed(signed.reader, signed.signatures, signed.info, signed.principals, head)
 

@@ -74,8 +74,6 @@ class Tally:
         return content
 
     def _withhold(self, path: bytes, licenses: tuple[License, ...]) -> None:
-        if path in self._told:
-            return
         others = sum(not license_.withheld for license_ in licenses)
         for license_ in licenses:
             known = replace(license_, withheld=True, path=None)

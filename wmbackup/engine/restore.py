@@ -256,8 +256,8 @@ class _Run:
         for count, one in enumerate(proven, 1):
             control.check()
             control.notify(ItemEvent(one.member, count, one.size))
-        control.check()
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
+        control.check()
         self._import.commit()
 
     def summary(self, plan: RestorePlan, *, applied: bool) -> RestoreSummary:

@@ -138,6 +138,8 @@ class FolderExport:
                 waiting += self._list(folder, folder + b"/")
             except OSError as error:
                 self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+        # A folder lists its names in any order; what is said of them comes in one.
+        self.skipped.sort(key=lambda skipped: skipped.path)
         self._remark(control)
 
     def _remark(self, control: Control) -> None:

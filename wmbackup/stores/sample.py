@@ -54,6 +54,13 @@ class _Song:
         """Return what can be known of it."""
         dates = {"BeginDate": self.begins, "ExpirationDate": self.expires}
         rights = self.rights | {name: date for name, date in dates.items() if date is not None}
+        attributes = {
+            "Title": self.title,
+            "Author": self.author,
+            "ContentDistributor": self.shop[0],
+            "LicenseAcquisitionURL": self.shop[1],
+            "Description": NOTE,
+        }
         return License(
             kind="wmdrm-v7",
             kid=self.kid,
@@ -62,13 +69,7 @@ class _Song:
             begins=self.begins,
             expires=self.expires,
             rights=rights,
-            attributes={
-                "Title": self.title,
-                "Author": self.author,
-                "ContentDistributor": self.shop[0],
-                "LicenseAcquisitionURL": self.shop[1],
-                "Description": NOTE,
-            },
+            attributes={name: value for name, value in attributes.items() if value},
             withheld=self.rights.get("AllowBackupRestore") is False,
             path=self.path.encode(),
         )

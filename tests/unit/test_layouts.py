@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import make  # the synthetic fixtures
+import pytest
+
+from tests.folders import KEY, POLICY, files, fill
+from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
+from wmbackup.engine.inventory import Row, inventory_of_store
+from wmbackup.errors import NothingToBackUp
+from wmbackup.item import Item
+from wmbackup.license import License
+from wmbackup.status import Control, Event, WarningEvent, WithheldEvent
+from wmbackup.stores.base import ItemWithheld
+from wmbackup.stores.folder import FolderStore
+from wmbackup.stores.layouts import BAK, DRM, FOLDER, find_layout
+
+OPEN = make.v7(data=make.right("AllowBackupRestore", "1")).encode()
+CLOSED = make.v7(make.OTHER_KID, data=make.right("AllowBackupRestore", "0")).encode()
+SILENT = make.v7().encode()
+LARGE = {b"open.xml": OPEN, b"closed.xml": CLOSED}
+BAK_SET = dict.fromkeys(
+    [b"drmv1key.bak", b"drmv1lic.bak", b"drmv2key.bak", b"drmv2lic.bak"], b"opaque"
+)
+
+
+def warnings(store: FolderStore) -> list[str]:
+    told: list[Event] = []
+    with store.export(Control(told.append)):
+        pass
+    return [event.code for event in told if isinstance(event, WarningEvent)]
+
+
+def paths(store: FolderStore) -> set[bytes]:
+    with store.export(Control()) as export:
+        return set(export.paths)
+
+
+@pytest.mark.parametrize(
+    ("names", "kind"),
+    [
+        ([b"song.lic", b"notes.txt"], FOLDER),
+        ([], FOLDER),
+        ([b"DRMv2.LIC"], DRM),
+        ([b"drmstore.hds", b"drmv2lic.bak"], DRM),
+        ([b"drmv2lic.bak"], BAK),
+        ([b"mspr.hds"], FOLDER),
+    ],
+)
+def test_the_kind_of_a_folder_is_found_by_what_is_in_it(names: list[bytes], kind: object) -> None:
+    assert find_layout(names) is kind
+
+
+def test_a_drm_folder_gives_its_own_files_and_leaves_those_of_other_software(
+    tmp_path: Path,
+) -> None:
+    ours = {b"drmv2.lic": b"a", b"drmv2.sst": b"b", b"Indiv01.key": b"c", b"v3ks.bla": b"d"}
+    others = {b"Cache/drmv2.lic": b"x", b"Server/S.xml": b"y", b"readme.txt": b"z"}
+    fill(tmp_path, ours | others)
+    store = FolderStore(str(tmp_path))
+    assert store.kind == "drm"
+    assert paths(store) == set(ours)
+    assert warnings(store) == ["files-left-out"]
+    everything = FolderStore(str(tmp_path), all_files=True)
+    assert paths(everything) == set(ours | others)
+    assert warnings(everything) == []
+
+
+def test_a_forced_kind_wins_over_what_is_found(tmp_path: Path) -> None:
+    fill(tmp_path, {b"drmv2.lic": b"a", b"note": b"b"})
+    assert paths(FolderStore(str(tmp_path), FOLDER)) == {b"drmv2.lic", b"note"}
+    assert paths(FolderStore(str(tmp_path), BAK)) == set()
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ([b"drmv2.lic", b"drmv2.sst"], []),
+        ([b"drmv2.lic"], ["incomplete-set"]),
+        ([b"drmv2.sst", b"drmv1.key"], ["incomplete-set", "incomplete-set"]),
+    ],
+)
+def test_half_of_a_pair_is_remarked(tmp_path: Path, names: list[bytes], told: list[str]) -> None:
+    fill(tmp_path, dict.fromkeys(names, b"x"))
+    assert warnings(FolderStore(str(tmp_path), DRM)) == told
+
+
+def test_a_license_backup_is_four_files_and_a_missing_one_is_remarked(tmp_path: Path) -> None:
+    fill(tmp_path, BAK_SET | {b"other.txt": b"x"})
+    store = FolderStore(str(tmp_path))
+    assert (store.kind, paths(store)) == ("bak", set(BAK_SET))
+    (tmp_path / "drmv1key.bak").unlink()
+    assert warnings(FolderStore(str(tmp_path))) == ["files-left-out", "incomplete-set"]
+
+
+def test_what_a_license_forbids_stays_behind_with_all_that_is_in_the_file(tmp_path: Path) -> None:
+    root = fill(tmp_path / "store", {b"open": OPEN, b"both": OPEN + CLOSED, b"silent": SILENT})
+    told: list[Event] = []
+    done = backup(FolderStore(str(root)), f"{tmp_path}/a.tar", KEY, Control(told.append))
+    withheld = [event.license for event in told if isinstance(event, WithheldEvent)]
+    assert [(known.kid, known.path) for known in withheld] == [(make.OTHER_KID, b"both")]
+    assert [one.path for one in done.skipped] == [b"both"]
+    assert {known.kid for known in done.withheld} == {make.KID, make.OTHER_KID}
+    with (
+        open_archive(f"{tmp_path}/a.tar") as file,
+        inventory_of_archive(file, POLICY) as inventory,
+    ):
+        rows = list(inventory.rows)
+    carried = [(row.path, row.license.backup_allowed) for row in rows if row.item and row.license]
+    assert carried == [(b"open", True), (b"silent", None)]
+    assert [row.license.withheld for row in rows if row.item is None and row.license] == [True] * 2
+
+
+def test_all_withheld_is_nothing_to_back_up(tmp_path: Path) -> None:
+    root = fill(tmp_path / "store", {b"closed": CLOSED})
+    with pytest.raises(NothingToBackUp, match="withheld by their issuers"):
+        backup(FolderStore(str(root)), f"{tmp_path}/a.tar", KEY)
+    assert not (tmp_path / "a.tar").exists()
+
+
+def test_a_large_file_is_recognized_and_withheld_like_a_small_one(tmp_path: Path) -> None:
+    filler = b"<!--" + b"x" * (2 * 1024 * 1024) + b"-->"
+    large = {name: b"<A>" + filler + text + b"</A>" for name, text in LARGE.items()}
+    root = fill(tmp_path, large)
+    with FolderStore(str(root)).export(Control()) as export:
+        content = export.read(b"open.xml")
+        assert [known.kid for known in content.licenses] == [make.KID]
+        assert sum(map(len, content.data)) == content.size  # type: ignore[arg-type] # blocks
+        with pytest.raises(ItemWithheld):
+            export.read(b"closed.xml")
+
+
+def test_a_drm_folder_is_one_whole_and_nothing_of_it_is_withheld(tmp_path: Path) -> None:
+    root = fill(tmp_path / "DRM", {b"drmv2.lic": make.compound({"one": CLOSED}), b"drmv2.sst": b""})
+    done = backup(FolderStore(str(root)), f"{tmp_path}/a.tar", KEY)
+    assert (done.info.store_kind, done.withheld, done.info.files) == ("drm", (), 2)
+
+
+def test_names_times_and_bytes_of_a_drm_folder_come_back(tmp_path: Path) -> None:
+    root = fill(tmp_path / "DRM", {b"drmv2.lic": b"a", b"drmv2.sst": b"b"})
+    os.utime(root / "drmv2.lic", ns=(5, 1_161_993_600_123_456_789))
+    backup(FolderStore(str(root)), f"{tmp_path}/a.tar", KEY)
+    with open_archive(f"{tmp_path}/a.tar") as file:
+        restore(file, FolderStore(f"{tmp_path}/new"), POLICY)
+    assert files(tmp_path / "new") == {b"drmv2.lic": b"a", b"drmv2.sst": b"b"}
+    assert (tmp_path / "new/drmv2.lic").stat().st_mtime_ns == 1_161_993_600_123_456_789
+
+
+@pytest.mark.parametrize(("kind", "told"), [(DRM, ["other-machine"]), (FOLDER, [])])
+def test_a_raw_copy_of_another_machine_is_remarked_at_restore(
+    tmp_path: Path, kind: object, told: list[str]
+) -> None:
+    root = fill(tmp_path / "DRM", {b"drmv2.lic": b"a", b"drmv2.sst": b"b"})
+    store = FolderStore(str(root), kind)  # type: ignore[arg-type] # a layout
+    backup(store, f"{tmp_path}/a.tar", KEY, host="elsewhere")
+    events: list[Event] = []
+    with open_archive(f"{tmp_path}/a.tar") as file:
+        restore(file, FolderStore(f"{tmp_path}/new"), POLICY, Control(events.append))
+    assert [event.code for event in events if isinstance(event, WarningEvent)] == told
+
+
+def test_gone_because_expired_is_told_apart_from_lost() -> None:
+    def row(path: bytes, *expires: str | None) -> list[Row]:
+        item = Item(path, 1, 0)
+        return [Row(item, License("wmdrm-v7", expires=when), b"x") for when in expires]
+
+    before = [
+        *row(b"over", "2001-01-01T00:00:00Z"),
+        *row(b"valid", "2999-01-01T00:00:00Z"),
+        *row(b"mixed", "2001-01-01T00:00:00Z", None),
+        *row(b"odd", "some day"),
+        Row(Item(b"plain", 1, 0), None, b"x"),
+    ]
+    found = compare(before, [])
+    assert found.gone == (b"mixed", b"odd", b"over", b"plain", b"valid")
+    assert found.expired == {b"over"}
+
+
+def test_a_store_and_its_archive_list_the_same_licenses(tmp_path: Path) -> None:
+    root = fill(tmp_path / "store", {b"a": OPEN, b"b": SILENT, b"c": b"nothing", b"d": CLOSED})
+    store = FolderStore(str(root))
+    backup(store, f"{tmp_path}/a.tar", KEY)
+
+    def facts(rows: object) -> list[tuple[str, str | None, object]]:
+        found = [row.license for row in rows if row.license is not None]  # type: ignore[attr-defined] # rows
+        return sorted((one.kind, one.kid or "", dict(one.attributes)) for one in found)
+
+    with inventory_of_store(store) as (live, _):
+        before = facts(live.rows)
+    with (
+        open_archive(f"{tmp_path}/a.tar") as file,
+        inventory_of_archive(file, POLICY) as inventory,
+    ):
+        assert facts(inventory.rows) == before

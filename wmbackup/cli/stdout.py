@@ -1,0 +1,68 @@
+"""Standard output, which may be full, closed, or have nobody left who reads it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from wmbackup.errors import SystemFailure
+
+
+class ClosedOutput(Exception):
+    """Nobody reads standard output any more. That is no error worth a word."""
+
+
+class StandardOutput:
+    """Takes lines until one cannot be written.
+
+    ``failure`` is why, where it was not that the reader had gone.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing wrong."""
+        self.failure: SystemFailure | None = None
+        self._closed = False
+
+    @property
+    def is_there(self) -> bool:
+        """Whether the process was given one at all."""
+        return sys.stdout is not None
+
+    def write(self, line: str) -> None:
+        """Write a line. Raises ClosedOutput, and SystemFailure once."""
+        with self._judged():
+            if sys.stdout is None:
+                raise ClosedOutput
+            sys.stdout.write(line + "\n")
+
+    def flush(self) -> None:
+        """Write what waits. Raises as `write` does."""
+        with self._judged():
+            if sys.stdout is not None:
+                sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def _judged(self) -> Iterator[None]:
+        if self._closed:
+            raise ClosedOutput
+        try:
+            yield
+        except BrokenPipeError:
+            self.give_up()
+            raise ClosedOutput from None
+        except (OSError, ValueError) as error:
+            self.give_up()
+            if isinstance(error, ValueError):  # closed within this process
+                raise ClosedOutput from None
+            self.failure = SystemFailure.of(error, "write to", "standard output")
+            raise self.failure from error
+
+    def give_up(self) -> None:
+        """Let what still waits to be written vanish, also when Python ends."""
+        self._closed = True
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            nothing = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nothing, sys.stdout.fileno())
+            os.close(nothing)
