@@ -203,7 +203,7 @@ def _hresult(error: BaseException | None) -> int:
 
 def _timed_out(timeout: float | None) -> TimedOut:
     return TimedOut(
-        f"the operation did not end within {timeout:g} seconds",
+        f"the operation did not end within {timeout:g} s",
         hint="nothing was changed; see what holds the store up, or give it more time",
     )
 
