@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from operator import lt
 
 BAG = b"wmbackup-1/"
 DATA = b"data/"
@@ -18,6 +19,13 @@ _COMPONENT = (
 _SAFE = re.compile(rb"(?!item-)" + _COMPONENT + rb"(?:/" + _COMPONENT + rb")*\Z", re.IGNORECASE)
 
 
+# For many paths at once, each on a line: what ends a component becomes a slash, and a space,
+# which is as good or bad as a dot everywhere, a dot.
+_SIGNS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._- /\n"
+_FOLD = bytes.maketrans(b"\n ", b"/.")
+_DEVICE = re.compile(rb"/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./]")
+
+
 def is_path(path: bytes) -> bool:
     """Whether these bytes can be a true path at all: relative, without ``..``, zero, gaps."""
     return b"\0" not in path and not any(part in {b"", b".", b".."} for part in path.split(b"/"))
@@ -26,6 +34,26 @@ def is_path(path: bytes) -> bool:
 def is_safe(path: bytes) -> bool:
     """Whether every system can keep a file of this path under its own name."""
     return len(path) <= MAX_OWN and _SAFE.match(path) is not None
+
+
+def are_safe(paths: list[bytes]) -> bool:
+    """Whether `is_safe` holds for each of many paths, in a tenth of the time.
+
+    May be False where it holds, for names that only look like those of devices.
+    """
+    lines = b"\n%b\n" % b"\n".join(paths)
+    lower = lines.lower()
+    folded = lower.translate(_FOLD)
+    return (
+        lines.count(b"\n") == len(paths) + 1
+        and max(map(len, paths)) <= MAX_OWN
+        and not lines.translate(None, _SIGNS)
+        and b"//" not in folded  # an empty component
+        and b"/." not in folded
+        and b"./" not in folded
+        and b"\nitem-" not in lower
+        and not _DEVICE.search(folded)
+    )
 
 
 def own_order(path: bytes) -> bytes:
@@ -135,6 +163,23 @@ class NameCheck:
             return "the name is out of order or collides with the one before"
         self._own = key
         return None
+
+    def own_all(self, paths: list[bytes]) -> bool:
+        """Judge the next own names, one or more, all at once.
+
+        False says nothing, and changes nothing: `own` finds out which of them is wrong, if any.
+        """
+        if self._items or not are_safe(paths):
+            return False
+        # With a zero byte behind it, a key that collides with the next one is its beginning.
+        text = b"\0\n".join(paths).lower().replace(b"/", b"\0") + b"\0"
+        keys = text.split(b"\n")
+        if self._own is not None:
+            keys.insert(0, self._own + b"\0")
+        if not all(map(lt, keys, keys[1:])) or any(map(bytes.startswith, keys[1:], keys)):
+            return False
+        self._own = keys[-1][:-1]
+        return True
 
     def item(self, member: bytes, path: bytes) -> str | None:
         """Judge the next item by its member and true path; return what is wrong, or None."""

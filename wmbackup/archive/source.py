@@ -46,16 +46,13 @@ class Source:
 
     def read(self, size: int) -> bytes:
         """Return ``size`` bytes, or fewer at the end of the stream."""
-        parts = [self._ahead[:size]]
-        missing = size - len(parts[0])
-        self._ahead = self._ahead[size:]
-        while missing > 0:
-            part = self._stream.read(missing)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        # As a rule one part is all there is, and nothing is copied.
+        while len(data) < size:
+            part = self._stream.read(size - len(data))
             if not part:
                 break
-            parts.append(part)
-            missing -= len(part)
-        data = b"".join(parts)
+            data = data + part if data else part
         self.position += len(data)
         return data
 
