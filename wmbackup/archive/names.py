@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 from operator import lt
 
 BAG = b"wmbackup-1/"
 DATA = b"data/"
 MAX_OWN = 100 - len(BAG) - len(DATA)
 MAX_FILES = 9_999_999
+
+_GAPS = {b"", b".", b"/"}
+_RUN = 250_000  # paths that are sorted together
+_TOGETHER = 2000  # paths that are judged together
 
 _COMPONENT = (
     rb"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]) *(?:[./]|\Z))"
@@ -28,7 +34,12 @@ _DEVICE = re.compile(rb"/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./]")
 
 def is_path(path: bytes) -> bool:
     """Whether these bytes can be a true path at all: relative, without ``..``, zero, gaps."""
-    return b"\0" not in path and not any(part in {b"", b".", b".."} for part in path.split(b"/"))
+    if b"\0" in path:
+        return False
+    # Without one of these at its beginning or behind a slash no component can be wrong.
+    if path[:1] not in _GAPS and b"//" not in path and b"/." not in path and path[-1:] != b"/":
+        return True
+    return not any(part in {b"", b".", b".."} for part in path.split(b"/"))
 
 
 def is_safe(path: bytes) -> bool:
@@ -95,9 +106,14 @@ def give_names(paths: Iterable[bytes]) -> Naming:
     """Give names to true paths, each given once."""
     own: list[bytes] = []
     items: list[bytes] = []
-    for path in paths:
-        (own if is_safe(path) else items).append(path)
-    own.sort(key=own_order)
+    paths = iter(paths)
+    while some := list(islice(paths, _TOGETHER)):
+        if are_safe(some):
+            own += some
+            continue
+        for path in some:
+            (own if is_safe(path) else items).append(path)
+    _sort(own)
     winners: frozenset[bytes] = frozenset()
     if _any_collide(own):
         own, losers, winners = _settle(own)
@@ -106,15 +122,33 @@ def give_names(paths: Iterable[bytes]) -> Naming:
     return Naming(own, items, winners)
 
 
+def _sort(paths: list[bytes]) -> None:
+    """Sort by `own_order`."""
+    if len(paths) <= _RUN:
+        paths.sort(key=own_order)
+        return
+    # In runs: a key for each of a million paths at once would double the memory of a backup.
+    runs = [sorted(paths[at : at + _RUN], key=own_order) for at in range(0, len(paths), _RUN)]
+    paths[:] = merge(*runs, key=own_order)
+
+
 def _any_collide(ordered: list[bytes]) -> bool:
     # Whatever collides with a path follows it at once, so neighbors tell all.
-    before = None
-    for path in ordered:
-        key = own_order(path)
-        if before is not None and collide(before, key):
+    last: list[bytes] = []
+    for at in range(0, len(ordered), _TOGETHER):
+        keys = last + _ended_keys(ordered[at : at + _TOGETHER])
+        if any(map(bytes.startswith, keys[1:], keys)):
             return True
-        before = key
+        last = keys[-1:]
     return False
+
+
+def _ended_keys(paths: list[bytes]) -> list[bytes]:
+    """Return the keys of `own_order` with a zero byte behind each.
+
+    So, one that collides with the next is its beginning.
+    """
+    return (b"\0\n".join(paths).lower().replace(b"/", b"\0") + b"\0").split(b"\n")
 
 
 def _settle(ordered: list[bytes]) -> tuple[list[bytes], list[bytes], frozenset[bytes]]:
@@ -171,9 +205,7 @@ class NameCheck:
         """
         if self._items or not are_safe(paths):
             return False
-        # With a zero byte behind it, a key that collides with the next one is its beginning.
-        text = b"\0\n".join(paths).lower().replace(b"/", b"\0") + b"\0"
-        keys = text.split(b"\n")
+        keys = _ended_keys(paths)
         if self._own is not None:
             keys.insert(0, self._own + b"\0")
         if not all(map(lt, keys, keys[1:])) or any(map(bytes.startswith, keys[1:], keys)):

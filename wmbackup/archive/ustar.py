@@ -36,6 +36,10 @@ def padding(size: int) -> int:
     return -size % BLOCK
 
 
+PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
+"""What follows a content, by the remainder of its size."""
+
+
 def record_length(size: int) -> int:
     """Return the bytes that a member takes: header, content, padding."""
     return BLOCK + size + -size % BLOCK
