@@ -116,13 +116,13 @@ _wmbackup() {
     esac
     if [[ -n $value ]]; then
         _wmbackup_offer "$value" "$begin"
-    elif [[ -z $only && $begin == -* && $begin != - ]]; then
+    elif [[ -z $only && $begin == -* ]]; then
         _wmbackup_offer "$options" "$begin"
+        [[ $begin == - && " $operand " == *' - '* ]] && COMPREPLY+=(-)
     elif [[ -z $only && -n $commands ]]; then
         _wmbackup_offer "$commands" "$begin"
     elif [[ -n $several || $count == 0 ]]; then
         _wmbackup_offer "$operand" "$begin"
-        [[ $begin == - && -z $only ]] && _wmbackup_offer "$options" "$begin"
     fi
     # What stands before the last break is there already.
     index=''

@@ -67,10 +67,11 @@ end
 
 # Lists the names that begin with $argv[1]; those of folders end with a slash.
 function __wmbackup_names
-    set -l home (string match -r -- '^~/' $argv[1])
-    set -l begin (string replace -r -- '^~/' ~/ $argv[1])
-    for name in (string escape -- $begin | string join '')*
-        echo $name
+    set -l begin (string replace -r -- '^~/' "$HOME/" "$argv[1]")
+    for name in $begin*
+        test -d "$name"; and set name "$name/"
+        string match -q -- '~/*' "$argv[1]"; and set name (string replace -- "$HOME/" '~/' $name)
+        printf '%s\n' $name
     end
 end
 

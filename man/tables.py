@@ -66,7 +66,7 @@ class Tables:
 def offers(value: Value) -> list[str]:
     """Return what can be given, in the words of this module's text."""
     kinds = {
-        "@archives": value.archives,
+        "@archives": value.archives and not value.files,
         "@stores": value.stores,
         "@files": value.files,
         "@folders": value.folders and not value.files,
