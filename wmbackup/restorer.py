@@ -306,7 +306,7 @@ _FlagT = TypeVar("_FlagT", BackupFlags, RestoreFlags)
 def _flags(kind: type[_FlagT], value: int) -> _FlagT:
     known = 0
     for flag in kind:
-        known |= flag
+        known |= int(flag)  # the inverse of a flag has the other known flags alone
     if value & ~known:
         raise InvalidArgument(f"there are no such flags: {value:#x}")
     return kind(value)

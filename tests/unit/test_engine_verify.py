@@ -164,9 +164,9 @@ def test_a_named_pipe_is_read_as_one(archive: Path, tmp_path: Path) -> None:
 def test_a_full_place_for_temporary_files_is_said(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(_folder: str) -> object:
+    def full() -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wmbackup.engine.opening.spool_in", full)
+    monkeypatch.setattr("wmbackup.engine.opening.spool_in", lambda _folder: full)
     with pytest.raises(SystemFailure, match=r"cannot copy the head .*: no space left"):
         check(str(archive))

@@ -77,6 +77,15 @@ def test_undoing_passes_over_what_has_gone(tree: Tree, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == {b"c": b"old"}
 
 
+def test_what_replaced_a_file_that_nobody_kept_is_better_than_nothing(
+    tree: Tree, tmp_path: Path
+) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE / "old" / "1").unlink()
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == {b"c": b"new"}
+
+
 def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:
     leave(tmp_path)
     before = snapshot(tmp_path)
