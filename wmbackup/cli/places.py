@@ -10,7 +10,11 @@ from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
 
 KINDS = "sample, folder:PATH, drm:PATH, bak:PATH, or a path"
-_PREFIXES = ("folder:", "drm:", "bak:")
+WORDS = ("sample", "windows")
+"""The words that mean a store; everything else is a path."""
+
+PREFIXES = ("folder:", "drm:", "bak:")
+"""What says before a path of which kind the store there is."""
 
 
 def parse_store(
@@ -37,7 +41,7 @@ def parse_store(
     from wmbackup.stores.folder import FolderStore  # noqa: PLC0415 - one store is loaded
     from wmbackup.stores.layouts import FOLDER, LAYOUTS  # noqa: PLC0415 - as above
 
-    prefix = next((prefix for prefix in _PREFIXES if text.startswith(prefix)), "")
+    prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
     path = text.removeprefix(prefix)
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
@@ -47,7 +51,7 @@ def parse_store(
 
 def is_store(text: str) -> bool:
     """Whether a word means a store, and not an archive."""
-    return text in {"sample", "windows"} or text.startswith(_PREFIXES) or os.path.isdir(text)
+    return text in WORDS or text.startswith(PREFIXES) or os.path.isdir(text)
 
 
 # A thread that hangs in Python's own streams when the program ends has Python abort: these are
