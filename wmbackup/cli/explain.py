@@ -65,7 +65,11 @@ def command(session: Session, what: str) -> ExitCode:
     Names are those of HRESULTs, of statuses (WMT_...), and of this program's errors.
     """
     if what.startswith("-") and not _NUMBER.match(what):
-        raise UsageError(f"no such option: {what}", hint="see wmbackup explain --help")
+        ctx = click.get_current_context()
+        names = [
+            name for param in ctx.command.params for name in (*param.opts, *param.secondary_opts)
+        ]
+        raise click.NoSuchOption(what, possibilities=names, ctx=ctx)
     found = _by_number(what) if _NUMBER.match(what) else _by_name(what)
     session.data_on_stdout = True
     for explanation in found:
