@@ -11,6 +11,7 @@ from wmbackup.errors import Busy, Cancelled, TimedOut, WmbackupError
 from wmbackup.status import (
     Control,
     Event,
+    ItemEvent,
     Notify,
     Phase,
     PhaseEvent,
@@ -42,7 +43,9 @@ class Statuses:
 
     def pass_on(self, event: Event) -> None:
         """Pass an event of the engine on, after the status that goes before it."""
-        if isinstance(event, StatusEvent):
+        if isinstance(event, ItemEvent):
+            pass  # by far the most, and no status belongs to them
+        elif isinstance(event, StatusEvent):
             self._begun = self._begun or event.status is Status.BACKUPRESTORE_BEGIN
         elif not self._silent:
             self._translate(event)
@@ -203,7 +206,7 @@ def _hresult(error: BaseException | None) -> int:
 
 def _timed_out(timeout: float | None) -> TimedOut:
     return TimedOut(
-        f"the operation did not end within {timeout:g} seconds",
+        f"the operation did not end within {timeout:g} s",
         hint="nothing was changed; see what holds the store up, or give it more time",
     )
 

@@ -37,6 +37,8 @@ wine_environment() {
     done
     # Tests meet the installed package, not the checkout; byte code goes where no checkout is.
     export PYTHONSAFEPATH=1 PYTHONPYCACHEPREFIX='C:\pycache'
+    export HYPOTHESIS_STORAGE_DIRECTORY='C:\hypothesis'
+    export PYTHONPATH="Z:${here//\//\\}\\rig" # the plugin
     export WINEPREFIX=$rig/prefix WINEDEBUG=-all
     export WINEDLLOVERRIDES="mscoree=;mshtml=;winemenubuilder.exe="
     export LD_LIBRARY_PATH=$rig/lib32/usr/lib/i386-linux-gnu:$rig/lib32/lib/i386-linux-gnu

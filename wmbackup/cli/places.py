@@ -54,15 +54,27 @@ def is_store(text: str) -> bool:
     return text in WORDS or text.startswith(PREFIXES) or os.path.isdir(text)
 
 
+# A thread that hangs in Python's own streams when the program ends has Python abort: these are
+# streams of their own on the same descriptors.
+
+
 def standard_input() -> BinaryIO:
     """Return standard input as bytes. Raises UsageError where there is none."""
     if sys.stdin is None:
         raise UsageError("standard input is closed", hint="name a file, or feed one in")
-    return sys.stdin.buffer
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:
+        return sys.stdin.buffer  # one that another program put there
+    return open(descriptor, "rb", closefd=False)
 
 
 def standard_output() -> BinaryIO:
     """Return standard output as bytes. Raises UsageError where there is none."""
     if sys.stdout is None:
         raise UsageError("standard output is closed", hint="name a file, or open it")
-    return sys.stdout.buffer
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return sys.stdout.buffer
+    return open(descriptor, "wb", closefd=False)
