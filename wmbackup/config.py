@@ -107,7 +107,7 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         line = text.count(b"\n", 0, error.start) + 1
         raise ConfigInvalid(f"{file}:{line}: this is not UTF-8") from None
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(file, str(error)) from None
+        raise _unreadable(file, str(error), decoded.count("\n") + 1) from None
     except RecursionError:
         raise ConfigInvalid(f"{file}: this is nested too deeply") from None
     for path, message, hint in _wrong(data, schema, ()):
@@ -117,12 +117,12 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
     return Config(file, data, decoded)
 
 
-def _unreadable(file: str, text: str) -> ConfigInvalid:
+def _unreadable(file: str, text: str, last: int) -> ConfigInvalid:
     position = _POSITION.search(text)
-    line = f":{position[1]}" if position and position[1] else ""
+    line = position[1] if position and position[1] else last
     message = _POSITION.sub("", text)
     return ConfigInvalid(
-        f"{file}{line}: this is not TOML: {message[:1].lower()}{message[1:]}",
+        f"{file}:{line}: this is not TOML: {message[:1].lower()}{message[1:]}",
         hint='write KEY = "VALUE"; see https://toml.io/',
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 
 import click
@@ -105,6 +106,7 @@ def _by_name(text: str) -> list[Explanation]:
 
 def known_names() -> dict[str, list[Explanation]]:
     """Return everything that has a name here, by that name in upper case."""
+    importlib.import_module("wmbackup.restorer")  # for the errors that it has
     names: dict[str, list[Explanation]] = {}
     for known in hresult.TABLE:
         names.setdefault(known.name.upper(), []).append(_hresult(known))
