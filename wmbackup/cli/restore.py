@@ -93,8 +93,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)
-    restorer.restore_licenses(RestoreFlags.NONE, session.output.event)
-    done = operate(restorer, timeout)
+    notify = session.output.event
+    done = operate(restorer, lambda: restorer.restore_licenses(RestoreFlags.NONE, notify), timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
     return ExitCode.PARTIAL if done.skipped else ExitCode.OK
