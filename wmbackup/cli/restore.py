@@ -103,8 +103,8 @@ def command(
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)
-    restorer.restore_licenses(RestoreFlags.NONE, session.output.event)
-    done = operate(restorer, timeout)
+    notify = session.output.event
+    done = operate(restorer, lambda: restorer.restore_licenses(RestoreFlags.NONE, notify), timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
     if done.plan.lost or done.plan.nameless:
