@@ -5,9 +5,11 @@ The key is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -162,7 +164,31 @@ def read_policy(
     if text is None and must_exist:
         raise NotFound(f"there is no file {allowed_signers}")
     revoked_text = None if revoked is None else _read(revoked)
-    return Policy(parse_allowed_signers(text or b""), parse_revoked(revoked_text or b""))
+    with _named(allowed_signers):
+        signers = parse_allowed_signers(text or b"")
+    with _named(revoked or ""):
+        return Policy(signers, parse_revoked(revoked_text or b""))
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the file in which something is wrong."""
+    try:
+        yield
+    except TrustFileInvalid as error:
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
+        error.hint = error.hint or "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS"
+        raise
+
+
+def writable_by_others(path: str) -> bool:
+    """Whether users other than its owner can write a file that is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return os.name == "posix" and bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _read(path: str) -> bytes | None:
@@ -201,7 +227,8 @@ def trust(path: str, principal: str, key: bytes) -> bool:
 
 def _trust(path: str, principal: str, key: bytes) -> bool:
     text = _read(path) or b""
-    signers = parse_allowed_signers(text)
+    with _named(path):
+        signers = parse_allowed_signers(text)
     if any(signer.key == key for signer in signers):
         return False
     if any(principal in signer.principals.split(",") for signer in signers):

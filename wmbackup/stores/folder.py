@@ -212,7 +212,7 @@ class FolderExport:
 
     def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
         if status.st_size > MAX_SIZE:
-            raise ItemUnavailable("it is larger than an archive takes (8 GiB)")
+            raise ItemUnavailable("it has 8 GiB or more, which no archive takes")
         with os.fdopen(os.dup(descriptor), "rb") as file:
             licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
         if _differs(status, os.fstat(descriptor)):
