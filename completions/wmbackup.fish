@@ -69,7 +69,7 @@ function __wmbackup_names
 end
 
 complete -c wmbackup -f
-complete -c wmbackup -l profile -x -a '(__wmbackup_offer @nothing)' -d 'what the configuration has under this name as well'
+complete -c wmbackup -l profile -x -a '(__wmbackup_offer @nothing)' -d 'use this profile of the configuration'
 complete -c wmbackup -l json -d 'print JSON Lines on standard output'
 complete -c wmbackup -l quiet -d 'print only errors, warnings and what was asked for'
 complete -c wmbackup -s v -l verbose -d 'tell phases and statuses; twice: files too'

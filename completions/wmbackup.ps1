@@ -8,7 +8,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
     # By command: its options and commands, each with what it means.
     $options = @{
         '*' = [ordered]@{
-            '--profile' = 'what the configuration has under this name as well'
+            '--profile' = 'use this profile of the configuration'
             '--json' = 'print JSON Lines on standard output'
             '--quiet' = 'print only errors, warnings and what was asked for'
             '-v' = 'tell phases and statuses; twice: files too'

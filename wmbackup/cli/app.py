@@ -276,7 +276,7 @@ def common_options() -> list[click.Parameter]:
             metavar="NAME",
             configured=False,
             callback=_choose_profile,
-            help="what the configuration has under this name as well",
+            help="use this profile of the configuration",
         ),
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),
