@@ -169,7 +169,7 @@ class Group(_Helpful, click.Group):
 
     def __init__(self, *arguments: Any, example: str | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of click
         """Take click's arguments, and an example for the help."""
-        super().__init__(*arguments, **attributes)
+        super().__init__(*arguments, **{"no_args_is_help": False, **attributes})
         self.example = example
         self.params += common_options()
 

@@ -171,7 +171,7 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for line in plan_lines(plan):
+            for line in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(line)
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - programs want to know whose rows

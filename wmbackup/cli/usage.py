@@ -50,7 +50,7 @@ def _closest(error: click.UsageError) -> list[str]:
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
     if choices is not None and (given := _GIVEN.match(error.message)):
         name, possibilities = given[1], [str(choice) for choice in choices]
-    return difflib.get_close_matches(name, possibilities, n=2)
+    return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
 
 
 def _message(error: click.UsageError) -> str:
