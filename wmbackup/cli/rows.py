@@ -110,7 +110,7 @@ class Titles:
             "LicenseAcquisitionURL": title.acquisition_url,
         }
         said = {name: value for name, value in found.items() if value is not None}
-        return replace(row, license=replace(known, attributes=said | dict(known.attributes)))
+        return row._replace(license=replace(known, attributes=said | dict(known.attributes)))
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:
