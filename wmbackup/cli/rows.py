@@ -49,6 +49,11 @@ class Filter:
     expires_before: str | None
     expires_after: str | None
 
+    def __bool__(self) -> bool:
+        """Whether anything is asked for at all."""
+        asked = self.kind, self.restricted, self.at_risk, self.expires_before
+        return any(asked) or bool(self.selection)
+
     def __call__(self, row: Row) -> bool:
         """Whether a row is shown."""
         known = row.license

@@ -120,6 +120,7 @@ def rows_of(head: Head) -> Iterator[Row]:
     for item, sha256 in head.items():
         if ahead is None or ahead.path != item.path:
             yield Row(item, None, sha256)
+            continue
         while ahead is not None and ahead.path == item.path:
             yield Row(item, ahead, sha256)
             ahead = next(licenses, None)
