@@ -10,10 +10,8 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO
@@ -64,6 +62,8 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """
 
     def spool() -> IO[bytes]:
+        import tempfile  # noqa: PLC0415 - not every command needs it
+
         return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY, dir=folder)
 
     return spool
@@ -76,6 +76,8 @@ def temporary_folder() -> str:
         # What tempfile does to try it out leaves a file where a signal comes between.
         return os.path.abspath(chosen)
     if chosen is not None or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
+        import tempfile  # noqa: PLC0415 - as above
+
         return tempfile.gettempdir()
     return "/var/tmp"  # noqa: S108 - its files have no name
 
@@ -122,7 +124,7 @@ class Draft:
 
 def _create_part(folder: str) -> tuple[str, BinaryIO]:
     while True:
-        name = os.path.join(folder, f"{_PART}{secrets.token_hex(8)}{_PART_END}")
+        name = os.path.join(folder, f"{_PART}{os.urandom(8).hex()}{_PART_END}")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
         try:

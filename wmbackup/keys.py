@@ -11,10 +11,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
@@ -28,6 +25,9 @@ from wmbackup.errors import (
 from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers
 from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAX_FILE = 1024 * 1024
 """The largest key or trust file that is read, in bytes."""
@@ -91,6 +91,13 @@ def load(path: str) -> SigningKey:
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
+    # Only those who sign load a private key, and it takes a tenth of the start of the others.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+
     try:
         private = serialization.load_ssh_private_key(text, password=None)
     except (ValueError, UnsupportedAlgorithm):
@@ -112,6 +119,11 @@ def create(path: str, host: str) -> SigningKey:
 
     Raises KeyExists and leaves the one that is there; SystemFailure.
     """
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+        Ed25519PrivateKey,
+    )
+
     private = Ed25519PrivateKey.generate()
     text = private.private_bytes(
         serialization.Encoding.PEM,

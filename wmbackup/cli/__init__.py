@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 
 from wmbackup.cli.session import Common, Session, error_of
@@ -99,6 +98,8 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
 
 def _report(session: Session, error: WmbackupError) -> None:
     if session.common.debug:
+        import traceback  # noqa: PLC0415 - a tenth of the start, for the few who want it
+
         with contextlib.suppress(OSError, AttributeError):
             traceback.print_exc(file=sys.stderr)
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import math
 from collections.abc import Callable
@@ -179,6 +178,8 @@ class Group(_Helpful, click.Group):
         """Find the command. Raises click.UsageError with what may have been meant."""
         name = args[0]
         if name not in self.list_commands(ctx):
+            import difflib  # noqa: PLC0415 - for the mistyped alone
+
             close = difflib.get_close_matches(name, self.list_commands(ctx))
             raise NoSuchCommand(name, close, ctx)
         return super().resolve_command(ctx, args)

@@ -49,6 +49,11 @@ class Filter:
     expires_before: str | None
     expires_after: str | None
 
+    def __bool__(self) -> bool:
+        """Whether anything is asked for at all."""
+        asked = self.kind, self.restricted, self.at_risk, self.expires_before
+        return any(asked) or bool(self.selection)
+
     def __call__(self, row: Row) -> bool:
         """Whether a row is shown."""
         known = row.license
@@ -110,7 +115,7 @@ class Titles:
             "LicenseAcquisitionURL": title.acquisition_url,
         }
         said = {name: value for name, value in found.items() if value is not None}
-        return replace(row, license=replace(known, attributes=said | dict(known.attributes)))
+        return row._replace(license=replace(known, attributes=said | dict(known.attributes)))
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wmbackup.cli.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
-from wmbackup.files import Locks
-from wmbackup.status import Control
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wmbackup.cli.output import Output
     from wmbackup.config import Config
+    from wmbackup.files import Locks
     from wmbackup.keys import SigningKey
+    from wmbackup.status import Control
     from wmbackup.trust import Policy
 
 
@@ -73,6 +73,8 @@ class Session:
 
     def control(self) -> Control:
         """Return how an operation on this thread is followed; signals stop it by raising."""
+        from wmbackup.status import Control  # noqa: PLC0415 - loaded when needed
+
         return Control(self.output.event)
 
     def notice(self) -> None:
@@ -87,6 +89,10 @@ class Session:
 
     def locks(self) -> Locks:
         """Return the locks of this user."""
+        import tempfile  # noqa: PLC0415 - loaded when needed
+
+        from wmbackup.files import Locks  # noqa: PLC0415 - loaded when needed
+
         state = state_folder()
         if state is None or not _can_hold(state):
             # A service often has no home, or one that is not there; its runs see each other here.

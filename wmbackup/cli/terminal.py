@@ -184,8 +184,7 @@ class Terminal:
         if not is_terminal(sys.stdout):
             if self._common.verbose:
                 self._out(plain_header())
-            for row in rows:
-                self._out(plain_row(row))
+            self._session.stdout.write_all(map(plain_row, rows))
             return
         self._table(rows)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
@@ -45,6 +44,8 @@ def _translated(error: click.UsageError, name: str | None) -> UsageError:
 
 def _closest(error: click.UsageError) -> list[str]:
     """Return what may have been meant, the likeliest first."""
+    import difflib  # noqa: PLC0415 - for the mistyped alone
+
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
     name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)

@@ -24,6 +24,8 @@ from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, un
 from wmbackup.stores.tree import Tree, encode, name_length, open_tree
 
 _BLOCK = 1024 * 1024
+# Without looking the name up again, where the system can.
+_BY_DESCRIPTOR = os.utime in os.supports_fd
 
 
 @contextlib.contextmanager
@@ -114,9 +116,12 @@ class _Import(ABC):
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
+            if _BY_DESCRIPTOR:
+                self._set_time_of(descriptor, item)
         finally:
             os.close(descriptor)
-        self._set_time(path, item)
+        if not _BY_DESCRIPTOR:
+            self._set_time(path, item)
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
@@ -129,6 +134,10 @@ class _Import(ABC):
     def _set_time(self, path: bytes, item: Item) -> None:
         with contextlib.suppress(OverflowError):  # a time that this system cannot say
             self._tree.set_time(path, item.mtime_ns)
+
+    def _set_time_of(self, descriptor: int, item: Item) -> None:
+        with contextlib.suppress(OverflowError):
+            os.utime(descriptor, ns=(item.mtime_ns, item.mtime_ns))
 
     def _create(self, path: bytes, item: Item) -> int:
         try:
@@ -146,7 +155,10 @@ class _Import(ABC):
                 self._folders.add(part)
 
     def _check_name(self, item: Item) -> None:
-        if any(name_length(part) > self._longest for part in item.path.split(b"/")):
+        # No part is longer than the whole, in whatever unit.
+        if len(item.path) > self._longest and any(
+            name_length(part) > self._longest for part in item.path.split(b"/")
+        ):
             raise ItemUnavailable("its name is too long for this file system")
         if is_staging(item.path):
             raise ItemUnavailable("its name is one that a restore needs for itself")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
@@ -60,7 +59,7 @@ class Staging:
 
 def _create_locked(tree: Tree) -> tuple[bytes, int]:
     while True:
-        name = STAGING + secrets.token_hex(8).encode()
+        name = STAGING + os.urandom(8).hex().encode()
         tree.make_folder(name, PRIVATE_FOLDER)
         # Another run that removes leftovers may meet it before it is locked.
         with contextlib.suppress(FileNotFoundError, FileExistsError):
