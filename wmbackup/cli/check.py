@@ -6,13 +6,13 @@ import os
 import platform
 import shutil
 import struct
-import sys
 from collections.abc import Callable, Iterator
 
 from wmbackup import __version__, keys
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
 from wmbackup.cli.hygiene import count, size
+from wmbackup.cli.interface import interface_rows, live_row
 from wmbackup.cli.output import Checked, CheckRow, State
 from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
@@ -46,7 +46,7 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     bits = struct.calcsize("P") * 8
     yield CheckRow("python", State.OK, f"{platform.python_version()}, {bits} bits")
     yield CheckRow("system", State.OK, platform.platform())
-    yield _interface()
+    yield from interface_rows()
     yield _try("signing key", _signing_key)
     yield _try("trust", lambda: _trust(session))
     yield _try("locks", _locks)
@@ -63,16 +63,6 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
     except OSError as error:
         text = (error.strerror or str(error)).lower()
         return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
-
-
-def _interface() -> CheckRow:
-    if sys.platform == "win32":
-        message = "this version does not drive the Windows Media interface yet"
-    else:
-        message = "the Windows Media interface exists on Windows only"
-    return CheckRow(
-        "interface", State.WARNING, message, "back up a copy of the DRM folder with folder:PATH"
-    )
 
 
 def _signing_key() -> CheckRow:
@@ -127,6 +117,8 @@ def _space() -> CheckRow:
 
 def _store(session: Session, text: str) -> CheckRow:
     store = parse_store(text)
+    if store.gives_statuses:  # whose export would be a whole backup
+        return live_row(store, session.control())
     with store.export(session.control()) as export:
         message = f"{store.kind} store {store.location}: {count(len(export.paths), 'file')}"
         if export.skipped:

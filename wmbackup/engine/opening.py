@@ -198,6 +198,7 @@ def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
 
 def quote(name: str) -> str:
     """Return a name as it is typed into a shell of this system."""
+    quoted = shlex.quote(name)
     if sys.platform == "win32":
-        return f'"{name}"' if " " in name or not name else name
-    return shlex.quote(name)
+        quoted = f'"{name}"' if " " in name or not name else name
+    return quoted

@@ -231,7 +231,10 @@ class HandleTree:
 
     def longest_name(self) -> int:
         """See `Tree.longest_name`."""
-        return 255 if sys.platform == "win32" else os.fpathconf(self._root, "PC_NAME_MAX")
+        length = 255
+        if sys.platform != "win32":
+            length = os.fpathconf(self._root, "PC_NAME_MAX")
+        return length
 
 
 class PathTree:
