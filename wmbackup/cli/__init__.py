@@ -18,7 +18,8 @@ _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # Not by list(): once the command of that name is loaded, it is what the word means here.
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     _fill_gaps()
     _speak_plainly()
     session = Session(_before_parsing(arguments))
@@ -53,7 +54,7 @@ def _speak_plainly() -> None:
 
 def _before_parsing(arguments: Sequence[str]) -> Common:
     """Look for what decides how a usage error is told."""
-    words = list(arguments)
+    words = [*arguments]
     if "--" in words:
         words = words[: words.index("--")]
     given = {

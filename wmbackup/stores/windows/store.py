@@ -117,6 +117,7 @@ class WindowsStore:
 
     def licenses(self, control: Control) -> Iterator[License]:
         """Enumerate them. Raises StoreUnavailable without ``wmdrmsdk.dll``, InterfaceError."""
+        control.check()
         for license_ in self._binding.enumerate(control):
             control.check()
             yield license_
