@@ -71,7 +71,11 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
 
 def temporary_folder() -> str:
     """Return where large temporary files go when nothing else says it: TMPDIR or /var/tmp."""
-    if "TMPDIR" in os.environ or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
+    chosen = os.environ.get("TMPDIR")
+    if chosen and os.access(chosen, os.W_OK | os.X_OK):
+        # What tempfile does to try it out leaves a file where a signal comes between.
+        return os.path.abspath(chosen)
+    if chosen is not None or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
         return tempfile.gettempdir()
     return "/var/tmp"  # noqa: S108 - its files have no name
 

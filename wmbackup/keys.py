@@ -5,11 +5,9 @@ The key is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-k
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import stat
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,12 +23,14 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft, remove_leftovers
+from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers
+from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
 
 MAX_FILE = 1024 * 1024
 """The largest key or trust file that is read, in bytes."""
 
+_LOCK_WAIT = 10.0  # seconds
 _NOT_IN_PRINCIPAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
@@ -186,8 +186,20 @@ def trust_line(principal: str, key: bytes) -> str:
 def trust(path: str, principal: str, key: bytes) -> bool:
     """Believe a key under a principal; return False where it is believed already.
 
-    Raises PrincipalTaken where another key holds the principal, TrustFileInvalid, SystemFailure.
+    Raises PrincipalTaken where another key holds the principal, TrustFileInvalid, Busy,
+    SystemFailure.
     """
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        os.makedirs(folder, PRIVATE_FOLDER, exist_ok=True)
+        # Two at once would each write the file without the other's line.
+        with Locks(folder, _LOCK_WAIT).hold("trust file", os.path.abspath(path), Control()):
+            return _trust(path, principal, key)
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error
+
+
+def _trust(path: str, principal: str, key: bytes) -> bool:
     text = _read(path) or b""
     signers = parse_allowed_signers(text)
     if any(signer.key == key for signer in signers):
@@ -198,17 +210,8 @@ def trust(path: str, principal: str, key: bytes) -> bool:
             hint=f"believe it under a name of its own, with a line in {path}:"
             f" {trust_line(principal + '-2', key)}",
         )
-    lines: Iterable[bytes] = (
-        text,
-        b"" if not text or text.endswith(b"\n") else b"\n",
-        trust_line(principal, key).encode() + b"\n",
-    )
-    try:
-        with contextlib.suppress(FileExistsError):
-            os.makedirs(os.path.dirname(path) or os.curdir, PRIVATE_FOLDER)
-        write(path, b"".join(lines))
-    except OSError as error:
-        raise SystemFailure.of(error, "write", path) from error
+    gap = b"" if not text or text.endswith(b"\n") else b"\n"
+    write(path, text + gap + trust_line(principal, key).encode() + b"\n")
     return True
 
 
@@ -218,6 +221,7 @@ def create_trusted(path: str, allowed_signers: str, host: str) -> tuple[SigningK
     Where another key holds ``wmbackup@HOST``, as after a reinstallation, the new one gets a
     number behind it. Raises as `create` and `trust` do.
     """
+    parse_allowed_signers(_read(allowed_signers) or b"")  # before there is a key to be lost
     key = create(path, host)
     principal = base = principal_of(host)
     number = 1

@@ -13,6 +13,7 @@ from wmbackup.errors import Busy, Cancelled, TimedOut, WmbackupError
 from wmbackup.status import (
     Control,
     Event,
+    ItemEvent,
     Notify,
     Phase,
     PhaseEvent,
@@ -46,7 +47,9 @@ class Statuses:
 
     def pass_on(self, event: Event) -> None:
         """Pass an event of the engine on, after the status that goes before it."""
-        if isinstance(event, StatusEvent):
+        if isinstance(event, ItemEvent):
+            pass  # by far the most, and no status belongs to them
+        elif isinstance(event, StatusEvent):
             self._begun = self._begun or event.status is Status.BACKUPRESTORE_BEGIN
             self._ended = self._ended or event.status is Status.BACKUPRESTORE_END
         elif not self._silent:
@@ -219,7 +222,7 @@ def _hresult(error: BaseException | None) -> int:
 
 def _timed_out(timeout: float | None) -> TimedOut:
     return TimedOut(
-        f"the operation did not end within {timeout:g} seconds",
+        f"the operation did not end within {timeout:g} s",
         hint="nothing was changed; see what holds the store up, or give it more time",
     )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.errors import Cancelled
 
@@ -94,16 +94,16 @@ class PhaseEvent:
     size: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ItemEvent:
+class ItemEvent(NamedTuple):
     """One file is done, or a part of a large one (``index`` then repeats).
 
     ``index`` counts from 1 within the phase, ``size`` is the bytes done since the last event,
-    ``path`` is the true path, slash-separated, in the bytes of the file system.
+    ``path`` is the true path, slash-separated, in the bytes of the file system. It is a plain
+    tuple, for there is one for each file.
     """
 
     path: bytes
-    index: int
+    index: int  # type: ignore[assignment] # hides the method of tuples, which nobody needs
     size: int
 
 

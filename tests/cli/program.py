@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,18 @@ from wmbackup.cli import main
 
 SCRIPTS = sysconfig.get_path("scripts")
 WMBACKUP = os.path.join(SCRIPTS, "wmbackup")
-NOBODY = 65534
+IS_ROOT = os.name == "posix" and os.getuid() == 0
+_READ_ALL = "dac_override,{0}dac_read_search"
+POWERLESS = (
+    *("setpriv", "--bounding-set=-" + _READ_ALL.format("-")),
+    *("--inh-caps=-" + _READ_ALL.format("-"), "--"),
+)
+"""Before a command: permissions count for root as well. The interpreter may be root's alone."""
+STRANGER = (
+    *("setpriv", "--reuid=54321", "--regid=54321", "--clear-groups"),
+    *("--inh-caps=+" + _READ_ALL.format("+"), "--ambient-caps=+" + _READ_ALL.format("+"), "--"),
+)
+"""Before a command: a user whom no list of users knows, and who can read everything."""
 DEADLINE = 60  # seconds after which a hanging program fails its test
 
 SCHEMA = json.loads(importlib.resources.files("wmbackup.cli").joinpath("schema.json").read_text())
@@ -149,6 +160,11 @@ class Place:
                 found.append(os.fsdecode(os.path.relpath(full, root)) + slash)
         return sorted(found)
 
+    def forget_locks(self) -> None:
+        """Remove the files of locks, which stay where a run was not let go to its end."""
+        for name in self.tree(f"{self.state}/locks"):
+            os.unlink(f"{self.state}/locks/{name}")
+
     def leftovers(self) -> list[str]:
         """List private files of the program that are still there, and locks."""
         left = [name for name in self.tree(self.root) if ".wmbackup-" in name]
@@ -165,15 +181,15 @@ class Process(Place):
         stdin: bytes | int = b"",
         env: Mapping[str, str | None] | None = None,
         cwd: str | None = None,
-        user: int | None = None,
+        powers: Sequence[str] = (),
         before: Callable[[], object] | None = None,
     ) -> Result:
         """Run it to its end; without ``stdin`` its standard input is empty."""
         changes = dict(env or {})
-        if user is not None or before is not None:
+        if before is not None:
             changes |= _UNMEASURED
         done = subprocess.run(
-            [WMBACKUP, *arguments],
+            [*powers, WMBACKUP, *arguments],
             env=self.environment(**changes),
             cwd=cwd or self.here,
             stdin=None if isinstance(stdin, bytes) else stdin,
@@ -181,9 +197,6 @@ class Process(Place):
             capture_output=True,
             check=False,
             timeout=DEADLINE,
-            user=user,
-            group=user,
-            extra_groups=None if user is None else [],
             preexec_fn=before,
         )
         return _result(done.returncode, done.stdout, done.stderr, arguments)
@@ -233,13 +246,12 @@ class Inside(Place):
         """Run it to its end."""
         out, err = io.BytesIO(), io.BytesIO()
         before = sys.stdin, sys.stdout, sys.stderr
-        sys.stdin = io.TextIOWrapper(io.BytesIO(stdin), encoding="utf-8")
-        sys.stdout = io.TextIOWrapper(out, encoding="utf-8", errors="surrogateescape")
-        sys.stderr = io.TextIOWrapper(err, encoding="utf-8", errors="surrogateescape")
+        streams = [io.TextIOWrapper(raw, encoding="utf-8") for raw in (io.BytesIO(stdin), out, err)]
+        sys.stdin, sys.stdout, sys.stderr = streams
         try:
             code = main(list(arguments))
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in streams[1:]:
+                stream.flush()
         finally:
             sys.stdin, sys.stdout, sys.stderr = before
         return _result(code, out.getvalue(), err.getvalue(), arguments)

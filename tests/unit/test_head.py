@@ -203,7 +203,7 @@ def test_the_caller_hears_of_a_long_check_now_and_then() -> None:
     ticks: list[None] = []
     members = [(b"%06d" % number, None, 0) for number in range(0x2001)]
     head(members).check(lambda: ticks.append(None))
-    assert len(ticks) == 2
+    assert len(ticks) > 1
 
 
 def test_closing_gives_the_private_files_back() -> None:

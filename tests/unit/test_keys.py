@@ -4,6 +4,7 @@ import errno
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from wmbackup import keys
 from wmbackup.archive import sshsig
 from wmbackup.errors import NotFound, SigningKeyMissing, SigningKeyUnusable, SystemFailure
 from wmbackup.keys import KeyExists, PrincipalTaken
-from wmbackup.trust import Signer, TrustFileInvalid
+from wmbackup.trust import Signer, TrustFileInvalid, parse_allowed_signers
 
 
 def run(*command: str | Path) -> str:
@@ -284,3 +285,25 @@ def test_a_new_key_is_trusted_at_once_under_a_free_name(tmp_path: Path) -> None:
         principals.append(principal)
         assert keys.read_policy(signers).judge(key.public) == (principal,)
     assert principals == ["wmbackup@host", "wmbackup@host-2", "wmbackup@host-3"]
+
+
+def test_keys_that_are_trusted_at_once_are_all_trusted(tmp_path: Path) -> None:
+    path = str(tmp_path / "allowed_signers")
+    threads = [
+        threading.Thread(target=keys.trust, args=(path, f"wmbackup@host{seed}", public(seed)))
+        for seed in range(1, 9)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    found = parse_allowed_signers((tmp_path / "allowed_signers").read_bytes())
+    assert {signer.key for signer in found} == {public(seed) for seed in range(1, 9)}
+    assert os.listdir(tmp_path) == ["allowed_signers"]
+
+
+def test_no_key_is_made_where_the_trust_file_makes_no_sense(tmp_path: Path) -> None:
+    (tmp_path / "allowed_signers").write_text("nonsense\n")
+    with pytest.raises(TrustFileInvalid):
+        keys.create_trusted(str(tmp_path / "key"), str(tmp_path / "allowed_signers"), "host")
+    assert os.listdir(tmp_path) == ["allowed_signers"]

@@ -245,3 +245,16 @@ def test_items_that_are_twins_scan_their_folder_once() -> None:
         assert judge.item(names.item_member(number), path) is None
     assert scans.count(b"aa\0") == 1
     assert judge.item(names.item_member(4), b"aa/X") is None
+
+
+@pytest.mark.parametrize("together", [1, 2, 3])
+def test_names_do_not_depend_on_how_many_are_sorted_and_judged_together(
+    monkeypatch: pytest.MonkeyPatch, together: int
+) -> None:
+    paths = [b"b", b"B/x", b"a/c", b"a-c", b"A", b"c:d", b"c", b"b/x", b"aux"]
+    apart = [b"d", b"c/x", b"b", b"a/b", b"a-b"]
+    wanted = [give_names(paths), give_names(apart)]
+    assert wanted[0].winners
+    monkeypatch.setattr(names, "_RUN", together)
+    monkeypatch.setattr(names, "_TOGETHER", together)
+    assert [give_names(paths), give_names(apart)] == wanted

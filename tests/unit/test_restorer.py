@@ -655,7 +655,7 @@ def test_a_store_that_hangs_is_given_up(bench: Bench, monkeypatch: pytest.Monkey
     restorer = bench.backup(Told(), FakeStore(before=gate))
     restorer.backup_licenses(BackupFlags.NONE, Told())
     assert gate.reached.wait(PATIENCE)
-    with pytest.raises(TimedOut, match=r"within 0\.05 seconds"):
+    with pytest.raises(TimedOut, match=r"within 0\.05 s"):
         restorer.wait(0.05)
     with pytest.raises(Busy):  # it hangs still
         restorer.backup_licenses(BackupFlags.NONE, Told())

@@ -270,6 +270,7 @@ def test_windows_attributes_have_names(bits: int, names: tuple[str, ...]) -> Non
 def test_a_junction_is_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = SimpleNamespace(
         is_symlink=lambda: False,
+        is_file=lambda follow_symlinks: follow_symlinks,
         is_dir=lambda follow_symlinks: not follow_symlinks,
         stat=lambda follow_symlinks: SimpleNamespace(st_reparse_tag=not follow_symlinks),
     )

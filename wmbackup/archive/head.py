@@ -6,12 +6,17 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import zip_longest
 from typing import IO, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
-from wmbackup.archive.rows import MAX_LINE, FileRow, parse_file_row, parse_license_row
+from wmbackup.archive.rows import (
+    MAX_LINE,
+    FileRow,
+    parse_file_row,
+    parse_license_row,
+    plain_sizes,
+)
 from wmbackup.archive.ustar import record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
@@ -23,6 +28,10 @@ _ITEM = b"data/item-"
 MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
 _HASH = 64
 _NAME = _HASH + 2  # two spaces stand between them
+
+# The own names in many manifest lines at once, which takes a sixth of the time that matching
+# them one by one does.
+_OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
 
 
 class Line(NamedTuple):
@@ -49,6 +58,7 @@ class Head:
         self._files = files
         self._licenses = licenses
         self._manifest = manifest
+        self._payload_length: int | None = None
 
     def close(self) -> None:
         """Give the private files back."""
@@ -60,13 +70,15 @@ class Head:
 
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
-        try:
-            for row, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
+        for rows, lines in self._pairs():
+            try:
                 # {"size":N, is how every row begins; Head.check judges the rest.
-                size = int(row[8 : row.index(b",", 8)])
-                yield Line(line[_NAME:-1], size, unhexlify(line[:_HASH]), row)
-        except (AttributeError, TypeError, ValueError):  # a missing row or line is None
-            raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
+                sizes = [int(row[8 : row.index(b",", 8)]) for row in rows]
+                hashes = [unhexlify(line[:_HASH]) for line in lines]
+            except ValueError:
+                raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
+            members = [line[_NAME:-1] for line in lines]
+            yield from map(Line, members, sizes, hashes, rows)
 
     def items(self) -> Iterator[tuple[Item, bytes]]:
         """Yield each payload file as an Item, with its SHA-256 (32 bytes), in order."""
@@ -89,7 +101,9 @@ class Head:
 
     def payload_length(self) -> int:
         """Return the bytes of all payload members with headers and padding."""
-        return sum(record_length(line.size) for line in self.lines())
+        if self._payload_length is None:
+            self._payload_length = sum(record_length(line.size) for line in self.lines())
+        return self._payload_length
 
     def check(self, tick: Callable[[], None]) -> None:
         """Judge every row, name and number; ``tick`` is called now and then.
@@ -103,21 +117,38 @@ class Head:
 
     def check_files(self, tick: Callable[[], None]) -> None:
         """Judge files.jsonl and manifest-sha256.txt alone. Raises as `check` does."""
-        octets = files = 0
+        octets = files = length = 0
         names = NameCheck(self._own_from)
-        for row_line, line in zip_longest(table_lines(self._files), table_lines(self._manifest)):
-            if row_line is None or line is None:
-                raise ArchiveDamaged("files.jsonl and manifest-sha256.txt differ in length")
-            row = parse_file_row(row_line)
-            if not MANIFEST_LINE.match(line):
-                raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
-            self._check_name(names, line[_NAME:-1], row)
-            octets += row.size
-            files += 1
-            if not files & 0xFFF:
-                tick()
+        for rows, lines in self._pairs():
+            tick()
+            sizes = self._plain(names, rows, lines)
+            if sizes is None:
+                pairs = zip(rows, lines, strict=True)
+                sizes = [self._check_one(names, row, line) for row, line in pairs]
+            octets += sum(sizes)
+            files += len(sizes)
+            length += sum(map(record_length, sizes))
         if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
             raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
+        self._payload_length = length
+
+    def _plain(self, names: NameCheck, rows: list[bytes], lines: list[bytes]) -> list[int] | None:
+        """Judge many rows and lines at once; return the sizes.
+
+        None says that they have to be judged one by one: something in them is rare, or wrong.
+        """
+        sizes = plain_sizes(rows)
+        if sizes is None:
+            return None
+        own = _OWN_NAMES.findall(b"".join(lines))
+        return sizes if len(own) == len(lines) and names.own_all(own) else None
+
+    def _check_one(self, names: NameCheck, row_line: bytes, line: bytes) -> int:
+        row = parse_file_row(row_line)
+        if not MANIFEST_LINE.match(line):
+            raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
+        self._check_name(names, line[_NAME:-1], row)
+        return row.size
 
     def _check_name(self, names: NameCheck, member: bytes, row: FileRow) -> None:
         if row.path is None and not member.startswith(_ITEM):
@@ -147,6 +178,27 @@ class Head:
                         "licenses.jsonl names a file that is not there, or is out of order"
                     )
             yield license_, current
+
+    def _pairs(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """Yield rows of files.jsonl with their lines of the manifest, many at once.
+
+        Raises ArchiveDamaged where one has more of them than the other.
+        """
+        more_rows, more_lines = table_blocks(self._files), table_blocks(self._manifest)
+        rows: list[bytes] = []
+        lines: list[bytes] = []
+        while True:
+            rows = rows or next(more_rows, [])
+            lines = lines or next(more_lines, [])
+            count = min(len(rows), len(lines))
+            if not count:
+                break
+            yield rows[:count], lines[:count]
+            rows, lines = rows[count:], lines[count:]
+        if rows or lines:
+            raise ArchiveDamaged(
+                "files.jsonl and manifest-sha256.txt do not agree: they differ in length"
+            )
 
     def _own_from(self, key: bytes) -> Iterator[bytes]:
         offset = self._first_own(key)
@@ -190,16 +242,23 @@ class Head:
 
 def table_lines(table: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of a table from its beginning, with their ends."""
+    for lines in table_blocks(table):
+        yield from lines
+
+
+def table_blocks(table: IO[bytes]) -> Iterator[list[bytes]]:
+    """Yield the lines of a table from its beginning, with their ends, many at once."""
     # Each iterator keeps its own place, so that several can be under way in one table.
     offset, rest = 0, b""
     while True:
         table.seek(offset)
         block = table.read(_BLOCK)
         offset += len(block)
-        *lines, rest = (rest + block).split(b"\n")
-        for line in lines:
-            yield line + b"\n"
+        lines = (rest + block).split(b"\n")
+        rest = lines.pop()
+        if lines:
+            yield [line + b"\n" for line in lines]
         if not block or len(rest) > MAX_LINE:
             break
     if rest:
-        yield rest  # without its end, or too long: whoever parses it refuses it
+        yield [rest]  # without its end, or too long: whoever parses it refuses it

@@ -5,11 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
+from operator import lt
 
 BAG = b"wmbackup-1/"
 DATA = b"data/"
 MAX_OWN = 100 - len(BAG) - len(DATA)
 MAX_FILES = 9_999_999
+
+_GAPS = {b"", b".", b"/"}
+_RUN = 250_000  # paths that are sorted together
+_TOGETHER = 2000  # paths that are judged together
 
 _COMPONENT = (
     rb"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]) *(?:[./]|\Z))"
@@ -18,14 +25,46 @@ _COMPONENT = (
 _SAFE = re.compile(rb"(?!item-)" + _COMPONENT + rb"(?:/" + _COMPONENT + rb")*\Z", re.IGNORECASE)
 
 
+# For many paths at once, each on a line: what ends a component becomes a slash, and a space,
+# which is as good or bad as a dot everywhere, a dot.
+_SIGNS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._- /\n"
+_FOLD = bytes.maketrans(b"\n ", b"/.")
+_DEVICE = re.compile(rb"/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./]")
+
+
 def is_path(path: bytes) -> bool:
     """Whether these bytes can be a true path at all: relative, without ``..``, zero, gaps."""
-    return b"\0" not in path and not any(part in {b"", b".", b".."} for part in path.split(b"/"))
+    if b"\0" in path:
+        return False
+    # Without one of these at its beginning or behind a slash no component can be wrong.
+    if path[:1] not in _GAPS and b"//" not in path and b"/." not in path and path[-1:] != b"/":
+        return True
+    return not any(part in {b"", b".", b".."} for part in path.split(b"/"))
 
 
 def is_safe(path: bytes) -> bool:
     """Whether every system can keep a file of this path under its own name."""
     return len(path) <= MAX_OWN and _SAFE.match(path) is not None
+
+
+def are_safe(paths: list[bytes]) -> bool:
+    """Whether `is_safe` holds for each of many paths, in a tenth of the time.
+
+    May be False where it holds, for names that only look like those of devices.
+    """
+    lines = b"\n%b\n" % b"\n".join(paths)
+    lower = lines.lower()
+    folded = lower.translate(_FOLD)
+    return (
+        lines.count(b"\n") == len(paths) + 1
+        and max(map(len, paths)) <= MAX_OWN
+        and not lines.translate(None, _SIGNS)
+        and b"//" not in folded  # an empty component
+        and b"/." not in folded
+        and b"./" not in folded
+        and b"\nitem-" not in lower
+        and not _DEVICE.search(folded)
+    )
 
 
 def own_order(path: bytes) -> bytes:
@@ -67,9 +106,14 @@ def give_names(paths: Iterable[bytes]) -> Naming:
     """Give names to true paths, each given once."""
     own: list[bytes] = []
     items: list[bytes] = []
-    for path in paths:
-        (own if is_safe(path) else items).append(path)
-    own.sort(key=own_order)
+    paths = iter(paths)
+    while some := list(islice(paths, _TOGETHER)):
+        if are_safe(some):
+            own += some
+            continue
+        for path in some:
+            (own if is_safe(path) else items).append(path)
+    _sort(own)
     winners: frozenset[bytes] = frozenset()
     if _any_collide(own):
         own, losers, winners = _settle(own)
@@ -78,15 +122,33 @@ def give_names(paths: Iterable[bytes]) -> Naming:
     return Naming(own, items, winners)
 
 
+def _sort(paths: list[bytes]) -> None:
+    """Sort by `own_order`."""
+    if len(paths) <= _RUN:
+        paths.sort(key=own_order)
+        return
+    # In runs: a key for each of a million paths at once would double the memory of a backup.
+    runs = [sorted(paths[at : at + _RUN], key=own_order) for at in range(0, len(paths), _RUN)]
+    paths[:] = merge(*runs, key=own_order)
+
+
 def _any_collide(ordered: list[bytes]) -> bool:
     # Whatever collides with a path follows it at once, so neighbors tell all.
-    before = None
-    for path in ordered:
-        key = own_order(path)
-        if before is not None and collide(before, key):
+    last: list[bytes] = []
+    for at in range(0, len(ordered), _TOGETHER):
+        keys = last + _ended_keys(ordered[at : at + _TOGETHER])
+        if any(map(bytes.startswith, keys[1:], keys)):
             return True
-        before = key
+        last = keys[-1:]
     return False
+
+
+def _ended_keys(paths: list[bytes]) -> list[bytes]:
+    """Return the keys of `own_order` with a zero byte behind each.
+
+    So, one that collides with the next is its beginning.
+    """
+    return (b"\0\n".join(paths).lower().replace(b"/", b"\0") + b"\0").split(b"\n")
 
 
 def _settle(ordered: list[bytes]) -> tuple[list[bytes], list[bytes], frozenset[bytes]]:
@@ -135,6 +197,21 @@ class NameCheck:
             return "the name is out of order or collides with the one before"
         self._own = key
         return None
+
+    def own_all(self, paths: list[bytes]) -> bool:
+        """Judge the next own names, one or more, all at once.
+
+        False says nothing, and changes nothing: `own` finds out which of them is wrong, if any.
+        """
+        if self._items or not are_safe(paths):
+            return False
+        keys = _ended_keys(paths)
+        if self._own is not None:
+            keys.insert(0, self._own + b"\0")
+        if not all(map(lt, keys, keys[1:])) or any(map(bytes.startswith, keys[1:], keys)):
+            return False
+        self._own = keys[-1][:-1]
+        return True
 
     def item(self, member: bytes, path: bytes) -> str | None:
         """Judge the next item by its member and true path; return what is wrong, or None."""

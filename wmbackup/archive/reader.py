@@ -15,15 +15,14 @@ from typing import IO, BinaryIO, NamedTuple, Protocol
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import MAX_TABLE, Head, Line
 from wmbackup.archive.names import BAG
-from wmbackup.archive.source import CHUNK, ByteStream, Source
-from wmbackup.archive.ustar import BLOCK, END, header, padding, record_length
+from wmbackup.archive.source import AT_ONCE, CHUNK, ByteStream, Source
+from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, record_length
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 from wmbackup.item import Item
 
 _MAX_WITNESSES = 15
 _TIME_STAMP = (BAG + b"tagmanifest-sha256.txt.tsr", 1, 64 * 1024)
 _README = (BAG + b"README.txt", len(bag.README), len(bag.README))
-_PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
 
 Spool = Callable[[], IO[bytes]]
 
@@ -195,11 +194,12 @@ class ArchiveReader:
         chunk, at = b"", 0
         source, sha256 = self._source, hashlib.sha256
         for index, line in enumerate(self._head.lines()):
-            size, member = line.size, line.member
+            member, size, expected, _ = line
             need = record_length(size)
             target = receiver if wanted is None or wanted(index) else None
             if need <= CHUNK and len(chunk) - at < need:
-                chunk, at = chunk[at:] + source.read(CHUNK), 0
+                missing = need - len(chunk) + at
+                chunk, at = chunk[at:] + source.read(max(missing, AT_ONCE)), 0
             if need > CHUNK or len(chunk) < need:
                 # Larger than a chunk, or the stream ends in it: what comes first is judged first.
                 source.push_back(chunk[at:])
@@ -213,12 +213,12 @@ class ArchiveReader:
             start = at + BLOCK
             at += need
             data = chunk[start : start + size]
-            if sha256(data).digest() != line.sha256:
+            if sha256(data).digest() != expected:
                 raise _other_bytes(member)
             if target is not None:
                 target.put(self._head.item(line), data)
             yield Proven(index, line)
-            if not chunk.endswith(_PADDINGS[size % BLOCK], start + size, at):
+            if not chunk.endswith(PADDINGS[size % BLOCK], start + size, at):
                 raise ArchiveDamaged("the padding of a member is not zero")
         source.push_back(chunk[at:])
         source.end()

@@ -44,6 +44,15 @@ _ATTRIBUTES = _attribute_lists()
 _ENCODED_ATTRIBUTES = {names: encoded for encoded, names in _ATTRIBUTES.items()}
 
 
+# The same for many rows at once, which takes a fifteenth of the time. It knows the attributes as
+# they are, and leaves the largest sizes to the other.
+_PLAIN_SIZES = re.compile(
+    rb'^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(?:0|-?[1-9][0-9]{0,14}),'
+    rb'"mtime_ns":(?:0|[1-9][0-9]{0,8}),"attributes":\[(?:%s)\]\}\n' % b"|".join(_ATTRIBUTES),
+    re.MULTILINE,
+)
+
+
 class FileRow(NamedTuple):
     """One row of files.jsonl; ``path`` is None where the member's own name is the true path."""
 
@@ -93,6 +102,16 @@ def parse_file_row(line: bytes) -> FileRow:
         if names is not None and int(size) <= MAX_SIZE:
             return FileRow(int(size), int(seconds) * _SECOND + int(rest), None, names)
     return _parse_rare_file_row(line)
+
+
+def plain_sizes(lines: list[bytes]) -> list[int] | None:
+    """Return the sizes in lines of files.jsonl, all of which are canonical then.
+
+    None says nothing about any of them: `parse_file_row` does.
+    """
+    sizes = _PLAIN_SIZES.findall(b"".join(lines))
+    # A match is a whole line, so that as many matches as lines leave nothing between them.
+    return list(map(int, sizes)) if len(sizes) == len(lines) else None
 
 
 def _parse_rare_file_row(line: bytes) -> FileRow:

@@ -10,6 +10,15 @@ from wmbackup.archive.ustar import BLOCK, header, padding
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
 
 CHUNK = 1024 * 1024
+"""Bytes that are held together at most: a larger file is read and written in such pieces."""
+
+AT_ONCE = 256 * 1024
+"""Bytes of small files that are read or written with one call.
+
+More is not faster: every larger block of memory would be fetched from the system and given back
+again, which took a tenth of a verification.
+"""
+
 MAGIC = b"wmbackup-1/bagit.txt"
 
 _OTHER_MAJOR = re.compile(rb"wmbackup-([1-9][0-9]{0,8})/bagit\.txt\0")
@@ -46,16 +55,13 @@ class Source:
 
     def read(self, size: int) -> bytes:
         """Return ``size`` bytes, or fewer at the end of the stream."""
-        parts = [self._ahead[:size]]
-        missing = size - len(parts[0])
-        self._ahead = self._ahead[size:]
-        while missing > 0:
-            part = self._stream.read(missing)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        # As a rule one part is all there is, and nothing is copied.
+        while len(data) < size:
+            part = self._stream.read(size - len(data))
             if not part:
                 break
-            parts.append(part)
-            missing -= len(part)
-        data = b"".join(parts)
+            data = data + part if data else part
         self.position += len(data)
         return data
 

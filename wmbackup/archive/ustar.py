@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import adler32
+
 from wmbackup.item import MAX_SIZE
 
 BLOCK = 512
@@ -24,13 +26,18 @@ def header(name: bytes, size: int) -> bytes:
     if not 1 <= len(name) <= MAX_NAME or not 0 <= size <= MAX_SIZE:
         raise ValueError(f"no header for {len(name)} bytes of name and a size of {size}")
     digits = b"%011o\0" % size
-    checksum = b"%06o\0 " % (_FIXED_SUM + sum(name) + sum(digits))
+    # The lower half of Adler-32 is one more than the sum of so few bytes, and has it at once.
+    checksum = b"%06o\0 " % (_FIXED_SUM - 1 + (adler32(name + digits) & 0xFFFF))
     return b"".join((name.ljust(MAX_NAME, b"\0"), _IDS, digits, _MTIME, checksum, _KIND))
 
 
 def padding(size: int) -> int:
     """Return how many zero bytes follow a content of ``size`` bytes."""
     return -size % BLOCK
+
+
+PADDINGS = [bytes(padding(size)) for size in range(BLOCK)]
+"""What follows a content, by the remainder of its size."""
 
 
 def record_length(size: int) -> int:

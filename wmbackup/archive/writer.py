@@ -12,8 +12,8 @@ from typing import IO, BinaryIO
 from wmbackup.archive import bag
 from wmbackup.archive.names import BAG, DATA, item_member
 from wmbackup.archive.rows import FileRow, file_row, license_row
-from wmbackup.archive.source import CHUNK
-from wmbackup.archive.ustar import BLOCK, END, header, padding
+from wmbackup.archive.source import AT_ONCE, CHUNK
+from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, padding, record_length
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
 
@@ -114,7 +114,7 @@ class ArchiveWriter:
         else:
             digest = self._add_large(name, row.size, data, tick)
         self._files.add(line)
-        self._manifest.add(f"{digest}  ".encode() + name + b"\n")
+        self._manifest.add(b"%b  %b\n" % (digest.encode(), name))
         for license_line in known:
             self._licenses.add(license_line)
         self._items += member is None
@@ -128,10 +128,9 @@ class ArchiveWriter:
     def _add_small(self, name: bytes, size: int, data: bytes) -> str:
         if len(data) != size:
             raise ContentMismatch
-        self._put(header(BAG + name, size))
-        self._put(data)
-        self._put(bytes(padding(size)))
-        if self._waiting >= CHUNK:
+        self._parts += (header(BAG + name, size), data, PADDINGS[size % BLOCK])
+        self._waiting += record_length(size)
+        if self._waiting >= AT_ONCE:
             self._flush()
         return hashlib.sha256(data).hexdigest()
 

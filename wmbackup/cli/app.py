@@ -30,7 +30,9 @@ COMMANDS = {
     "explain": "explain an HRESULT, a name or an exit code",
 }
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
-_COMMON = "Common options"
+COMMON = "Common options"
+"""The section of the options that all commands have."""
+
 _RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
 _DEPRECATION = (
     "Microsoft has deprecated the interface that backs up Windows Media licenses in favor of"
@@ -41,11 +43,18 @@ _DEPRECATION = (
 class Option(click.Option):
     """An option that belongs to a section of the help and can come from the environment."""
 
-    def __init__(self, *names: Any, section: str = "Options", **attributes: Any) -> None:  # noqa: ANN401 - those of click
+    def __init__(
+        self,
+        *names: Any,  # noqa: ANN401 - those of click
+        section: str = "Options",
+        command_line_only: bool = False,
+        **attributes: Any,  # noqa: ANN401 - as above
+    ) -> None:
         """Take click's arguments, and the section's title."""
         super().__init__(*names, **attributes)
         self.section = section
-        if self.envvar is None and attributes.get("allow_from_environment", True):
+        self.command_line_only = command_line_only
+        if not command_line_only:
             longest = max(self.opts, key=len).lstrip("-")
             self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
 
@@ -81,6 +90,13 @@ class _Helpful:
 
     example: str | None = None
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        """Describe it as all options are described."""
+        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc] # mixed in
+        if option is not None:
+            option.help = "show this help"
+        return option
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         if self.example is not None:
@@ -96,10 +112,8 @@ class _Helpful:
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):  # type: ignore[attr-defined] # as above
             record = param.get_help_record(ctx)
-            if "--help" in param.opts:
-                record = ("-h, --help", "show this help")
-            section = getattr(param, "section", _COMMON)
-            if record is not None and (section != _COMMON or ctx.parent is None):
+            section = getattr(param, "section", COMMON)
+            if record is not None and (section != COMMON or ctx.parent is None):
                 sections.setdefault(section, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
@@ -212,7 +226,7 @@ def common_options() -> list[click.Parameter]:
         return Option(
             list(names),
             help=help,
-            section=_COMMON,
+            section=COMMON,
             expose_value=False,
             is_eager=True,
             callback=_remember,
@@ -284,7 +298,8 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None: 
     is_eager=True,
     expose_value=False,
     callback=_version,
-    section=_COMMON,
+    section=COMMON,
+    command_line_only=True,
     help="show the version and the archive formats",
 )
 @click.pass_context

@@ -28,7 +28,7 @@ from wmbackup.files import temporary_folder
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
 
-@declare("check", example="wmbackup check --store folder:/path/to/licenses")
+@declare("check", example="wmbackup check --store folder:licenses")
 @option("--store", metavar="STORE", section="What", help="look at this store as well")
 def command(session: Session, store: str | None) -> ExitCode:
     """Say what works here and what does not, each with its remedy. Nothing is changed."""

@@ -90,7 +90,7 @@ def _by_number(text: str) -> list[Explanation]:
 
 
 def _by_name(text: str) -> list[Explanation]:
-    names = _names()
+    names = known_names()
     found = names.get(text.upper())
     if found is None:
         close = difflib.get_close_matches(text.upper(), names, n=3)
@@ -99,7 +99,8 @@ def _by_name(text: str) -> list[Explanation]:
     return found
 
 
-def _names() -> dict[str, list[Explanation]]:
+def known_names() -> dict[str, list[Explanation]]:
+    """Return everything that has a name here, by that name in upper case."""
     names: dict[str, list[Explanation]] = {}
     for known in hresult.TABLE:
         names.setdefault(known.name.upper(), []).append(_hresult(known))

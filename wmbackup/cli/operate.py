@@ -9,6 +9,8 @@ from wmbackup.engine import BackupSummary, RestoreSummary
 from wmbackup.errors import WmbackupError
 from wmbackup.restorer import BackupRestorer
 
+_CLEANING = 10.0  # seconds to clean up after a signal; the next run does what is left
+
 
 def operate(restorer: BackupRestorer, timeout: float | None) -> BackupSummary | RestoreSummary:
     """Wait for what was begun. A signal cancels it and is raised when it has cleaned up."""
@@ -17,5 +19,5 @@ def operate(restorer: BackupRestorer, timeout: float | None) -> BackupSummary | 
     except Interrupted:
         restorer.cancel_license_backup()
         with contextlib.suppress(WmbackupError):
-            restorer.wait()
+            restorer.wait(_CLEANING)
         raise

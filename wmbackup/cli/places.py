@@ -11,7 +11,11 @@ from wmbackup.errors import UsageError
 from wmbackup.stores.base import Store
 
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
-_PREFIXES = ("folder:", "drm:", "bak:")
+WORDS = ("sample", "windows")
+"""The words that mean a store; everything else is a path."""
+
+PREFIXES = ("folder:", "drm:", "bak:")
+"""What says before a path of which kind the store there is."""
 
 
 def parse_store(
@@ -40,7 +44,7 @@ def parse_store(
     from wmbackup.stores.folder import FolderStore  # noqa: PLC0415 - one store is loaded
     from wmbackup.stores.layouts import FOLDER, LAYOUTS  # noqa: PLC0415 - as above
 
-    prefix = next((prefix for prefix in _PREFIXES if text.startswith(prefix)), "")
+    prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
     path = text.removeprefix(prefix)
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
@@ -55,18 +59,30 @@ def default_store() -> str | None:
 
 def is_store(text: str) -> bool:
     """Whether a word means a store, and not an archive."""
-    return text in {"sample", "windows"} or text.startswith(_PREFIXES) or os.path.isdir(text)
+    return text in WORDS or text.startswith(PREFIXES) or os.path.isdir(text)
+
+
+# A thread that hangs in Python's own streams when the program ends has Python abort: these are
+# streams of their own on the same descriptors.
 
 
 def standard_input() -> BinaryIO:
     """Return standard input as bytes. Raises UsageError where there is none."""
     if sys.stdin is None:
         raise UsageError("standard input is closed", hint="name a file, or feed one in")
-    return sys.stdin.buffer
+    try:
+        descriptor = sys.stdin.fileno()
+    except OSError:
+        return sys.stdin.buffer  # one that another program put there
+    return open(descriptor, "rb", closefd=False)
 
 
 def standard_output() -> BinaryIO:
     """Return standard output as bytes. Raises UsageError where there is none."""
     if sys.stdout is None:
         raise UsageError("standard output is closed", hint="name a file, or open it")
-    return sys.stdout.buffer
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:
+        return sys.stdout.buffer
+    return open(descriptor, "wb", closefd=False)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from wmbackup.cli.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
@@ -154,18 +155,22 @@ def config_folder() -> str | None:
     """Return the folder of keys and trust; None where there is no home at all."""
     import platformdirs  # noqa: PLC0415 - loaded when needed
 
-    return _absolute(platformdirs.user_config_path("wmbackup", appauthor=False))
+    return _absolute(platformdirs.user_config_path)
 
 
 def state_folder() -> str | None:
     """Return the folder of locks and memory; None where there is no home at all."""
     import platformdirs  # noqa: PLC0415 - loaded when needed
 
-    return _absolute(platformdirs.user_state_path("wmbackup", appauthor=False))
+    return _absolute(platformdirs.user_state_path)
 
 
-def _absolute(path: Path) -> str | None:
-    # Without a home platformdirs is left with a tilde.
+def _absolute(find: Callable[[str, Literal[False]], Path]) -> str | None:
+    # Without a home platformdirs raises, or in older releases is left with a tilde.
+    try:
+        path = find("wmbackup", False)
+    except RuntimeError:
+        return None
     return str(path) if path.is_absolute() else None
 
 

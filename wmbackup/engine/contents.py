@@ -12,6 +12,7 @@ from wmbackup.archive.reader import Receiver
 from wmbackup.archive.salvage import Rescued, Salvage
 from wmbackup.engine.inventory import Row, rows_of
 from wmbackup.engine.opening import ArchiveInput, Believed, authenticate, believe
+from wmbackup.errors import ArchiveDamaged
 from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
@@ -79,7 +80,10 @@ def open_contents(
     control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
     rest = Salvage(signed.reader, signed.info, spool_in(temporary_folder()))
     with contextlib.closing(rest):
-        yield _Remains(rest, rest.files(control.check), signed.info, signed.principals)
+        files = rest.files(control.check)
+        if all(one.offset is None for one in files):
+            raise ArchiveDamaged("nothing in the archive can be proven any more")
+        yield _Remains(rest, files, signed.info, signed.principals)
 
 
 class _Whole:

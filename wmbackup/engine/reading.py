@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
@@ -37,17 +37,21 @@ class Tally:
         """Give names to what a store lists, passing over what no archive can name."""
         for skipped in export.skipped:
             self.skip(skipped.path, skipped.reason)
-        paths = []
+        return give_names(self._carried(export))
+
+    def _carried(self, export: Export) -> Iterator[bytes]:
+        """Yield the paths that an archive can hold."""
+        count = 0
         for path in export.paths:
-            if is_path(path):
-                paths.append(path)
-            else:
+            if not is_path(path):
                 self.skip(path, "its name cannot stand in an archive")
-        for path in paths[MAX_FILES:]:
-            self.skip(path, f"an archive takes no more than {MAX_FILES} files")
-        del paths[MAX_FILES:]
-        # What was told to be left behind stays behind, though it could be read this time.
-        return give_names([path for path in paths if path not in self._told])
+            elif count == MAX_FILES:
+                self.skip(path, f"an archive takes no more than {MAX_FILES} files")
+            else:
+                count += 1
+                # What was told to be left behind stays behind, though it could be read this time.
+                if path not in self._told:
+                    yield path
 
     def know(self, licenses: Iterable[License]) -> list[License]:
         """Note licenses that are in no single file; return those that are not withheld."""

@@ -152,9 +152,11 @@ class FolderExport:
                     "add --all-files to carry them as well",
                 )
             )
-        names = {path.rpartition(b"/")[2].lower() for path in self.paths}
-        for remark in self._store.layout.remarks(names):
-            control.notify(remark)
+        layout = self._store.layout
+        if layout.parts:
+            names = (path.rpartition(b"/")[2].lower() for path in self.paths)
+            for remark in layout.remarks(layout.parts.intersection(names)):
+                control.notify(remark)
 
     def _list(self, folder: bytes, prefix: bytes) -> list[bytes]:
         below, takes = [], self._store.takes
@@ -183,13 +185,16 @@ class FolderExport:
                     raise ItemUnavailable("it is not a file any more")
                 if before.st_size > _AT_ONCE:
                     return self._large(path, before, descriptor)
-                data = _read_up_to(descriptor, before.st_size + 1)
+                data = _read_up_to(descriptor, before.st_size)
                 after = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
         except OSError as error:
             raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
-        if len(data) != before.st_size or _differs(before, after):
+        # It is the same open file, so that nothing but these can differ.
+        if not len(data) == before.st_size == after.st_size or (
+            before.st_mtime_ns != after.st_mtime_ns
+        ):
             raise _changed()
         licenses = recognize(path.rpartition(b"/")[2], data)
         if licenses:
@@ -236,9 +241,10 @@ class FolderExport:
 
 
 def _read_up_to(descriptor: int, size: int) -> bytes:
-    data = os.read(descriptor, size)
-    while 0 < len(data) < size:
-        more = os.read(descriptor, size - len(data))
+    # One byte more than there should be: as a rule nothing is read a second time, nor copied.
+    data = os.read(descriptor, size + 1)
+    while len(data) < size:
+        more = os.read(descriptor, size + 1 - len(data))
         if not more:
             break
         data += more

@@ -27,7 +27,7 @@ class Layout:
     ``takes`` says of a true path whether it belongs to the store. ``withholds`` says that a file
     in which a license forbids its backup stays behind; a store that is one opaque whole is
     carried whole. ``bound`` says that a raw copy serves one machine alone. ``remarks`` are what
-    to say of a set, given its own names in lower case.
+    to say of a set, given those of its own names, in lower case, that are among ``parts``.
     """
 
     kind: str
@@ -35,6 +35,7 @@ class Layout:
     remarks: Callable[[Collection[bytes]], list[WarningEvent]]
     withholds: bool = False
     bound: bool = False
+    parts: frozenset[bytes] = frozenset()
 
 
 def _everything(_path: bytes) -> bool:
@@ -90,9 +91,15 @@ def _nothing_known(names: Collection[bytes]) -> bool:
 
 
 FOLDER = Layout("folder", _everything, _nothing, withholds=True)
-DRM = Layout("drm", _is_of_store, _lone_halves, bound=True)
-BAK = Layout("bak", _is_of_backup, _missing_backups)
-WRITTEN = Layout("windows", _everything, _incomplete_backup)
+DRM = Layout(
+    "drm",
+    _is_of_store,
+    _lone_halves,
+    bound=True,
+    parts=frozenset(name for pair in _PAIRS for name in pair),
+)
+BAK = Layout("bak", _is_of_backup, _missing_backups, parts=frozenset(_BACKUP_SET))
+WRITTEN = Layout("windows", _everything, _incomplete_backup, parts=frozenset(_BACKUP_SET))
 """What the Windows Media interface wrote into a folder of our own: all of it, as it is."""
 LAYOUTS: Sequence[Layout] = (FOLDER, DRM, BAK)
 

@@ -99,11 +99,12 @@ assert tuple(name for name, _ in _WINDOWS_BITS) == ATTRIBUTES  # noqa: S101 - on
 
 
 def _kind(entry: os.DirEntry[str]) -> EntryKind:
+    # Most are files, which a symbolic link is not here.
+    if entry.is_file(follow_symlinks=False) and not _is_reparse_point(entry):
+        return EntryKind.FILE
     if entry.is_symlink() or _is_reparse_point(entry):
         return EntryKind.LINK
-    if entry.is_dir(follow_symlinks=False):
-        return EntryKind.FOLDER
-    return EntryKind.FILE if entry.is_file(follow_symlinks=False) else EntryKind.SPECIAL
+    return EntryKind.FOLDER if entry.is_dir(follow_symlinks=False) else EntryKind.SPECIAL
 
 
 def _is_reparse_point(entry: os.DirEntry[str]) -> bool:

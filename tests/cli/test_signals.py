@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import fcntl
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import IO
+
+import pytest
+
+from tests.cli.program import DEADLINE, Inside, Process
+from wmbackup.cli import operate
+from wmbackup.cli.signals import Interrupted
+from wmbackup.errors import Cancelled
+from wmbackup.restorer import BackupRestorer
+from wmbackup.stores.sample import SampleStore
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ, which Python 3.11 does not name
+FILES = 300
+
+
+@pytest.fixture
+def program(program: Process) -> Process:
+    program("key", "create")
+    return program
+
+
+def long_store(program: Process) -> str:
+    """Make a store whose files, told by name, fill a small pipe many times over."""
+    for number in range(FILES):
+        program.write(f"store/{number:03}-{'x' * 70}", b"data")
+    return program.path("store")
+
+
+def narrow(stream: IO[bytes] | None) -> IO[bytes]:
+    """Make a pipe so small that the program waits for its reader."""
+    assert stream is not None
+    fcntl.fcntl(stream.fileno(), SET_PIPE_SIZE, 4096)
+    return stream
+
+
+def read_until(stream: IO[bytes], wanted: bytes) -> None:
+    for line in stream:
+        if wanted in line:
+            return
+    pytest.fail(f"{wanted!r} was never said")
+
+
+# With -vv every file is told, and the program stands still where nobody reads on.
+BACKUP = ("backup", "--store", "store", "-o", "archive.tar", "--no-notice", "-vv")
+MOMENTS = [b"phase: planning", b"phase: reading", b"050-x", b"phase: sealing", b"phase: reading b"]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(("number", "code"), SIGNALS)
+def test_a_signal_leaves_nothing_and_says_so_by_the_exit_code(
+    program: Process, moment: bytes, number: int, code: int
+) -> None:
+    long_store(program)
+    with program.started(*BACKUP, stderr=subprocess.PIPE) as process:
+        stream = narrow(process.stderr)
+        read_until(stream, moment)
+        time.sleep(0.05)  # it stands still where nobody reads on
+        process.send_signal(number)
+        time.sleep(0.1)
+        rest = stream.read().decode()
+        assert process.wait(DEADLINE) == code
+    assert "Traceback" not in rest
+    word = "interrupted" if code == 130 else "terminated"
+    assert f"wmbackup: error: {word}" in rest
+    assert "WMT_BACKUPRESTORE_END (27) failed with 0xC00D2768" in rest or moment == MOMENTS[0]
+    assert program.tree() == program.tree(program.here)
+    assert not os.path.exists(program.path("archive.tar"))
+
+
+def test_the_old_archive_stays_when_the_new_one_is_interrupted(program: Process) -> None:
+    long_store(program)
+    program.write("archive.tar", b"old")
+    with program.started(*BACKUP, "--force") as process:
+        stream = narrow(process.stderr)
+        read_until(stream, b"phase: sealing")
+        process.send_signal(signal.SIGTERM)
+        stream.read()
+        assert process.wait(DEADLINE) in {143, 0}
+        if process.returncode == 143:
+            assert program.read("archive.tar") == b"old"
+
+
+def test_json_ends_with_a_summary_also_after_a_signal(program: Process) -> None:
+    long_store(program)
+    arguments = ("verify", "--json", "-")
+    with program.started(*arguments) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        out = (first + process.stdout.read()).decode()
+        code = process.wait(DEADLINE)
+    assert code == 130
+    from tests.cli.program import judge  # noqa: PLC0415 - what Process does for finished runs
+
+    lines = judge(out, code)
+    assert lines[-1]["error"] == "cancelled"
+    assert lines[-2]["hresult"] == "NS_E_DRM_OPERATION_CANCELED"
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
+def test_a_second_signal_stops_at_once(program: Process, number: int, code: int) -> None:
+    long_store(program)
+    with program.started(*BACKUP) as process:
+        stream = narrow(process.stderr)
+        read_until(stream, b"010-x")
+        time.sleep(0.3)  # nobody reads on, and it stands still where it cannot clean up
+        process.send_signal(number)
+        time.sleep(0.3)
+        assert process.poll() is None
+        process.send_signal(number)
+        assert process.wait(5) == code
+        stream.read()
+    assert not os.path.exists(program.path("archive.tar"))
+    assert any(name.startswith(".wmbackup-") for name in program.tree())
+    # The next run removes what was left.
+    assert program("backup", "--store", "store", "-o", "archive.tar", "--quiet").code == 0
+    assert not any(name.startswith(".wmbackup-") for name in program.tree())
+
+
+def test_kill_leaves_the_old_archive_and_the_next_run_removes_the_rest(program: Process) -> None:
+    long_store(program)
+    program.write("archive.tar", b"old")
+    for moment in (b"010-x", b"phase: sealing"):
+        with program.started(*BACKUP, "--force") as process:
+            read_until(narrow(process.stderr), moment)
+            process.kill()
+        assert program.read("archive.tar") == b"old"
+    assert any(name.startswith(".wmbackup-") for name in program.tree())
+    done = program("backup", "--store", "store", "-o", "archive.tar", "--quiet", "--force")
+    assert done.code == 0
+    assert [name for name in program.tree() if "/" not in name] == ["archive.tar"]
+    assert program("verify", "archive.tar").code == 0
+
+
+def test_a_killed_restore_is_undone_by_the_next_run(program: Process) -> None:
+    long_store(program)
+    program("backup", "--store", "store", "-o", "archive.tar", "--quiet")
+    program.write("target/own", b"mine")
+    restore = ("restore", "archive.tar", "--to", "target", "--yes", "--no-notice", "-vv")
+    with program.started(*restore) as process:
+        read_until(narrow(process.stderr), b"phase: verifying")
+        process.kill()
+    assert os.path.exists(program.path("target/own"))
+    assert program("restore", "archive.tar", "--to", "target", "--yes", "--quiet").code == 0
+    assert len(os.listdir(program.path("target"))) == FILES + 1
+
+
+@pytest.mark.parametrize(("number", "code"), SIGNALS[:2])
+def test_an_interrupted_restore_leaves_the_target_as_it_was(
+    program: Process, number: int, code: int
+) -> None:
+    long_store(program)
+    program("backup", "--store", "store", "-o", "archive.tar", "--quiet")
+    program.write("target/own", b"mine")
+    for moment in (b"phase: authenticating", b"phase: verifying"):
+        for target in ("target", "fresh"):
+            arguments = ("restore", "archive.tar", "--to", target, "--yes", "--no-notice", "-vv")
+            with program.started(*arguments) as process:
+                stream = narrow(process.stderr)
+                read_until(stream, moment)
+                process.send_signal(number)
+                time.sleep(0.1)
+                stream.read()
+                assert process.wait(DEADLINE) == code
+    assert os.listdir(program.path("target")) == ["own"]
+    assert not os.path.exists(program.path("fresh"))
+
+
+def test_a_signal_at_any_moment_is_either_too_late_or_leaves_nothing(program: Process) -> None:
+    program.write("store/large", os.urandom(20_000_000))
+    chance = random.Random(20261123)  # noqa: S311 - moments, not secrets
+    codes = set()
+    for _ in range(8):
+        arguments = ("backup", "--store", "store", "-o", "archive.tar", "--quiet")
+        with program.started(*arguments) as process:
+            time.sleep(chance.uniform(0.0, 0.5))
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=DEADLINE)
+        assert b"Traceback" not in err
+        codes.add(process.returncode)
+        if os.path.exists(program.path("archive.tar")):
+            assert program("verify", "--quick", "archive.tar").code == 0
+            os.unlink(program.path("archive.tar"))
+            # Behind the handlers as well, when all is done.
+            assert process.returncode in {0, 143, -signal.SIGTERM}
+        else:
+            # Before the handlers stand, the system's own way ends it.
+            assert process.returncode in {143, -signal.SIGTERM}
+        assert [name for name in program.tree() if name.startswith(".")] == []
+    assert codes & {143}
+
+
+def test_a_hang_up_that_was_ignored_before_stays_ignored(program: Process) -> None:
+    long_store(program)
+
+    def nohup() -> None:
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with program.started(*BACKUP, preexec_fn=nohup) as process:
+        stream = narrow(process.stderr)
+        read_until(stream, b"010-x")
+        process.send_signal(signal.SIGHUP)
+        stream.read()
+        assert process.wait(DEADLINE) == 0
+    assert os.path.exists(program.path("archive.tar"))
+
+
+@pytest.mark.parametrize("command", ["verify", "list", "restore"])
+def test_a_pipe_that_says_nothing_can_be_interrupted(program: Process, command: str) -> None:
+    more = ("--to", "target", "--yes", "--quiet") if command == "restore" else ()
+    with program.started(command, "-", "-v", *more) as process:
+        assert process.stderr is not None
+        if command == "restore":
+            time.sleep(1)
+        else:
+            read_until(process.stderr, b"phase: authenticating")
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.2)
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
+    assert program.tree() == []
+    program.forget_locks()
+
+
+def test_a_timeout_ends_what_hangs(program: Process) -> None:
+    arguments = ("restore", "-", "--to", "target", "--yes", "--no-notice", "--timeout", "0.3")
+    with program.started(*arguments) as process:  # its standard input stays open and silent
+        assert process.stderr is not None
+        err = process.stderr.read().decode()
+        assert process.wait(DEADLINE) == 1
+    assert err.startswith("wmbackup: error: the operation did not end within 0.3 s\nhint: ")
+    assert program.tree() == []
+    program.forget_locks()
+
+
+def test_a_timeout_of_a_backup_leaves_nothing(program: Process) -> None:
+    long_store(program)
+    with program.started(*BACKUP, "--timeout", "0.5") as process:
+        stream = narrow(process.stderr)
+        read_until(stream, b"010-x")
+        time.sleep(0.7)
+        assert b"error: the operation did not end" in stream.read()
+        assert process.wait(DEADLINE) == 1
+    assert not os.path.exists(program.path("archive.tar"))
+    with program.started(*BACKUP, "--timeout", "60") as process:
+        assert process.stderr is not None
+        process.stderr.read()
+        assert process.wait(DEADLINE) == 0
+
+
+class Hanging(BackupRestorer):
+    """A restorer whose operation never hears that it should stop."""
+
+    def __init__(self, heard: Callable[[float | None], object]) -> None:
+        super().__init__(lambda _event: None, store=SampleStore())
+        self.heard = heard
+
+    def wait(self, timeout: float | None = None) -> object:  # type: ignore[override] # never returns
+        self.heard(timeout)
+        raise Interrupted(signal.SIGINT) if timeout is None else Cancelled
+
+
+def test_the_wait_after_a_signal_has_an_end(inside: Inside) -> None:
+    waits: list[float | None] = []
+    with pytest.raises(Interrupted):
+        operate.operate(Hanging(waits.append), None)
+    assert waits[0] is None
+    assert waits[1] is not None
+    assert inside.tree() == []

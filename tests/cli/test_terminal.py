@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pexpect
+import pytest
+
+from tests.cli.program import WMBACKUP, Process
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX terminals")
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOR = re.compile(r"\x1b\[[0-9;]*m")
+BACKUP = ("backup", "--store", "sample", "--accept-restricted", "--no-notice", "-o", "a.tar")
+
+
+@contextmanager
+def terminal(
+    program: Process, *arguments: str, size: tuple[int, int] = (24, 80), **env: str | None
+) -> Iterator[pexpect.spawn[str]]:
+    """Run the program on a terminal."""
+    child = pexpect.spawn(
+        WMBACKUP,
+        list(arguments),
+        env=program.environment(**{"TERM": "xterm-256color", **env}),
+        cwd=program.here,
+        dimensions=size,
+        encoding="utf-8",
+        timeout=30,
+    )
+    try:
+        yield child
+    finally:
+        child.close(force=True)
+
+
+def screen(
+    program: Process, *arguments: str, size: tuple[int, int] = (24, 80), **env: str | None
+) -> tuple[int, str]:
+    """Run it to its end; return the exit code and everything that the terminal got."""
+    with terminal(program, *arguments, size=size, **env) as child:
+        text = child.read()
+    assert isinstance(text, str)
+    assert "Traceback" not in text
+    return child.exitstatus or 0, text.replace("\r\n", "\n")
+
+
+def rows(text: str) -> list[str]:
+    return ESCAPE.sub("", text).splitlines()
+
+
+@pytest.fixture
+def ready(program: Process) -> Process:
+    program("key", "create")
+    program(*BACKUP)
+    return program
+
+
+# The first backup
+
+
+def test_the_first_backup_on_a_terminal_makes_a_key_and_says_so(program: Process) -> None:
+    code, text = screen(program, *BACKUP, "--color", "never")
+    assert code == 0
+    assert "warning: made a signing key, SHA256:" in text.replace("\n", "")
+    assert "trusted as wmbackup@" in text
+    assert f"hint: keep a copy of {program.config}/signing_key.pub" in text
+    assert program.tree() == ["a.tar"]
+    assert program("verify", "a.tar").code == 0
+
+
+def test_the_first_backup_that_may_not_ask_makes_no_key(program: Process) -> None:
+    code, text = screen(program, *BACKUP, "--no-input")
+    assert code == 2
+    assert "wmbackup key create" in text
+    assert program.tree(program.home) == []
+
+
+# Questions
+
+
+@pytest.mark.parametrize("answer", ["y", "yes", "YES", " y "])
+def test_a_yes_restores(ready: Process, answer: str) -> None:
+    with terminal(ready, "restore", "a.tar", "--to", "b", "--no-notice") as child:
+        child.expect_exact("Restore 12 files to ")
+        child.expect_exact("[y/N] ")
+        assert not os.path.exists(ready.path("b"))
+        child.sendline(answer)
+        child.expect_exact("restored 12 files")
+        child.expect(pexpect.EOF)
+    assert child.exitstatus == 0
+    assert len(os.listdir(ready.path("b"))) == 7
+
+
+@pytest.mark.parametrize("answer", ["n", "", "no", "yep", "\x04"])
+def test_anything_else_restores_nothing(ready: Process, answer: str) -> None:
+    arguments = ("restore", "a.tar", "--to", "b", "--no-notice", "--color", "never")
+    with terminal(ready, *arguments) as child:
+        child.expect_exact("[y/N] ")
+        child.send(answer if answer == "\x04" else answer + "\n")  # that is the end of the input
+        child.expect_exact("error: nothing was restored: the plan was declined")
+        child.expect(pexpect.EOF)
+    assert child.exitstatus == 1
+    assert ready.tree() == ["a.tar"]
+
+
+def test_control_c_at_the_question_restores_nothing(ready: Process) -> None:
+    with terminal(ready, "restore", "a.tar", "--to", "b", "--no-notice") as child:
+        child.expect_exact("[y/N] ")
+        child.sendintr()
+        child.expect_exact("interrupted")
+        child.expect(pexpect.EOF)
+    assert child.exitstatus == 130
+    assert ready.tree() == ["a.tar"]
+
+
+def test_a_question_is_not_asked_where_it_may_not(ready: Process) -> None:
+    code, text = screen(ready, "restore", "a.tar", "--to", "b", "--no-input")
+    assert (code, "add --yes" in text) == (2, True)
+    code, text = screen(ready, "restore", "a.tar", "--to", "b", "--yes", "--no-notice")
+    assert (code, "[y/N]" in text) == (0, False)
+    code, text = screen(ready, "restore", "a.tar", "--to", "c", "--dry-run", "--no-notice")
+    assert (code, "[y/N]" in text) == (0, False)
+
+
+def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> None:
+    os.unlink(f"{ready.config}/allowed_signers")
+    for answer, code, done in (("n", 1, "the key was declined"), ("y", 0, "trusting SHA256:")):
+        with terminal(ready, "key", "trust", "a.tar") as child:
+            child.expect(r"Trust SHA256:\S{43}, which says that it is wmbackup@\S+\? \[y/N\] ")
+            child.sendline(answer)
+            child.expect_exact(done)
+            child.expect(pexpect.EOF)
+        assert child.exitstatus == code
+    assert ready("verify", "a.tar").code == 0
+
+
+# The bar
+
+
+def test_the_bar_is_drawn_on_a_terminal_and_vanishes(ready: Process) -> None:
+    ready.write("store/large", os.urandom(40_000_000))
+    for width in (40, 80, 200):
+        code, text = screen(
+            *(ready, "backup", "--store", "store", "-o", "b.tar", "--force", "--no-notice"),
+            size=(24, width),
+        )
+        assert code == 0
+        assert "━" in text
+        assert "WMT_BACKUPRESTORE_" in text
+        assert "MiB" in text
+        for row in re.split(r"[\n\r]", ESCAPE.sub("", text)):
+            assert len(row) <= width or row.startswith("backed up")
+        # The cursor goes up and each line of it is taken away.
+        assert text.rindex("\x1b[2K") < text.rindex("backed up 1 file")
+        assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+def test_no_bar_where_it_is_not_wanted(ready: Process) -> None:
+    for option in ("--no-progress", "--quiet"):
+        code, text = screen(ready, *BACKUP, "--force", option, "--color", "never")
+        assert code == 0
+        assert "\x1b" not in text
+
+
+def test_a_log_gets_not_one_byte_of_a_bar(ready: Process) -> None:
+    result = ready(*BACKUP, "--force", env={"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"})
+    assert result.code == 0
+    assert result.err == (
+        "wmbackup: restricted: harbour/low-tide.lic: its issuer forbids the backup"
+        " (key ID DxwlWmpGl0+tY4ODAE83wQ==, title Low Tide)\n"
+    )
+
+
+def test_what_is_said_on_the_way_stands_above_the_bar(ready: Process) -> None:
+    code, text = screen(ready, *BACKUP, "--force", "-vv")
+    assert code == 0
+    said = [row for row in rows(text) if row.startswith("wmbackup: ")]
+    assert "wmbackup: status: WMT_BACKUPRESTORE_BEGIN (21)" in said
+    assert any(row.startswith("wmbackup: restricted: harbour/low-tide.lic") for row in said)
+
+
+# Colors
+
+
+def colored(program: Process, *arguments: str, **env: str) -> bool:
+    _, text = screen(program, *arguments, "--no-progress", size=(24, 80), **env)
+    return bool(COLOR.search(text))
+
+
+def test_colors_are_for_terminals_that_want_them(ready: Process) -> None:
+    check = ("check", "--no-notice")
+    assert colored(ready, *check)
+    assert not colored(ready, *check, NO_COLOR="1")
+    assert colored(ready, *check, NO_COLOR="")
+    assert not colored(ready, *check, TERM="dumb")
+    assert not colored(ready, *check, "--color", "never")
+    assert colored(ready, *check, "--color", "always", NO_COLOR="1")
+    assert colored(ready, "verify", "missing")
+    assert not COLOR.search(ready(*check).out)
+    assert COLOR.search(ready(*check, "--color", "always").out)
+    assert not COLOR.search(ready(*check, env={"FORCE_COLOR": "1"}).out)
+    assert COLOR.search(ready(*check, env={"WMBACKUP_COLOR": "always"}).out)
+
+
+def test_a_dumb_terminal_gets_a_bar_without_colors_or_none(ready: Process) -> None:
+    code, text = screen(ready, *BACKUP, "--force", TERM="dumb")
+    assert code == 0
+    assert not COLOR.search(text)
+
+
+# Tables
+
+
+@pytest.mark.parametrize(
+    ("width", "columns"),
+    [
+        (40, ["TITLE OR FILE", "EXPIRES", "BACKUP"]),
+        (80, ["TITLE OR FILE", "KIND", "EXPIRES", "BACKUP"]),
+        (120, ["TITLE OR FILE", "KIND", "KEY ID", "EXPIRES", "BACKUP"]),
+        (
+            200,
+            ["TITLE OR FILE", "KIND", "KEY ID", "DISTRIBUTOR", "ISSUED", "EXPIRES", "BACKUP"],
+        ),
+    ],
+)
+def test_the_table_fits_the_terminal(ready: Process, width: int, columns: list[str]) -> None:
+    code, text = screen(ready, "list", "a.tar", size=(50, width))
+    assert code == 0
+    table = [row for row in rows(text) if row]
+    header = next(row for row in table if row.startswith("TITLE"))
+    assert re.split(r" {2,}", header.strip()) == columns
+    body = table[table.index(header) + 1 : -1]
+    assert len(body) == 13
+    assert all(len(row) <= width for row in (header, *body))
+    starts = [header.index(name) for name in columns]
+    for row in body:
+        assert all(start == 0 or row[start - 2 : start].strip() == "" for start in starts)
+    assert any("Low Tide" in row and row.endswith("withheld") for row in body)
+    assert table[-1].startswith("a.tar: 12 files, 12 licenses")
+
+
+def test_wide_characters_keep_the_columns(ready: Process) -> None:
+    ready.write("store/夜の海と長い名前のファイルがあります夜の海と長い名前.lic")
+    ready.write("store/short")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", size=(24, 40))
+    assert "夜の海" in text
+    assert "…" in text
+
+
+def test_hostile_names_do_not_steer_the_terminal(ready: Process) -> None:
+    ready.write("store/\x1b[31mred\x1b]0;title\x07")
+    ready.write("store/[bold]markup[/bold]")
+    ready.write("store/\u202egnp.exe")
+    for arguments in (
+        ("list", "--store", "store", "--color", "never"),
+        ("list", "--store", "store", "--long", "--color", "never"),
+        ("backup", "--store", "store", "-o", "b.tar", "-vv", "--color", "never", "--no-progress"),
+    ):
+        _, text = screen(ready, *arguments, "--no-notice", size=(50, 200))
+        assert "\x1b[31m" not in text
+        assert "\x1b]" not in text
+        assert "\u202e" not in text
+        assert "\\x1b[31mred\\x1b]0;title\\x07" in text
+        assert "[bold]markup[/bold]" in text
+
+
+def test_keys_are_shown_as_facts(ready: Process) -> None:
+    _, text = screen(ready, "key", "show", "--color", "never", size=(24, 200))
+    assert re.search(r"\n  fingerprint: +SHA256:", text)
+    assert re.search(r"\n  public key: +ssh-ed25519 ", text)
+    _, text = screen(ready, "key", "list", "--color", "never", size=(24, 200))
+    assert re.search(r"\n  role: +trusted", text)
+
+
+def test_an_archive_goes_to_a_terminal_only_when_it_is_asked_to(program: Process) -> None:
+    code, text = screen(program, "backup", "--store", "sample", "--no-notice")
+    assert (code, "--output is missing" in text) == (2, True)
+    assert "bagit" not in text

@@ -1,0 +1,92 @@
+"""What judges many rows or names at once accepts nothing that judging them one by one refuses."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from tests.property import strategies as draw
+from wmbackup.archive.names import NameCheck, are_safe, is_safe, own_order
+from wmbackup.archive.rows import FileRow, file_row, parse_file_row, plain_sizes
+from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
+
+plain_names = st.from_regex(rb"[a-cA-C0-1][a-c .]{0,3}(/[a-c .]{1,3})?", fullmatch=True)
+any_names = plain_names | draw.paths | st.binary(max_size=6)
+
+
+def judged(paths: list[bytes]) -> bool:
+    check = NameCheck(lambda _key: iter(()))
+    return all(check.own(path) is None for path in paths)
+
+
+@given(st.lists(any_names, min_size=1, max_size=6))
+@example([b"a\nb"])
+@example([b"a\n", b"b"])
+@example([b""])
+@example([b"a" * 85])
+@example([b"a", b"NUL.txt"])
+@example([b"a", b"Item-1/b"])
+def test_many_safe_paths_are_safe_each(paths: list[bytes]) -> None:
+    if are_safe(paths):
+        assert all(map(is_safe, paths))
+
+
+@given(st.lists(plain_names.filter(is_safe), min_size=1, max_size=6))
+def test_safe_paths_without_the_words_of_devices_are_safe_together(paths: list[bytes]) -> None:
+    assert are_safe(paths)
+
+
+@given(st.lists(any_names, min_size=1, max_size=8), st.booleans(), st.integers(1, 7))
+@example([b"a", b"a/b"], False, 1)
+@example([b"a/b", b"a"], False, 1)
+@example([b"A", b"a"], False, 1)
+@example([b"a-b", b"a/b"], False, 1)
+def test_names_judged_together_are_good_one_by_one(
+    paths: list[bytes],
+    in_order: bool,  # noqa: FBT001 - it is drawn
+    at: int,
+) -> None:
+    if in_order:
+        paths.sort(key=own_order)
+    check = NameCheck(lambda _key: iter(()))
+    parts = [part for part in (paths[:at], paths[at:]) if part]
+    if all(map(check.own_all, parts)):
+        assert judged(paths)
+    elif judged(paths):
+        assert not all(map(are_safe, parts))
+
+
+def test_names_that_were_not_taken_together_are_judged_as_if_nothing_had_been() -> None:
+    check = NameCheck(lambda _key: iter(()))
+    assert check.own_all([b"b", b"c"])
+    assert not check.own_all([b"d", b"e", b"d/x"])
+    assert not check.own_all([b"a"])
+    assert check.own(b"d") is None
+    assert check.item(b"data/item-0000001", b"a:b") is None
+    assert not check.own_all([b"f"])
+
+
+def parsed(line: bytes) -> FileRow | None:
+    try:
+        return parse_file_row(line)
+    except (ArchiveDamaged, UnsupportedArchive):
+        return None
+
+
+@given(st.lists(draw.file_rows, min_size=1, max_size=5), st.data())
+def test_rows_judged_together_are_good_one_by_one(
+    found: list[FileRow], data: st.DataObject
+) -> None:
+    lines = [file_row(row) for row in found]
+    if data.draw(st.booleans()):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        at = data.draw(st.integers(0, len(lines[index])))
+        cut = data.draw(st.integers(0, 3))
+        text = data.draw(st.sampled_from([b"", b"0", b"\n", b",", b"}\n{", b'"archive"']))
+        lines[index] = lines[index][:at] + text + lines[index][at + cut :]
+    sizes = plain_sizes(lines)
+    rows = [parsed(line) for line in lines]
+    if sizes is not None:
+        assert [None if row is None else row.size for row in rows] == sizes
+    else:
+        assert any(row is None or row.path is not None or row.size >= 10**9 for row in rows)
