@@ -5,9 +5,11 @@ The key is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+import sys
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -65,6 +67,28 @@ class SigningKey:
         return sshsig.sign(self.private, message)
 
 
+if sys.platform == "win32":
+    from wmbackup import owner
+
+    def _restrict(path: str) -> None:
+        with contextlib.suppress(OSError):  # a disk without access lists; the key is then exposed
+            owner.restrict(path)
+
+    def _is_exposed(path: str, _mode: int) -> bool:
+        try:
+            return owner.is_exposed(path)
+        except OSError:
+            return True
+
+else:
+
+    def _restrict(_path: str) -> None:
+        """It was made with a mode that says so."""
+
+    def _is_exposed(_path: str, mode: int) -> bool:
+        return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
 def principal_of(host: str) -> str:
     """Return the principal of a host: ``wmbackup@HOST`` in characters that need no quoting."""
     return "wmbackup@" + (_NOT_IN_PRINCIPAL.sub("-", host).strip("-") or "unknown")
@@ -84,8 +108,7 @@ def load(path: str) -> SigningKey:
     except OSError as error:
         raise SystemFailure.of(error, "read the signing key", path) from error
     private = _parse_private(path, text)
-    exposed = os.name == "posix" and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-    return SigningKey(path, sshsig.public_of(private), exposed, private)
+    return SigningKey(path, sshsig.public_of(private), _is_exposed(path, mode), private)
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
@@ -144,6 +167,7 @@ def write(path: str, text: bytes, *, replace: bool = True) -> None:
     remove_leftovers(os.path.dirname(path))
     draft = Draft(path)
     try:
+        _restrict(draft.name)
         draft.file.write(text)
         draft.sync()
         draft.publish(replace=replace)

@@ -18,6 +18,7 @@ from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
+    how_to_hide,
     signing_key_path,
     state_folder,
     worst,
@@ -74,7 +75,7 @@ def _signing_key() -> CheckRow:
     key = keys.load(path)
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, f"chmod 600 {path}")
+        return CheckRow("signing key", State.WARNING, message, how_to_hide(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 

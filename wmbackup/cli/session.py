@@ -106,7 +106,7 @@ class Session:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                f"chmod 600 {key.path}",
+                how_to_hide(key.path),
             )
         return key
 
@@ -142,6 +142,13 @@ def is_terminal(stream: object) -> bool:
         return bool(isatty is not None and isatty())
     except ValueError:  # closed
         return False
+
+
+def how_to_hide(path: str) -> str:
+    """Return the command that keeps other users from reading a file."""
+    if os.name == "nt":
+        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
+    return f"chmod 600 {path}"
 
 
 def host_name() -> str:

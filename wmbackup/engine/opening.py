@@ -22,7 +22,7 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import spool_in, temporary_folder
+from wmbackup.files import reachable, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
@@ -84,7 +84,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             yield ArchiveInput("standard input", source, length, start=start)
         return
     try:
-        file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed below
+        file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
     except FileNotFoundError:
         raise NotFound(f"there is no file {source}", hint="check the path of the archive") from None
     except IsADirectoryError:

@@ -14,11 +14,12 @@ from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import STAGING
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
-from wmbackup.stores.tree import EntryKind, Tree, attributes_of, encode, open_tree
+from wmbackup.stores.tree import EntryKind, Tree, encode, open_tree
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {

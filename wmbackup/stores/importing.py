@@ -113,7 +113,7 @@ class _Import(ABC):
                 view = view[os.write(descriptor, view) :]
         finally:
             os.close(descriptor)
-        self._set_time(path, item)
+        self._finish(path, item)
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
@@ -121,11 +121,13 @@ class _Import(ABC):
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""
-        self._set_time(self._staged(item), item)
+        self._finish(self._staged(item), item)
 
-    def _set_time(self, path: bytes, item: Item) -> None:
+    def _finish(self, path: bytes, item: Item) -> None:
         with contextlib.suppress(OverflowError):  # a time that this system cannot say
             self._tree.set_time(path, item.mtime_ns)
+        if item.attributes:
+            self._tree.set_attributes(path, item.attributes)
 
     def _create(self, path: bytes, item: Item) -> int:
         try:
