@@ -236,7 +236,7 @@ def output_path(output: str, name: str) -> str:
         path = os.path.join(output, name)
     else:
         path = output
-    path = reachable(os.path.realpath(path))
+    path = reachable(resolved(path))
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
@@ -270,9 +270,17 @@ def reachable(path: str) -> str:
     return extended(os.path.abspath(path))
 
 
+def resolved(path: str) -> str:
+    """Return the absolute path without links, as far as this system can tell."""
+    try:
+        return os.path.realpath(path)
+    except OSError:  # disks whose drivers do not say, on Windows
+        return os.path.abspath(path)
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether a path, which need not exist, lies in a folder, whatever links lead there."""
-    at = os.path.realpath(path)
+    at = resolved(path)
     while True:
         with contextlib.suppress(OSError):
             if os.path.samefile(at, folder):

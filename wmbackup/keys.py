@@ -25,7 +25,7 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers
+from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers, resolved
 from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
 
@@ -163,7 +163,7 @@ def _exists(path: str) -> KeyExists:
 
 def write(path: str, text: bytes, *, replace: bool = True) -> None:
     """Write a small private file at once and for good. Raises OSError, OutputExists."""
-    path = os.path.realpath(path)
+    path = resolved(path)
     remove_leftovers(os.path.dirname(path))
     draft = Draft(path)
     try:

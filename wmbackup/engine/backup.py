@@ -32,6 +32,7 @@ from wmbackup.files import (
     is_inside,
     output_path,
     remove_leftovers,
+    resolved,
     spool_in,
     temporary_folder,
 )
@@ -101,7 +102,7 @@ def archive_name(store: Store, host: str, moment: datetime) -> str:
 def lock_subject(store: Store) -> str | None:
     """Return what keeps two runs off the same store, None where nothing has to."""
     if store.root is not None:
-        return os.path.realpath(store.root)
+        return resolved(store.root)
     return store.location if store.gives_statuses else None
 
 

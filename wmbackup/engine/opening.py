@@ -22,7 +22,7 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import reachable, spool_in, temporary_folder
+from wmbackup.files import reachable, resolved, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
@@ -94,7 +94,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
         raise SystemFailure.of(error, "read", source) from error
     with file, _named(source):
-        yield ArchiveInput(source, file, _length(file), os.path.realpath(source))
+        yield ArchiveInput(source, file, _length(file), resolved(source))
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.inventory import Row, Selection
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
-from wmbackup.files import Locks, is_inside
+from wmbackup.files import Locks, extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
@@ -169,7 +169,7 @@ def _place_in(source: ArchiveInput, store: Store) -> bytes | None:
         return None
     if not is_inside(source.path, store.root):
         return None
-    relative = os.path.relpath(source.path, os.path.realpath(store.root))
+    relative = os.path.relpath(extended(source.path), extended(resolved(store.root)))
     return os.fsencode(relative.replace(os.sep, "/"))
 
 

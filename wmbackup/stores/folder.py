@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import ClassVar
 
 from wmbackup.errors import StoreUnavailable
+from wmbackup.files import reachable
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
@@ -40,7 +41,7 @@ class FolderStore:
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
         does not belong to the layout as well.
         """
-        self.root = os.path.abspath(path)
+        self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
-from wmbackup.files import NO_LINKS, sync_everything
+from wmbackup.files import NO_LINKS, resolved, sync_everything
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
@@ -34,7 +34,7 @@ def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Impo
     """
     if os.path.lexists(root) and not os.path.isdir(root):
         raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
-    ancestor, missing = _split(os.path.realpath(root))
+    ancestor, missing = _split(resolved(root))
     try:
         tree = open_tree(ancestor)
         with contextlib.closing(tree):

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Protocol
 
-from wmbackup.files import extended
+from wmbackup.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
@@ -240,7 +240,7 @@ class PathTree:
 
     def __init__(self, root: str) -> None:
         """Look at the root. Raises OSError."""
-        self._root = extended(os.path.realpath(root))
+        self._root = extended(resolved(root))
         if not stat.S_ISDIR(os.stat(self._root).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
 
