@@ -18,7 +18,7 @@ _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
-    # Not by list(): once the command of that name is loaded, it is what the word means here.
+    # The module of the command `list` hides the type of that name here as soon as it is loaded.
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     _fill_gaps()
     _speak_plainly()

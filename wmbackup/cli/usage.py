@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 
 import click
@@ -10,6 +11,9 @@ import click
 from wmbackup.cli.app import program
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
+
+# click tells which value was wrong in its sentence alone.
+_GIVEN = re.compile(r"'(.*)' is not one of")
 
 
 def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
@@ -43,6 +47,9 @@ def _closest(error: click.UsageError) -> list[str]:
     """Return what may have been meant, the likeliest first."""
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
     name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
+    if choices is not None and (given := _GIVEN.match(error.message)):
+        name, possibilities = given[1], [str(choice) for choice in choices]
     return difflib.get_close_matches(name, possibilities, n=2)
 
 
