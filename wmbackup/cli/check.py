@@ -14,10 +14,9 @@ from wmbackup import __version__, keys
 from wmbackup.cli import settings
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
-from wmbackup.cli.hygiene import count, size
-from wmbackup.cli.interface import interface_rows, live_row
+from wmbackup.cli.hygiene import size
+from wmbackup.cli.interface import interface_rows, store_row
 from wmbackup.cli.output import Checked, CheckRow, State
-from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
@@ -58,7 +57,7 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     yield _try("locks", _locks)
     yield _try("space", _space)
     if store is not None:
-        yield _try("store", lambda: _store(session, store))
+        yield _try("store", lambda: store_row(store, session.control()))
 
 
 def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
@@ -135,16 +134,3 @@ def _space() -> CheckRow:
     if free < _LITTLE:
         return CheckRow("space", State.WARNING, message, "free some, or set TMPDIR")
     return CheckRow("space", State.OK, message)
-
-
-def _store(session: Session, text: str) -> CheckRow:
-    store = parse_store(text)
-    if store.gives_statuses:  # whose export would be a whole backup
-        return live_row(store, session.control())
-    with store.export(session.control()) as export:
-        message = f"{store.kind} store {store.location}: {count(len(export.paths), 'file')}"
-        if export.skipped:
-            first = os.fsdecode(export.skipped[0].path)
-            message += f", {len(export.skipped)} that cannot be carried, such as {first}"
-            return CheckRow("store", State.WARNING, message, "see wmbackup backup --dry-run")
-    return CheckRow("store", State.OK, message)

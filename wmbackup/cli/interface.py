@@ -1,11 +1,13 @@
-"""What `check` says of the Windows Media interface."""
+"""What `check` says of the Windows Media interface, and of a store."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 from wmbackup.cli.hygiene import count
 from wmbackup.cli.output import CheckRow, State
+from wmbackup.cli.places import parse_store
 from wmbackup.errors import ExitCode, StoreUnavailable
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Control
@@ -36,8 +38,21 @@ def _state(found: Finding) -> State:
     return State.OK if found.remedy is None else State.WARNING
 
 
-def live_row(store: Store, control: Control) -> CheckRow:
-    """Say what a store of the interface holds, without backing it up."""
+def store_row(text: str, control: Control) -> CheckRow:
+    """Say what a store holds. Raises as reading it does."""
+    store = parse_store(text)
+    if store.gives_statuses:  # whose export would be a whole backup
+        return _live_row(store, control)
+    with store.export(control) as export:
+        message = f"{store.kind} store {store.location}: {count(len(export.paths), 'file')}"
+        if export.skipped:
+            first = os.fsdecode(export.skipped[0].path)
+            message += f", {len(export.skipped)} that cannot be carried, such as {first}"
+            return CheckRow("store", State.WARNING, message, "see wmbackup backup --dry-run")
+    return CheckRow("store", State.OK, message)
+
+
+def _live_row(store: Store, control: Control) -> CheckRow:
     try:
         licenses = sum(1 for _ in store.licenses(control))
     except (StoreUnavailable, InterfaceError) as error:

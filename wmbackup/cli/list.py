@@ -96,13 +96,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     trusted. Without a terminal the rows are tab-separated: path, size, time, kind, key ID,
     title, distributor, issued, expires, and whether the license may be backed up.
     """
-    if archive is not None:
-        if store is not None and on_command_line("store"):
-            raise UsageError("an archive and --store contradict each other", hint="name one")
-        # A store that the environment or the configuration has is for when nothing is named.
-        store = None
-    else:
-        store = store or default_store()
+    if archive is not None and store is not None and on_command_line("store"):
+        raise UsageError("an archive and --store contradict each other", hint="name one")
+    # A store that the environment or the configuration has is for when nothing is named.
+    store = None if archive is not None else store or default_store()
     name = archive or store
     if name is None:
         raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
