@@ -55,15 +55,16 @@ class Machine:
 class Finding:
     """One thing that was looked at. Without a remedy it is in order.
 
-    ``exit_code`` is other than OK where nothing can be done as long as it is so. ``restoring``
-    says that it stands in the way of a restore alone.
+    ``exit_code`` is other than OK where nothing can be done as long as it is so. ``backup`` and
+    ``restore`` say whether it matters to one.
     """
 
     name: str
     message: str
     remedy: str | None = None
     exit_code: ExitCode = ExitCode.OK
-    restoring: bool = False
+    backup: bool = True
+    restore: bool = True
 
 
 def findings(machine: Machine, probe: Callable[[], object]) -> Iterator[Finding]:
@@ -141,7 +142,7 @@ def _policy(machine: Machine) -> Finding:
         "policy",
         "the policy DisableOnline keeps Windows Media DRM from the Internet, which a restore needs",
         f"before a restore, turn it off: {_POLICY}",
-        restoring=True,
+        backup=False,
     )
 
 
@@ -151,7 +152,8 @@ def _rights(machine: Machine) -> Finding:
         return Finding(
             "rights",
             f"running as {who}; there is no license folder on this machine",
-            "nothing was ever licensed here, or by another user: play something protected once",
+            "nothing was ever licensed here; back up the machine on which the media play",
+            restore=False,
         )
     if machine.readable is False:
         return Finding(

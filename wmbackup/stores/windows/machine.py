@@ -19,20 +19,19 @@ from wmbackup.stores.windows.findings import LIBRARIES, Machine
 
 _VERSION_KEY = r"SOFTWARE\Microsoft\Windows NT\CurrentVersion"
 _POLICY_KEY = r"SOFTWARE\Policies\Microsoft\WMDRM"
+_WINDOWS_11 = 22000  # the first build
 _STORE_KEY = r"SOFTWARE\Microsoft\DRM"
 
 
 def this_machine() -> Machine:
     """Look at this machine; what cannot be read is left out. Raises nothing."""
-    version = sys.getwindowsversion()
-    build = str(_registry(_VERSION_KEY, "CurrentBuildNumber") or version.build)
-    revision = _registry(_VERSION_KEY, "UBR")
+    # The true version: others depend on what the program's manifest says that it knows.
+    version = sys.getwindowsversion().platform_version
     store = _store()
     return Machine(
-        product=str(_registry(_VERSION_KEY, "ProductName") or f"Windows {platform.release()}"),
+        product=_product(version[2]),
         edition=str(_registry(_VERSION_KEY, "EditionID") or "unknown edition"),
-        build=f"{version.major}.{version.minor}.{build}"
-        + ("" if revision is None else f".{revision}"),
+        build=_build(version),
         system_bits=64 if "64" in platform.machine() else 32,
         process_bits=struct.calcsize("P") * 8,
         libraries={name: _version(name) for name in LIBRARIES},
@@ -41,6 +40,17 @@ def this_machine() -> Machine:
         store=store,
         readable=None if store is None else _is_readable(store),
     )
+
+
+def _product(build: int) -> str:
+    name = str(_registry(_VERSION_KEY, "ProductName") or f"Windows {platform.release()}")
+    # Windows 11 calls itself 10 there.
+    return name.replace("Windows 10", "Windows 11") if build >= _WINDOWS_11 else name
+
+
+def _build(version: tuple[int, int, int]) -> str:
+    revision = _registry(_VERSION_KEY, "UBR")
+    return ".".join(map(str, version if revision is None else (*version, revision)))
 
 
 def _registry(key: str, name: str) -> object:

@@ -161,7 +161,8 @@ class WindowsStore:
         """Say what stands in the way before anything is done. Raises the worst of it."""
         machine = self._binding.machine()
         for found in findings(machine, self._binding.probe):
-            if found.remedy is None or (found.restoring and not restoring):
+            matters = found.restore if restoring else found.backup
+            if found.remedy is None or not matters:
                 continue
             if found.exit_code is not ExitCode.OK:
                 if found.name == "interface":
