@@ -122,7 +122,7 @@ class Session:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                f"chmod 600 {key.path}",
+                how_to_hide(key.path),
             )
         return key
 
@@ -180,6 +180,13 @@ def _can_hold(folder: str) -> bool:
             return False
         folder = parent
     return os.access(folder, os.W_OK)
+
+
+def how_to_hide(path: str) -> str:
+    """Return the command that keeps other users from reading a file."""
+    if os.name == "nt":
+        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
+    return f"chmod 600 {path}"
 
 
 def host_name() -> str:
