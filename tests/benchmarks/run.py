@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -25,6 +25,12 @@ import trees
 from floors import floors
 from measure import Job, Measured, in_turn
 from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
+
+
+def always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
+    """Return what makes the same command every time."""
+    return lambda: command
+
 
 _ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
 _GROWTH = (CREATE, VERIFY, LIST, tools.ONE, ALL)
@@ -120,7 +126,7 @@ def start_up(place: Place, rounds: int) -> list[Measured]:
         "wmbackup --version": ours("--version"),
         "wmbackup list --store sample": ours("list", "--store", "sample", "--quiet"),
     }
-    jobs = [Job(name, lambda command=command: command) for name, command in commands.items()]
+    jobs = [Job(name, always(command)) for name, command in commands.items()]
     found = in_turn(
         jobs, place.environment, 2 * rounds + 1, lambda tool: Measured("start", "", 0, tool)
     )
@@ -208,7 +214,7 @@ def memory_of_large(place: Place, given: Options) -> dict[str, list[int]]:
         }
         for label, command in commands.items():
             done = in_turn(
-                [Job(OURS, lambda command=command: command)],
+                [Job(OURS, always(command))],
                 place.environment,
                 0,
                 lambda tool: Measured("", "", 1, tool),

@@ -227,12 +227,12 @@ class Terminal:
 
     def check(self, row: CheckRow) -> None:
         """See `Output.check`."""
-        label = f"{row.state.value:<8}{row.name + ':':<13} "
+        label = f"{row.state.value:<8}{row.name + ':':<14} "
         told = wrapped(label, visible(row.message), sys.stdout)
         state = self._style(row.state.value, _STATES[row.state], sys.stdout)
         self._out(told.replace(row.state.value, state, 1))
         if row.remedy is not None:
-            told = wrapped(f"{'':<22}hint: ", visible(row.remedy), sys.stdout)
+            told = wrapped(f"{'':<23}hint: ", visible(row.remedy), sys.stdout)
             self._out(told.replace("hint:", self._style("hint:", "hint", sys.stdout), 1))
 
     def keys(self, rows: Iterable[KeyRow]) -> None:
