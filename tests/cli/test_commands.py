@@ -283,7 +283,7 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(
     monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 0.0)
     err = ready(*BACKUP, "-o", "b.tar", "--progress").err
     lines = [line for line in err.splitlines() if line.startswith("wmbackup: reading")]
-    assert lines[-1].startswith("wmbackup: reading back, 100%, 12 of 12 files, 7.7 KiB, ")
+    assert lines[-1].startswith("wmbackup: reading back, 100%, 12 of 12 files, 7.5 KiB, ")
     assert lines[-1].endswith("WMT_BACKUPRESTORE_END")
     assert "\x1b" not in err
     assert "\r" not in err

@@ -219,7 +219,7 @@ def test_a_file_that_is_too_large_is_skipped_unread(output: Path) -> None:
             return content._replace(size=MAX_SIZE + 1) if path == b"huge" else content
 
     summary = save(Huge({b"huge": b"", b"a": b"1"}), output)
-    assert summary.skipped[0].reason == "it is larger than an archive takes (8 GiB)"
+    assert summary.skipped[0].reason == "it has 8 GiB or more, which no archive takes"
 
 
 def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Path) -> None:

@@ -374,7 +374,7 @@ def test_the_hint_of_a_stranger_in_a_pipe_names_no_path(archive: Path, target: P
         open_archive(io.BytesIO(archive.read_bytes())) as source,
     ):
         restore(source, FolderStore(str(target)), Policy())
-    assert "key trust ARCHIVE" in str(caught.value.hint)
+    assert "save the archive to a file, then: wmbackup key trust FILE" in str(caught.value.hint)
     revoked = Policy(POLICY.signers, frozenset({public(1)}))
     with pytest.raises(SignerUntrusted) as caught, open_archive(str(archive)) as source:
         restore(source, FolderStore(str(target)), revoked)
