@@ -10,10 +10,8 @@ import contextlib
 import errno
 import hashlib
 import os
-import secrets
 import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import IO, BinaryIO
@@ -65,6 +63,8 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """
 
     def spool() -> IO[bytes]:
+        import tempfile  # noqa: PLC0415 - not every command needs it
+
         return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY, dir=folder)
 
     return spool
@@ -77,6 +77,8 @@ def temporary_folder() -> str:
         # What tempfile does to try it out leaves a file where a signal comes between.
         return os.path.abspath(chosen)
     if chosen is not None or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
+        import tempfile  # noqa: PLC0415 - as above
+
         return tempfile.gettempdir()
     return "/var/tmp"  # noqa: S108 - its files have no name
 
@@ -124,7 +126,7 @@ class Draft:
 
 def _create_part(folder: str) -> tuple[str, BinaryIO]:
     while True:
-        name = os.path.join(folder, f"{_PART}{secrets.token_hex(8)}{_PART_END}")
+        name = os.path.join(folder, f"{_PART}{os.urandom(8).hex()}{_PART_END}")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         descriptor = os.open(name, flags | getattr(os, "O_NOFOLLOW", 0), PRIVATE)
         try:
@@ -313,6 +315,7 @@ class Locks:
         path = os.path.join(self._folder, name)
         try:
             os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
+            _refuse_foreign(self._folder)
             descriptor = self._acquire(path, f"{what} {subject}", control)
         except OSError as error:
             raise SystemFailure.of(error, "lock", path) from error
@@ -324,7 +327,8 @@ class Locks:
     def _acquire(self, path: str, subject: str, control: Control) -> int:
         until = time.monotonic() + self._wait
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(path, flags, PRIVATE)
             try:
                 if try_lock(descriptor) and _is_still(descriptor, path):
                     return descriptor
@@ -339,6 +343,17 @@ class Locks:
                 )
             control.check()
             time.sleep(_POLL)
+
+
+def _refuse_foreign(folder: str) -> None:
+    """Raise PermissionError for a folder that is not this user's alone to change."""
+    status = os.lstat(folder)
+    if hasattr(os, "geteuid") and (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid != os.geteuid()
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", folder)
 
 
 def _is_still(descriptor: int, path: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 MAX_SIZE = 8 * 1024**3 - 1
 """The largest file that an archive takes, in bytes: eleven octal digits of a ustar header."""
@@ -11,15 +12,15 @@ ATTRIBUTES = ("archive", "hidden", "readonly", "system")
 """The Windows file attributes that travel with a file, in the order of an archive's rows."""
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """A file that is carried, without its bytes.
 
     ``path`` is the true path inside the store: slash-separated, relative, in the bytes of the
     file system (UTF-8 as a rule; on Windows always, lone surrogates as WTF-8). ``size`` is in
     bytes, ``mtime_ns`` in nanoseconds since 1970-01-01T00:00:00Z. ``attributes`` is a subset of
     ATTRIBUTES in that order. ``member`` is its name in an archive below the bag, such as
-    ``b"data/a.lic"``, and empty as long as it is in none.
+    ``b"data/a.lic"``, and empty as long as it is in none. It is a plain tuple, for there can be
+    a million.
     """
 
     path: bytes

@@ -10,11 +10,9 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from typing import TYPE_CHECKING
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
@@ -28,6 +26,9 @@ from wmbackup.errors import (
 from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers, resolved
 from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 MAX_FILE = 1024 * 1024
 """The largest key or trust file that is read, in bytes."""
@@ -112,6 +113,13 @@ def load(path: str) -> SigningKey:
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
+    # Only those who sign load a private key, and it takes a tenth of the start of the others.
+    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PrivateKey,
+    )
+
     try:
         private = serialization.load_ssh_private_key(text, password=None)
     except (ValueError, UnsupportedAlgorithm):
@@ -133,6 +141,11 @@ def create(path: str, host: str) -> SigningKey:
 
     Raises KeyExists and leaves the one that is there; SystemFailure.
     """
+    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+        Ed25519PrivateKey,
+    )
+
     private = Ed25519PrivateKey.generate()
     text = private.private_bytes(
         serialization.Encoding.PEM,
@@ -186,7 +199,31 @@ def read_policy(
     if text is None and must_exist:
         raise NotFound(f"there is no file {allowed_signers}")
     revoked_text = None if revoked is None else _read(revoked)
-    return Policy(parse_allowed_signers(text or b""), parse_revoked(revoked_text or b""))
+    with _named(allowed_signers):
+        signers = parse_allowed_signers(text or b"")
+    with _named(revoked or ""):
+        return Policy(signers, parse_revoked(revoked_text or b""))
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the file in which something is wrong."""
+    try:
+        yield
+    except TrustFileInvalid as error:
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
+        error.hint = error.hint or "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS"
+        raise
+
+
+def writable_by_others(path: str) -> bool:
+    """Whether users other than its owner can write a file that is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return os.name == "posix" and bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _read(path: str) -> bytes | None:
@@ -225,7 +262,8 @@ def trust(path: str, principal: str, key: bytes) -> bool:
 
 def _trust(path: str, principal: str, key: bytes) -> bool:
     text = _read(path) or b""
-    signers = parse_allowed_signers(text)
+    with _named(path):
+        signers = parse_allowed_signers(text)
     if any(signer.key == key for signer in signers):
         return False
     if any(principal in signer.principals.split(",") for signer in signers):

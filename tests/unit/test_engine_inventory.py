@@ -219,3 +219,20 @@ def test_two_inventories_differ_by_what_was_added_gone_and_changed() -> None:
 def test_a_store_does_not_differ_from_its_archive() -> None:
     rows, _ = rows_in(SampleStore(), hashes=True)
     assert not compare(rows_of(saved(SampleStore())), rows)
+
+
+@pytest.mark.parametrize(
+    ("selection", "beginnings"),
+    [
+        (Selection(paths=(b"a/b.lic", b"c/")), (b"a/b.lic", b"c")),
+        (Selection(paths=(b"a/*.lic", b"b[c]d")), (b"a/", b"b")),
+        (Selection(paths=(b"a", b"*.lic")), ()),
+        (Selection(kids=("k",), paths=(b"a",)), ()),
+        (Selection(titles=("t",), paths=(b"a",)), ()),
+        (Selection(), ()),
+    ],
+)
+def test_what_can_match_begins_as_the_selection_says(
+    selection: Selection, beginnings: tuple[bytes, ...]
+) -> None:
+    assert selection.beginnings == beginnings

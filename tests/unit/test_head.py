@@ -255,3 +255,27 @@ def test_reading_lines_leaves_the_search_alone() -> None:
         b"data/B",
         b"data/item-0000001",
     ]
+
+
+def test_only_what_may_be_meant_is_parsed() -> None:
+    archive = build([File(b"a/b.lic"), File(b"c.lic"), File(b"d.lic")])
+    found = read(archive).head
+    assert [index for index, _, _ in found.items_like([b"no such"])] == []
+    items = list(found.items_like([b"c.l"]))
+    assert (1, *list(found.items())[1]) in items
+
+
+def test_items_are_always_among_what_may_be_meant() -> None:
+    archive = build([File(b"a.lic"), File(b"b:c")])
+    found = read(archive).head
+    assert [item.path for _, item, _ in found.items_like([b"b:"])][-1] == b"b:c"
+
+
+def test_wanted_lines_are_found_with_what_lies_before_them() -> None:
+    archive = build([File(b"a"), File(b"b", b"x" * 600), File(b"c"), File(b"?")])
+    found = read(archive).head
+    lines = list(found.lines())
+    assert list(found.located(lambda index: index in {2, 3})) == [
+        (2, 512 + 512 + 1024, lines[2]),
+        (3, 512 + 512 + 1024 + 512, lines[3]),
+    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import IO, NamedTuple
 
@@ -15,6 +15,7 @@ from wmbackup.archive.rows import (
     FileRow,
     parse_file_row,
     parse_license_row,
+    plain_rows,
     plain_sizes,
 )
 from wmbackup.archive.ustar import record_length
@@ -71,19 +72,49 @@ class Head:
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
         for rows, lines in self._pairs():
-            try:
-                # {"size":N, is how every row begins; Head.check judges the rest.
-                sizes = [int(row[8 : row.index(b",", 8)]) for row in rows]
-                hashes = [unhexlify(line[:_HASH]) for line in lines]
-            except ValueError:
-                raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
-            members = [line[_NAME:-1] for line in lines]
-            yield from map(Line, members, sizes, hashes, rows)
+            yield from _lines(rows, lines)
+
+    def located(self, wanted: Callable[[int], object]) -> Iterator[tuple[int, int, Line]]:
+        """Yield the wanted lines, each with its index and the length of all members before it.
+
+        Raises as `lines` does.
+        """
+        index = offset = 0
+        for rows, lines in self._pairs():
+            if any(map(wanted, range(index, index + len(rows)))):
+                before = offset
+                for at, line in enumerate(_lines(rows, lines), index):
+                    if wanted(at):
+                        yield at, before, line
+                    before += record_length(line.size)
+            index += len(rows)
+            offset += sum(map(record_length, plain_sizes(rows) or _sizes(rows)))
 
     def items(self) -> Iterator[tuple[Item, bytes]]:
         """Yield each payload file as an Item, with its SHA-256 (32 bytes), in order."""
-        for line in self.lines():
-            yield self.item(line), line.sha256
+        for rows, lines in self._pairs():
+            yield from self._items(rows, lines)
+
+    def items_like(self, parts: Sequence[bytes]) -> Iterator[tuple[int, Item, bytes]]:
+        """Yield those whose true path may have one of the parts in it, with their index from 0.
+
+        Where none of the parts occurs in many lines together, these are not parsed at all.
+        """
+        index = 0
+        for rows, lines in self._pairs():
+            text = b"".join(lines)
+            if _ITEM in text or any(part in text for part in parts):
+                for at, (item, sha256) in enumerate(self._items(rows, lines), index):
+                    yield at, item, sha256
+            index += len(lines)
+
+    def _items(self, rows: list[bytes], lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
+        parsed = plain_rows(rows) or map(parse_file_row, rows)
+        for row, line in zip(parsed, lines, strict=True):
+            member = line[_NAME:-1]
+            path = member[len(DATA) :] if row.path is None else row.path
+            item = Item(path, row.size, row.mtime_ns, row.attributes, member)
+            yield item, unhexlify(line[:_HASH])
 
     def item(self, line: Line) -> Item:
         """Return the Item of a line."""
@@ -238,6 +269,21 @@ class Head:
     def _peek(self, offset: int, size: int) -> bytes:
         self._manifest.seek(offset)
         return self._manifest.read(size)
+
+
+def _lines(rows: list[bytes], lines: list[bytes]) -> Iterator[Line]:
+    try:
+        sizes = _sizes(rows)
+        hashes = [unhexlify(line[:_HASH]) for line in lines]
+    except ValueError:
+        raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
+    members = [line[_NAME:-1] for line in lines]
+    return map(Line, members, sizes, hashes, rows)
+
+
+def _sizes(rows: list[bytes]) -> list[int]:
+    # {"size":N, is how every row begins; Head.check judges the rest.
+    return [int(row[8 : row.index(b",", 8)]) for row in rows]
 
 
 def table_lines(table: IO[bytes]) -> Iterator[bytes]:

@@ -184,7 +184,7 @@ class ArchiveReader:
             raise ArchiveDamaged("something follows the end of the archive")
 
     def payload(
-        self, receiver: Receiver | None = None, wanted: Callable[[int], bool] | None = None
+        self, receiver: Receiver | None = None, wanted: Callable[[int], object] | None = None
     ) -> Iterator[Proven]:
         """Read the payload in order; release each file to the receiver when it is proven.
 
@@ -223,21 +223,19 @@ class ArchiveReader:
         source.push_back(chunk[at:])
         source.end()
 
-    def extract(self, wanted: Callable[[int], bool], receiver: Receiver) -> Iterator[Proven]:
+    def extract(self, wanted: Callable[[int], object], receiver: Receiver) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
         To be called after `check_length`. Raises ArchiveDamaged.
         """
-        offset = self._payload_at
-        for index, line in enumerate(self._head.lines()):
-            if wanted(index):
-                self._stream.seek(self._start + offset)
-                self._source = Source(self._stream)
-                self._source.position = offset
-                self._large(line, receiver)
-                yield Proven(index, line)
-                self._source.pad(line.size)
-            offset += record_length(line.size)
+        for index, before, line in self._head.located(wanted):
+            offset = self._payload_at + before
+            self._stream.seek(self._start + offset)
+            self._source = Source(self._stream)
+            self._source.position = offset
+            self._large(line, receiver)
+            yield Proven(index, line)
+            self._source.pad(line.size)
 
     def _large(self, line: Line, receiver: Receiver | None) -> None:
         if self._source.take(BLOCK) != header(BAG + line.member, line.size):

@@ -9,11 +9,12 @@ import base64
 import binascii
 import hashlib
 import struct
-
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from typing import TYPE_CHECKING
 
 from wmbackup.errors import ArchiveDamaged
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 NAMESPACE = b"archive@wmbackup"
 ARMORED_SIZE = 310
@@ -105,6 +106,12 @@ def signer(armored: bytes, message: bytes) -> bytes:
     # Whoever writes the same blob again gets the same bytes, or the encoding is another one.
     if armored != _armor(_BEFORE_KEY + key + _BEFORE_SIGNATURE + signature):
         raise ArchiveDamaged("a signature is not in the form that this format allows")
+    # A tenth of the start of those who have no archive before them.
+    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+        Ed25519PublicKey,
+    )
+
     try:
         Ed25519PublicKey.from_public_bytes(key).verify(signature, _signed_data(message))
     except (InvalidSignature, ValueError):

@@ -1,136 +1,22 @@
-"""The command line: `main` turns what happens into an exit code, in one place."""
+"""The command line."""
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-import traceback
 from collections.abc import Sequence
 
-from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted, handled
-from wmbackup.cli.stdout import ClosedOutput
-from wmbackup.errors import Cancelled, ExitCode, UsageError, WmbackupError
-
-_FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
     # The module of the command `list` hides the type of that name here as soon as it is loaded.
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
-    _fill_gaps()
-    _speak_plainly()
-    session = Session(_before_parsing(arguments))
-    code: ExitCode | None = ExitCode.FAILED
     with handled():
         try:
-            code = _run(session, arguments)
-            if code is not None:
-                code = _finish(session, code)
+            # Loading takes most of a short run, and a signal may come in the midst of it.
+            from wmbackup.cli.run import run  # noqa: PLC0415 - loaded inside the handlers
+
+            return run(arguments)
         except Interrupted as signal:
-            code = signal.exit_code
-    return ExitCode.OK if code is None else code
-
-
-def _fill_gaps() -> None:
-    """Let no file that is opened later get the number of a standard stream that is closed."""
-    for number in range(3):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)
-
-
-def _speak_plainly() -> None:
-    """Let no character that a terminal's encoding lacks end the run."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            encoding = "utf-8" if os.name == "nt" else None
-            reconfigure(encoding=encoding, errors="backslashreplace")
-
-
-def _before_parsing(arguments: Sequence[str]) -> Common:
-    """Look for what decides how a usage error is told."""
-    words = [*arguments]
-    if "--" in words:
-        words = words[: words.index("--")]
-    given = {
-        name: flag in words or _is_set(f"WMBACKUP_{name.upper()}") for flag, name in _FLAGS.items()
-    }
-    return Common(json=given["json"], quiet=given["quiet"], debug=given["debug"])
-
-
-def _is_set(variable: str) -> bool:
-    return os.environ.get(variable, "").lower() in {"1", "true", "yes", "on", "t", "y"}
-
-
-def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
-    """Return the exit code; None where only help or the version was shown."""
-    from wmbackup.cli.app import COMMANDS  # noqa: PLC0415 - click loads inside the handlers
-    from wmbackup.cli.usage import invoke  # noqa: PLC0415 - as above
-
-    session.command = next((word for word in arguments if word in COMMANDS), None)
-    try:
-        return invoke(session, arguments)
-    except Interrupted as signal:
-        _report(session, Cancelled(signal.message))
-        return signal.exit_code
-    except WmbackupError as error:
-        _report(session, error)
-        return error.exit_code
-    except (ClosedOutput, BrokenPipeError):
-        session.stdout.give_up()
-        return ExitCode.FAILED
-    except OSError as error:
-        ours = error_of(error)
-        _report(session, ours)
-        return ours.exit_code
-    except Exception as error:  # noqa: BLE001 - the last place; --debug shows where it came from
-        problem = WmbackupError(
-            f"this is a bug: {type(error).__name__}: {error}",
-            hint="run it again with --debug and report what it prints",
-        )
-        _report(session, problem)
-        return ExitCode.FAILED
-
-
-def _report(session: Session, error: WmbackupError) -> None:
-    if session.common.debug:
-        with contextlib.suppress(OSError, AttributeError):
-            traceback.print_exc(file=sys.stderr)
-    try:
-        session.output.error(error)
-    except ClosedOutput:
-        if session.stdout.failure is error:
-            _last_word(error)
-
-
-def _last_word(error: WmbackupError) -> None:
-    """Tell on standard error why standard output tells nothing more."""
-    with contextlib.suppress(OSError, AttributeError):
-        sys.stderr.write(f"wmbackup: error: {error.message}\n")
-        sys.stderr.flush()
-
-
-def _finish(session: Session, code: ExitCode) -> ExitCode:
-    code = session.strictly(code)
-    try:
-        session.output.finish(code)
-    except ClosedOutput:
-        return _at_least_failed(code)
-    except WmbackupError as error:
-        # An error that standard error has told already is the one that matters.
-        if code in {ExitCode.OK, ExitCode.PARTIAL} or session.common.json:
-            _last_word(error)
-        return _at_least_failed(code)
-    return code
-
-
-def _at_least_failed(code: ExitCode) -> ExitCode:
-    return ExitCode.FAILED if code in {ExitCode.OK, ExitCode.PARTIAL} else code
-
-
-__all__ = ["UsageError", "main"]
+            return signal.exit_code

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import math
 from collections.abc import Callable
@@ -101,13 +100,18 @@ class _Helpful:
     """Help that begins with an example and groups its options."""
 
     example: str | None = None
+    _help: click.Option | None = None
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Describe it as all options are described."""
-        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc] # mixed in
-        if option is not None:
-            option.help = "show this help"
-        return option
+        """Describe it as all options are described, and make it once.
+
+        Old releases of click make another each time, and then do not see that it was given first.
+        """
+        if self._help is None:
+            self._help = super().get_help_option(ctx)  # type: ignore[misc] # mixed into commands
+            if self._help is not None:
+                self._help.help = "show this help"
+        return self._help
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
@@ -164,7 +168,7 @@ class Group(_Helpful, click.Group):
 
     def __init__(self, *arguments: Any, example: str | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of click
         """Take click's arguments, and an example for the help."""
-        super().__init__(*arguments, **attributes)
+        super().__init__(*arguments, **{"no_args_is_help": False, **attributes})
         self.example = example
         self.params += common_options()
 
@@ -174,6 +178,8 @@ class Group(_Helpful, click.Group):
         """Find the command. Raises click.UsageError with what may have been meant."""
         name = args[0]
         if name not in self.list_commands(ctx):
+            import difflib  # noqa: PLC0415 - for the mistyped alone
+
             close = difflib.get_close_matches(name, self.list_commands(ctx))
             raise NoSuchCommand(name, close, ctx)
         return super().resolve_command(ctx, args)
@@ -271,7 +277,7 @@ def common_options() -> list[click.Parameter]:
             metavar="NAME",
             configured=False,
             callback=_choose_profile,
-            help="what the configuration has under this name as well",
+            help="use this profile of the configuration",
         ),
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),

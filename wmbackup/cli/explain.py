@@ -18,6 +18,29 @@ from wmbackup.status import Status
 _NUMBER = re.compile(r"[+-]?[0-9]{1,10}\Z|[+-]?0[xX][0-9a-fA-F]{1,8}\Z")
 _STATUSES = {
     Status.ERROR: "an error occurred; its HRESULT says which",
+    Status.OPENED: "a media file or stream has been opened",
+    Status.BUFFERING_START: "a player begins to fill its buffer",
+    Status.BUFFERING_STOP: "a player has filled its buffer",
+    Status.EOF: "the end of a media file was reached",
+    Status.END_OF_SEGMENT: "the end of a part of a media file was reached",
+    Status.END_OF_STREAMING: "a server has sent its stream to the end",
+    Status.LOCATING: "a server is being looked for",
+    Status.CONNECTING: "a player connects to a server",
+    Status.NO_RIGHTS: "a protected file of version 1 has no license here",
+    Status.MISSING_CODEC: "what decodes the file is not installed",
+    Status.STARTED: "playing has begun",
+    Status.STOPPED: "playing has stopped",
+    Status.CLOSED: "a media file or stream has been closed",
+    Status.STRIDING: "a player skips through the file faster than it plays",
+    Status.TIMER: "a time that a player asked for has come",
+    Status.INDEX_PROGRESS: "a media file is being indexed",
+    Status.SAVEAS_START: "a stream begins to be saved",
+    Status.SAVEAS_STOP: "a stream has been saved",
+    Status.NEW_SOURCEFLAGS: "what can be done with the open file has changed",
+    Status.NEW_METADATA: "new text about the open file has come",
+    Status.SOURCE_SWITCH: "a server has gone on to its next source",
+    Status.ACQUIRE_LICENSE: "a license is being fetched",
+    Status.NO_RIGHTS_EX: "a protected file has no license here; the address of one comes along",
     Status.INDIVIDUALIZE: "the DRM component is being upgraded for this machine",
     Status.NEEDS_INDIVIDUALIZATION: "the DRM component wants an upgrade for this machine first",
     Status.BACKUPRESTORE_BEGIN: "the backup or the restore begins",
@@ -33,6 +56,11 @@ _NEXT = {
     Status.RESTRICTED_LICENSE: "ask the shop that sold it for a new one after a change of machine",
     Status.ERROR_WITHURL: "open the address that came along",
     Status.NEEDS_INDIVIDUALIZATION: "read the privacy policy, then allow the upgrade",
+    Status.NO_RIGHTS: "restore the licenses, or ask the shop that sold the file",
+    Status.NO_RIGHTS_EX: "restore the licenses, or open the address that came along",
+    Status.MISSING_CODEC: "install the codec; licenses have nothing to do with it",
+    Status.ACQUIRE_LICENSE: "wait until it has come before you back up",
+    Status.INDIVIDUALIZE: "wait until it is done before you back up or restore",
 }
 _CODES = {
     ExitCode.OK: _NOTHING,
@@ -111,9 +139,12 @@ def known_names() -> dict[str, list[Explanation]]:
     for known in hresult.TABLE:
         names.setdefault(known.name.upper(), []).append(_hresult(known))
     for status in Status:
-        sentence = _STATUSES.get(status, "a status of the SDK's players that no backup sends")
         explanation = Explanation(
-            "status", status.documented_name, int(status), sentence, _NEXT.get(status, _NOTHING)
+            "status",
+            status.documented_name,
+            int(status),
+            _STATUSES[status],
+            _NEXT.get(status, _NOTHING),
         )
         for name in (status.documented_name, status.name):
             names.setdefault(name.upper(), []).append(explanation)
@@ -151,6 +182,7 @@ def _exit_code(code: ExitCode) -> Explanation:
 
 def _error(error: type[WmbackupError]) -> Explanation:
     sentence = (error.__doc__ or "").split("\n")[0].rstrip(".")
-    sentence = sentence[:1].lower() + sentence[1:]
+    if sentence[1:2].islower():  # and no name such as E_INVALIDARG
+        sentence = sentence[:1].lower() + sentence[1:]
     code = ExitCode(error.exit_code)
     return Explanation("error", error.code, None, sentence, _CODES[code], code)

@@ -113,7 +113,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     if against is not None:
         return _differences(session, opener, (archive, store, against), wanted)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
-        counted = Counted(name, filter(wanted, map(entitle, inventory.rows)))
+        found = inventory.rows
+        if match_media is not None:
+            found = map(entitle, found)
+        counted = Counted(name, filter(wanted, found) if wanted else found)
         rows: Iterable[Row] = counted
         if at_risk and sort is None:
             sort = "distributor"

@@ -50,6 +50,11 @@ class Filter:
     expires_before: str | None
     expires_after: str | None
 
+    def __bool__(self) -> bool:
+        """Whether anything is asked for at all."""
+        asked = self.kind, self.restricted, self.at_risk, self.expires_before
+        return any(asked) or bool(self.selection)
+
     def __call__(self, row: Row) -> bool:
         """Whether a row is shown."""
         known = row.license
@@ -114,7 +119,7 @@ class Titles:
             "LicenseAcquisitionURL": title.acquisition_url,
         }
         said = {name: value for name, value in found.items() if value is not None}
-        return replace(row, license=replace(known, attributes=said | dict(known.attributes)))
+        return row._replace(license=replace(known, attributes=said | dict(known.attributes)))
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:
@@ -147,7 +152,7 @@ class Counted:
         """Take the name of where they come from, and the rows."""
         self._name = "standard input" if name == "-" else name
         self._rows = rows
-        self._files = self._licenses = self._octets = 0
+        self._files = self._licenses = self._octets = self._withheld = 0
 
     def __iter__(self) -> Iterator[Row]:
         """Yield them."""
@@ -157,15 +162,18 @@ class Counted:
                 last = row.item
                 self._files += 1
                 self._octets += row.item.size
-            self._licenses += row.license is not None
+            if row.license is not None:
+                self._withheld += row.license.withheld
+                self._licenses += not row.license.withheld
             yield row
 
     def result(self, inventory: Inventory, tally: Tally | None) -> Listed:
         """Return the counts, with what the archive or the tally says of the rest."""
         info = inventory.info
-        skipped = withheld = 0
+        skipped = 0
         if tally is not None:
-            skipped, withheld = len(tally.skipped), len(tally.withheld)
+            skipped = len(tally.skipped)
         elif info is not None:
-            skipped, withheld = info.skipped, info.withheld
-        return Listed(self._name, self._files, self._licenses, self._octets, skipped, withheld)
+            skipped = info.skipped
+        counts = (self._files, self._licenses, self._octets)
+        return Listed(self._name, *counts, skipped, self._withheld)

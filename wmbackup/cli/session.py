@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from wmbackup.cli.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
-from wmbackup.files import Locks
-from wmbackup.status import Control
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from wmbackup.cli.output import Output
     from wmbackup.config import Config
+    from wmbackup.files import Locks
     from wmbackup.keys import SigningKey
+    from wmbackup.status import Control
     from wmbackup.trust import Policy
 
 
@@ -73,6 +73,8 @@ class Session:
 
     def control(self) -> Control:
         """Return how an operation on this thread is followed; signals stop it by raising."""
+        from wmbackup.status import Control  # noqa: PLC0415 - loaded when needed
+
         return Control(self.output.event)
 
     def notice(self) -> None:
@@ -87,8 +89,13 @@ class Session:
 
     def locks(self) -> Locks:
         """Return the locks of this user."""
+        import tempfile  # noqa: PLC0415 - loaded when needed
+
+        from wmbackup.files import Locks  # noqa: PLC0415 - loaded when needed
+
         state = state_folder()
-        if state is None:
+        if state is None or not _can_hold(state):
+            # A service often has no home, or one that is not there; its runs see each other here.
             user = os.getuid() if hasattr(os, "getuid") else 0
             state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
         return Locks(os.path.join(state, "locks"), self.common.lock_wait)
@@ -124,6 +131,13 @@ class Session:
         from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
 
         revoked = revoked_keys_path()
+        for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):
+            if path is not None and keys.writable_by_others(path):
+                self.output.warning(
+                    "trust-file-exposed",
+                    f"other users can write {path}, and say whom to believe",
+                    f"chmod go-w {path}",
+                )
         if allowed_signers is not None:
             return keys.read_policy(allowed_signers, revoked, must_exist=True)
         return keys.read_policy(allowed_signers_path(), revoked)
@@ -151,6 +165,21 @@ def is_terminal(stream: object) -> bool:
         return bool(isatty is not None and isatty())
     except ValueError:  # closed
         return False
+
+
+def _trust_file() -> str | None:
+    folder = config_folder()
+    return None if folder is None else os.path.join(folder, "allowed_signers")
+
+
+def _can_hold(folder: str) -> bool:
+    """Whether a folder can be made, or written to where it is there."""
+    while not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return False
+        folder = parent
+    return os.access(folder, os.W_OK)
 
 
 def how_to_hide(path: str) -> str:

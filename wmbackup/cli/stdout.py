@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from wmbackup.errors import SystemFailure
+
+_TOGETHER = 500  # lines of an inventory
 
 
 class ClosedOutput(Exception):
@@ -36,6 +39,12 @@ class StandardOutput:
             if sys.stdout is None:
                 raise ClosedOutput
             sys.stdout.write(line + "\n")
+
+    def write_all(self, lines: Iterable[str]) -> None:
+        """Write lines, many with one call. Raises as `write` does, and whatever ``lines`` does."""
+        lines = iter(lines)
+        while some := list(islice(lines, _TOGETHER)):
+            self.write("\n".join(some))
 
     def flush(self) -> None:
         """Write what waits. Raises as `write` does."""

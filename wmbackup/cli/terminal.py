@@ -171,7 +171,7 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for line in plan_lines(plan):
+            for line in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(line)
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - programs want to know whose rows
@@ -184,8 +184,7 @@ class Terminal:
         if not is_terminal(sys.stdout):
             if self._common.verbose:
                 self._out(plain_header())
-            for row in rows:
-                self._out(plain_row(row))
+            self._session.stdout.write_all(map(plain_row, rows))
             return
         self._table(rows)
 
@@ -228,12 +227,12 @@ class Terminal:
 
     def check(self, row: CheckRow) -> None:
         """See `Output.check`."""
-        label = f"{row.state.value:<8}{row.name + ':':<13} "
+        label = f"{row.state.value:<8}{row.name + ':':<14} "
         told = wrapped(label, visible(row.message), sys.stdout)
         state = self._style(row.state.value, _STATES[row.state], sys.stdout)
         self._out(told.replace(row.state.value, state, 1))
         if row.remedy is not None:
-            told = wrapped(f"{'':<22}hint: ", visible(row.remedy), sys.stdout)
+            told = wrapped(f"{'':<23}hint: ", visible(row.remedy), sys.stdout)
             self._out(told.replace("hint:", self._style("hint:", "hint", sys.stdout), 1))
 
     def keys(self, rows: Iterable[KeyRow]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 
@@ -45,12 +44,14 @@ def _translated(error: click.UsageError, name: str | None) -> UsageError:
 
 def _closest(error: click.UsageError) -> list[str]:
     """Return what may have been meant, the likeliest first."""
+    import difflib  # noqa: PLC0415 - for the mistyped alone
+
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
     name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
     if choices is not None and (given := _GIVEN.match(error.message)):
         name, possibilities = given[1], [str(choice) for choice in choices]
-    return difflib.get_close_matches(name, possibilities, n=2)
+    return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
 
 
 def _message(error: click.UsageError) -> str:

@@ -6,7 +6,6 @@ import contextlib
 import os
 import platform
 import re
-import secrets
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -319,7 +318,7 @@ class _Run:
         control = self._control
         control.notify(PhaseEvent(Phase.SEALING, items=writer.files, size=writer.octets))
         info = BagInfo(
-            archive_id=secrets.token_hex(16),
+            archive_id=os.urandom(16).hex(),
             created=self._moment,
             host=self._host,
             store_kind=self._store.kind,

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.reader import Receiver
 from wmbackup.archive.salvage import Rescued, Salvage
-from wmbackup.engine.inventory import Row, rows_of
+from wmbackup.engine.inventory import Row, Selection, rows_of
 from wmbackup.engine.opening import ArchiveInput, Believed, authenticate, believe
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
-Wanted = Callable[[int], bool]
+Wanted = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +47,11 @@ class Contents(Protocol):
     def nameless(self) -> int:
         """How many files have lost their true path and their time."""
 
-    def rows(self) -> Iterator[Row]:
-        """Yield the inventory of what can be released, in order."""
+    def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
+        """Yield what can be released, in order, each row with the index of its file.
+
+        Some that the selection does not match may be left out.
+        """
 
     def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
         """Prove and release what is wanted; with ``alone`` nothing else is read."""
@@ -98,8 +101,15 @@ class _Whole:
         self.info = archive.info
         self.principals = archive.principals
 
-    def rows(self) -> Iterator[Row]:
-        return rows_of(self._archive.head)
+    def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
+        head = self._archive.head
+        beginnings = selection.beginnings
+        if not beginnings:
+            yield from _by_file(rows_of(head))
+            return
+        # Most files are not even looked at, which is most of what restoring one takes.
+        for index, item, sha256 in head.items_like(beginnings):
+            yield index, Row(item, None, sha256)
 
     def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
         reader = self._archive.reader
@@ -124,16 +134,27 @@ class _Remains:
         self.principals = principals
         self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)
 
-    def rows(self) -> Iterator[Row]:
-        for one in self._files:
+    def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:  # noqa: ARG002 - all is read already
+        for index, one in enumerate(self._files):
             for license_ in one.licenses or (None,):
-                yield Row(one.item, license_, one.sha256)
+                yield index, Row(one.item, license_, one.sha256)
 
     def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:  # noqa: ARG002 - the rest was read before
         for index, one in enumerate(self._files):
             if wanted(index):
                 self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)
+
+
+def _by_file(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
+    """Number the rows by the file that they belong to; those without one are left out."""
+    index, item = -1, None
+    for row in rows:
+        if row.item is None:
+            continue
+        if row.item is not item:
+            index, item = index + 1, row.item
+        yield index, row
 
 
 def _title(one: Rescued) -> str | None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import hashlib
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Head
@@ -19,9 +21,10 @@ from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
 from wmbackup.stores.base import Content, ItemUnavailable, Store
 from wmbackup.trust import Policy
 
+_SIGNS = re.compile(rb"[*?\[]")
 
-@dataclass(frozen=True, slots=True)
-class Row:
+
+class Row(NamedTuple):
     """One line of an inventory: a license, or a file in which none was recognized.
 
     ``item`` is None for a license that is in no single file; ``sha256`` (32 bytes) is None where
@@ -55,6 +58,15 @@ class Selection:
     def __bool__(self) -> bool:
         """Whether anything is asked for at all."""
         return bool(self.kids or self.titles or self.paths)
+
+    @property
+    def beginnings(self) -> tuple[bytes, ...]:
+        """What true paths begin with that can match; none where that cannot be told."""
+        if self.kids or self.titles:
+            return ()
+        # What stands before the first sign of a pattern is meant as it stands, whatever follows.
+        found = tuple(_SIGNS.split(wanted.rstrip(b"/"), 1)[0] for wanted in self.paths)
+        return found if all(found) else ()
 
     def matches(self, row: Row) -> bool:
         """Whether a row is meant."""
@@ -109,6 +121,7 @@ def rows_of(head: Head) -> Iterator[Row]:
     for item, sha256 in head.items():
         if ahead is None or ahead.path != item.path:
             yield Row(item, None, sha256)
+            continue
         while ahead is not None and ahead.path == item.path:
             yield Row(item, ahead, sha256)
             ahead = next(licenses, None)

@@ -189,7 +189,12 @@ def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
 def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
     if error.code != "signer-untrusted":
         return None
-    name = "ARCHIVE" if source.path is None else quote(source.name)
+    if source.path is None:
+        return (
+            "if you know that this key is the one of the machine that made it, save the archive to"
+            f" a file, then: wmbackup key trust FILE --fingerprint {error.fingerprint}"
+        )
+    name = quote(source.name)
     return (
         "if you know that this key is the one of the machine that made it:"
         f" wmbackup key trust {name} --fingerprint {error.fingerprint}"

@@ -86,7 +86,7 @@ class Tally:
             self._withhold(path, error.licenses)
             return None
         if content.size > MAX_SIZE:
-            self.skip(path, "it is larger than an archive takes (8 GiB)")
+            self.skip(path, "it has 8 GiB or more, which no archive takes")
             return None
         return content
 

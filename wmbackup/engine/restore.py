@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -200,8 +200,9 @@ class _Run:
         files = self._contents.info.files
         self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
-        for index, row in _by_file(self._contents.rows()):
-            if index != chosen and selection.matches(row):
+        everything = not selection
+        for index, row in self._contents.rows(selection):
+            if index != chosen and (everything or selection.matches(row)):
                 chosen = index
                 self._control.check()
                 self._judge(index, row)
@@ -276,9 +277,7 @@ class _Run:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(
-            lambda index: bool(self._wanted[index]), self._import, alone=selective
-        )
+        proven = self._contents.release(self._wanted.__getitem__, self._import, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
             control.notify(ItemEvent(one.member, count, one.size))
@@ -301,17 +300,6 @@ class _Run:
             skipped=tuple(skipped),
             applied=applied,
         )
-
-
-def _by_file(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:
-    """Number the rows by the file that they belong to; those without one are left out."""
-    index, item = -1, None
-    for row in rows:
-        if row.item is None:
-            continue
-        if row.item is not item:
-            index, item = index + 1, row.item
-        yield index, row
 
 
 def _some(paths: tuple[bytes, ...]) -> str:

@@ -1,0 +1,243 @@
+"""Measure wmbackup beside the tools that do the same: whole processes, in turn.
+
+    python tests/benchmarks/run.py --cache FOLDER [--sizes 1000,10000] [--quick]
+
+Run it with the Python that wmbackup is installed for. Peers that are installed take part: tar with
+minisign, restic, borg, tar with age. Stores are made in the cache once and stay there; a million
+files take 6 GB, and 15 more while they are measured. Close everything else: medians of ratios
+forgive a busy machine, and no more.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import median
+
+import plot
+import tools
+import trees
+from floors import floors
+from measure import Job, Measured, in_turn
+from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
+
+
+def always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
+    """Return what makes the same command every time."""
+    return lambda: command
+
+
+_ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
+_GROWTH = (CREATE, VERIFY, LIST, tools.ONE, ALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    cache: str
+    sizes: tuple[int, ...]
+    rounds: int
+    large: int
+    json: str | None
+    plot: str | None
+    peers: bool
+
+
+def options(arguments: Sequence[str] | None = None) -> Options:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--cache", required=True, help="a folder on the disk to measure on")
+    parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of files")
+    parser.add_argument("--rounds", type=int, default=5, help="runs that count, after a warm-up")
+    parser.add_argument("--large", type=int, default=4096, help="MiB of the one large file")
+    parser.add_argument("--no-peers", action="store_true", help="tar with minisign alone")
+    parser.add_argument("--json", help="write all that was measured to this file")
+    parser.add_argument("--plot", help="draw the growth into this file (SVG)")
+    parser.add_argument("--quick", action="store_true", help="only see whether all of it runs")
+    given = parser.parse_args(arguments)
+    sizes = tuple(sorted(int(size) for size in given.sizes.split(",") if size))
+    rounds, large = given.rounds, given.large
+    if given.quick:
+        sizes, rounds, large = (100, 1000), 1, 64
+    return Options(
+        os.path.abspath(given.cache),
+        sizes,
+        rounds,
+        large * 1024**2,
+        given.json,
+        given.plot,
+        not given.no_peers,
+    )
+
+
+def main() -> None:
+    """Measure and report."""
+    given = options()
+    os.makedirs(given.cache, exist_ok=True)
+    place = Place(given.cache)
+    say(machine())
+    found = start_up(place, given.rounds)
+    for size in given.sizes:
+        found += compare(trees.small(given.cache, size), place, given)
+    found += compare(trees.large(given.cache), place, given)
+    memory = memory_of_large(place, given)
+    parts = floors(trees.small(given.cache, given.sizes[-1]), given.cache)
+    say("\n## Floors: one process, microseconds a file\n")
+    for name, cost in parts.items():
+        say(f"* {name}: {cost:.1f}")
+    place.clean()
+    if given.json is not None:
+        content = {
+            "machine": machine(),
+            "measured": [asdict(one) for one in found],
+            "large": memory,
+            "floors": parts,
+        }
+        with open(given.json, "w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+    if given.plot is not None:
+        with open(given.plot, "w", encoding="utf-8") as file:
+            file.write(growth(found))
+
+
+def say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def machine() -> str:
+    """Return what it was measured on, without a name."""
+    return (
+        f"{os.cpu_count()} CPUs ({platform.machine()}), {platform.system()} {platform.release()},"
+        f" Python {platform.python_version()}"
+    )
+
+
+def start_up(place: Place, rounds: int) -> list[Measured]:
+    """Compare how long it takes to begin."""
+    python = sys.executable
+    commands = {
+        "import click": (python, "-c", "import click"),
+        "wmbackup --version": ours("--version"),
+        "wmbackup list --store sample": ours("list", "--store", "sample", "--quiet"),
+    }
+    jobs = [Job(name, always(command)) for name, command in commands.items()]
+    found = in_turn(
+        jobs, place.environment, 2 * rounds + 1, lambda tool: Measured("start", "", 0, tool)
+    )
+    say("\n## Start\n\n| | ms | ratio |\n|---|---|---|")
+    for one in found:
+        say(f"| {one.tool} | {one.median * 1e3:.0f} | {ratio(one, found[0]):.2f} |")
+    return found
+
+
+def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
+    """Measure the five operations, and what only we do."""
+    names = tools.installed()
+    if not given.peers or tree.files > _ALL_PEERS_TO:
+        names = [name for name in names if name in {OURS, BASE}]
+    rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 1
+    say(f"\n## {tree.label}\n")
+    say("| | " + " | ".join(f"{name}, ms | MiB | ratio" for name in names) + " |")
+    say("|---|" + "---|---|---|" * len(names))
+    found: list[Measured] = []
+
+    def measure(label: str, jobs: Sequence[Job]) -> list[Measured]:
+        done = in_turn(
+            jobs,
+            place.environment,
+            rounds,
+            lambda tool: Measured(label, tree.label, tree.files, tool),
+        )
+        found.extend(done)
+        say(row(label, done, names))
+        return done
+
+    for operation in OPERATIONS:
+        done = measure(operation, tools.jobs(operation, tree, place, names))
+        if operation == ALL:
+            last = [f"{median(one.last) * 1e3:.0f} ms" for one in done if one.last]
+            say(f"| … bringing it to the disk, apart | {', '.join(last)} |")
+    archive = place.file("ours.tar")
+    again = ("backup", "--quiet", "--no-notice", "-f", "--store", tree.path, "-o", archive)
+    extra = {
+        "create, read back": Job(OURS, lambda: ours(*again)),
+        "list --json": Job(OURS, lambda: ours("list", "--json", archive)),
+        "verify from a pipe": Job(
+            OURS,
+            lambda: tools.shell('cat "$1" | exec "$2" verify --quiet -', archive, ours()[0]),
+        ),
+    }
+    for label, job in extra.items():
+        measure(label, [job])
+    return found
+
+
+def row(label: str, done: Sequence[Measured], names: Sequence[str]) -> str:
+    """Return a row of the table: median, peak memory, and the ratio of ours pair by pair."""
+    cells = dict.fromkeys(names, " | | ")
+    mine = next(one for one in done if one.tool == OURS)
+    for one in done:
+        cells[one.tool] = (
+            f"{one.median * 1e3:,.0f} | {one.peak / 1024:.0f} | {ratio(mine, one):.2f}"
+        )
+    return f"| {label} | {' | '.join(cells.values())} |"
+
+
+def ratio(one: Measured, other: Measured) -> float:
+    """Return the median of the ratios, pair by pair."""
+    pairs = zip(one.without_last, other.without_last, strict=True)
+    return median(mine / theirs for mine, theirs in pairs)
+
+
+def memory_of_large(place: Place, given: Options) -> dict[str, list[int]]:
+    """Return the peaks in KiB of one small and of one large file."""
+    peaks: dict[str, list[int]] = {}
+    say(
+        f"\n## Peak memory of one file of 1 and of {given.large // 1024**2:,} MiB\n\n|||\n|---|---|"
+    )
+    for size in (1024**2, given.large):
+        tree = trees.one_file(given.cache, size)
+        archive = place.file("ours.tar")
+        commands = {
+            CREATE: ours("backup", "--quiet", "-f", "--store", tree.path, "-o", archive),
+            VERIFY: ours("verify", "--quiet", archive),
+            "verify from a pipe": tools.shell(
+                'cat "$1" | exec "$2" verify --quiet -', archive, ours()[0]
+            ),
+            ALL: ours("restore", archive, "--yes", "--quiet", "--to", place.fresh()),
+        }
+        for label, command in commands.items():
+            done = in_turn(
+                [Job(OURS, always(command))],
+                place.environment,
+                0,
+                lambda tool: Measured("", "", 1, tool),
+            )
+            peaks.setdefault(label, []).append(done[0].peak)
+    for label, both in peaks.items():
+        say(f"| {label} | {', '.join(f'{peak / 1024:.0f} MiB' for peak in both)} |")
+    return peaks
+
+
+def growth(found: Sequence[Measured]) -> str:
+    """Draw time and memory over the number of files."""
+    mine = [one for one in found if one.tool == OURS and "MiB" not in one.store]
+    time = {
+        name: [(one.files, one.median / one.files * 1e6) for one in mine if one.operation == name]
+        for name in _GROWTH
+    }
+    memory = {
+        name: [(one.files, one.peak / 1024) for one in mine if one.operation == name]
+        for name in _GROWTH
+    }
+    return plot.svg([("microseconds a file", time), ("peak memory, MiB", memory)])
+
+
+if __name__ == "__main__":
+    main()
