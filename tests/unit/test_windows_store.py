@@ -572,7 +572,8 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def as_windows(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
     monkeypatch.setattr(windows, "documented_binding", lambda: fake.binding)
-    monkeypatch.setattr(places, "default_store", lambda: "windows")
+    for where in ("wmbackup.cli.places", "wmbackup.cli.list"):
+        monkeypatch.setattr(f"{where}.default_store", lambda: "windows")
 
 
 def test_a_day_with_the_interface(

@@ -287,6 +287,17 @@ def test_what_a_crash_left_is_removed_by_the_next_run(home: Home) -> None:
     assert home.private == []
 
 
+def test_what_hangs_is_left_to_the_next_run(home: Home) -> None:
+    home.double.script(*WAITING[:2], "backup hang")
+    assert home.process("backup", "-o", home.archive, "--timeout", "1").returncode == 1
+    home.double.forget()
+    assert len(home.private) <= 1
+    assert not os.path.exists(home.archive)
+    home.double.script()
+    assert home.run("backup", "-o", home.archive) is ExitCode.OK
+    assert home.private == []
+
+
 # What stands in the way
 
 

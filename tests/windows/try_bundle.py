@@ -2,7 +2,7 @@
 
     python3 tests/windows/try_bundle.py
 
-The rig has to be set up (tests/windows/rig.sh). The embeddable package of python.org is in no
+Sets the rig up where it is not yet (see rig.sh). The embeddable package of python.org is in no
 package registry; one of the same layout is made of the rig's 32-bit Python. Nothing is left.
 """
 
@@ -18,6 +18,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 PYTHON = CACHE / "wmbackup-windows-rig" / "py32"
+RIG = (HERE / "rig.sh", "--python", "32")
 # Runs on the rig's own Windows Python, which starts the folder's as a user would.
 DAY = r"""
 import os, subprocess, sys
@@ -70,6 +71,7 @@ def windows(path: Path) -> str:
 def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wmbackup-bundle ") as temporary:
         folder = Path(temporary)
+        subprocess.run([*RIG, "-c", "pass"], check=True, stdin=subprocess.DEVNULL)
         embeddable(folder / "embed.zip")
         bundle = folder / "wmbackup ä"
         subprocess.run(
@@ -78,9 +80,7 @@ def main() -> int:
         (folder / "double.txt").write_text("")
         (folder / "day.py").write_text(DAY)
         arguments = [windows(folder / "day.py"), windows(bundle), windows(folder / "double.txt")]
-        return subprocess.run(
-            [HERE / "rig.sh", "--python", "32", *arguments], check=False, stdin=subprocess.DEVNULL
-        ).returncode
+        return subprocess.run([*RIG, *arguments], check=False, stdin=subprocess.DEVNULL).returncode
 
 
 if __name__ == "__main__":
