@@ -104,6 +104,12 @@ class RestoreConflict(WmbackupError):
     code = "restore-conflict"
 
 
+class HalfRestored(WmbackupError):
+    """The store is in the middle of a restore, under way or cut off."""
+
+    code = "half-restored"
+
+
 class Declined(WmbackupError):
     """The user saw the plan and said no."""
 

@@ -290,6 +290,7 @@ class Locks:
         path = os.path.join(self._folder, name)
         try:
             os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
+            _refuse_foreign(self._folder)
             descriptor = self._acquire(path, f"{what} {subject}", control)
         except OSError as error:
             raise SystemFailure.of(error, "lock", path) from error
@@ -301,7 +302,8 @@ class Locks:
     def _acquire(self, path: str, subject: str, control: Control) -> int:
         until = time.monotonic() + self._wait
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, PRIVATE)
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+            descriptor = os.open(path, flags, PRIVATE)
             try:
                 if try_lock(descriptor) and _is_still(descriptor, path):
                     return descriptor
@@ -316,6 +318,17 @@ class Locks:
                 )
             control.check()
             time.sleep(_POLL)
+
+
+def _refuse_foreign(folder: str) -> None:
+    """Raise PermissionError for a folder that is not this user's alone to change."""
+    status = os.lstat(folder)
+    if hasattr(os, "geteuid") and (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid != os.geteuid()
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", folder)
 
 
 def _is_still(descriptor: int, path: str) -> bool:

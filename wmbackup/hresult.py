@@ -107,6 +107,12 @@ def _table() -> tuple[HResult, ...]:
             c.ENVIRONMENT,
             "this user may not use the interface or read the store",
         ),
+        (
+            0x80070103,
+            "ERROR_NO_MORE_ITEMS",
+            c.OK,
+            "the list has come to its end",
+        ),
         (0x8007000E, "E_OUTOFMEMORY", c.OTHER, "the interface ran out of memory"),
         (0x80070057, "E_INVALIDARG", c.OTHER, "the interface was called with a wrong argument"),
         (

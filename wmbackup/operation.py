@@ -127,9 +127,9 @@ class Operation(Generic[_T]):
             self.cancel()
             if not self._wait_for(_GRACE):
                 _LIVE.discard(self)  # it hangs: nobody waits for it at the end of the program
-                raise _timed_out(timeout)
+                raise _timed_out(timeout, "it hangs: see what holds the store up")
             if isinstance(self._error, Cancelled):
-                raise _timed_out(timeout)
+                raise _timed_out(timeout, "nothing was changed; give it more time")
         if self._callback_error is not None:
             raise self._callback_error
         if self._error is not None:
@@ -147,6 +147,9 @@ class Operation(Generic[_T]):
                 self._changed.release()
                 try:
                     asked.answer()
+                except BaseException:
+                    self.cancel()  # nobody will answer any more
+                    raise
                 finally:
                     self._changed.acquire()
                 self._changed.notify_all()
@@ -204,11 +207,8 @@ def _hresult(error: BaseException | None) -> int:
     return _E_FAIL if known is None else known
 
 
-def _timed_out(timeout: float | None) -> TimedOut:
-    return TimedOut(
-        f"the operation did not end within {timeout:g} s",
-        hint="nothing was changed; see what holds the store up, or give it more time",
-    )
+def _timed_out(timeout: float | None, hint: str) -> TimedOut:
+    return TimedOut(f"the operation did not end within {timeout:g} s", hint=hint)
 
 
 _LIVE: set[Operation[Any]] = set()

@@ -8,9 +8,11 @@ and items as events of their own.
 
 from __future__ import annotations
 
+import contextlib
+import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag
@@ -78,16 +80,16 @@ class BackupRestoreProps(Protocol):
     def get_prop_count(self) -> int:
         """Return how many properties are set."""
 
-    def get_prop_by_index(self, index: int) -> tuple[str, str]:
+    def get_prop_by_index(self, index: object) -> tuple[str, str]:
         """Return name and value of a property, counted from 0."""
 
-    def get_prop_by_name(self, name: str) -> str:
+    def get_prop_by_name(self, name: object) -> str:
         """Return the value of a property."""
 
-    def set_prop(self, name: str, value: object) -> None:
+    def set_prop(self, name: object, value: object) -> None:
         """Set a property."""
 
-    def remove_prop(self, name: str) -> None:
+    def remove_prop(self, name: object) -> None:
         """Remove a property."""
 
     def remove_all_props(self) -> None:
@@ -138,8 +140,7 @@ class BackupRestorer:
         self, on_status: Notify | None, *, store: Store, options: Options | None = None
     ) -> None:
         """Keep the callback that operations report to when they are given none of their own."""
-        if on_status is None:
-            raise _no_callback()
+        _callback(on_status)
         self._store = store
         self._options = options or Options()
         self._props: dict[str, str] = {}
@@ -156,14 +157,19 @@ class BackupRestorer:
         not set, Busy (NS_E_DRM_BACKUPRESTORE_BUSY) while another operation runs.
         """
         replace = bool(_flags(BackupFlags, flags) & BackupFlags.OVERWRITE)
-        if on_status is None:
-            raise _no_callback()
+        notify = _callback(on_status)
+        with self._starting():
+            self._start(self._backup(notify, replace=replace))
+
+    def _backup(self, notify: Notify, *, replace: bool) -> Operation[BackupSummary]:
         store, options = self._store, self._options
         key = options.signing_key
         if key is None:
             raise InvalidArgument("a backup needs a signing key")
         output = options.output or self.get_prop_by_name("BackupPath")
-        statuses = Statuses(on_status, silent=store.gives_statuses, begins=Phase.READING)
+        if isinstance(output, str):
+            moment = datetime.now(UTC)
+            destination(store, output, host_name(), moment, replace_output=replace)
 
         def work(control: Control) -> BackupSummary:
             return backup(
@@ -176,11 +182,8 @@ class BackupRestorer:
                 locks=options.locks,
             )
 
-        with self._starting():
-            if isinstance(output, str):
-                moment = datetime.now(UTC)
-                destination(store, output, host_name(), moment, replace_output=replace)
-            self._start(Operation(work, statuses))
+        statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)
+        return Operation(work, statuses)
 
     def cancel_license_backup(self) -> None:
         """Ask the operation to stop; it ends with NS_E_DRM_OPERATION_CANCELED.
@@ -200,11 +203,14 @@ class BackupRestorer:
         runs.
         """
         _flags(RestoreFlags, flags)
-        if on_status is None:
-            raise _no_callback()
+        notify = _callback(on_status)
+        with self._starting():
+            self._start(self._restore(notify))
+
+    def _restore(self, notify: Notify) -> Operation[RestoreSummary]:
         store, options = self._store, self._options
         source = options.source or self.get_prop_by_name("RestorePath")
-        statuses = Statuses(on_status, silent=store.gives_statuses, begins=Phase.VERIFYING)
+        statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.VERIFYING)
 
         def work(control: Control) -> RestoreSummary:
             with open_archive(source) as archive:
@@ -223,8 +229,7 @@ class BackupRestorer:
                 )
 
         operation = Operation(work, statuses)
-        with self._starting():
-            self._start(operation)
+        return operation
 
     def cancel_license_restore(self) -> None:
         """See `cancel_license_backup`."""
@@ -236,32 +241,31 @@ class BackupRestorer:
         """Return how many properties are set."""
         return len(self._props)
 
-    def get_prop_by_index(self, index: int) -> tuple[str, str]:
+    def get_prop_by_index(self, index: object) -> tuple[str, str]:
         """Return name and value of a property, counted from 0. Raises InvalidArgument."""
         props = sorted(self._props.items())
-        if not 0 <= index < len(props):
+        if not isinstance(index, int) or not 0 <= index < len(props):
             raise InvalidArgument(f"there is no property {index}")
         return props[index]
 
-    def get_prop_by_name(self, name: str) -> str:
+    def get_prop_by_name(self, name: object) -> str:
         """Return the value of a property. Raises InvalidArgument where it is not set."""
-        try:
-            return self._props[name]
-        except KeyError:
-            raise InvalidArgument(f"the property {name} is not set") from None
+        if not isinstance(name, str) or name not in self._props:
+            raise InvalidArgument(f"the property {name} is not set")
+        return self._props[name]
 
-    def set_prop(self, name: str, value: object) -> None:
+    def set_prop(self, name: object, value: object) -> None:
         """Set BackupPath or RestorePath. Raises InvalidArgument."""
-        if name not in _PROPERTIES:
+        if not isinstance(name, str) or name not in _PROPERTIES:
             raise InvalidArgument(f"there is no property {name}: set BackupPath or RestorePath")
-        if not isinstance(value, str) or not value or "\0" in value:
+        if not isinstance(value, str) or not _is_path(value):
             raise InvalidArgument(f"the property {name} takes a path, which is a string")
         self._props[name] = value
 
-    def remove_prop(self, name: str) -> None:
+    def remove_prop(self, name: object) -> None:
         """Remove a property. Raises InvalidArgument where it is not set."""
         self.get_prop_by_name(name)
-        del self._props[name]
+        self._props.pop(str(name))
 
     def remove_all_props(self) -> None:
         """Remove all properties."""
@@ -281,29 +285,43 @@ class BackupRestorer:
             raise InvalidArgument("there is nothing to wait for: begin an operation first")
         return operation.wait(timeout)
 
-    def _starting(self) -> threading.Lock:
-        return self._mutex
+    @contextlib.contextmanager
+    def _starting(self) -> Iterator[None]:
+        # Before all else: what another operation is doing may be what a check would find wrong.
+        with self._mutex:
+            if self._operation is not None and not self._operation.ended:
+                raise Busy(
+                    "this backup restorer is working already",
+                    hint="wait for it to end, or cancel it",
+                )
+            yield
 
     def _start(self, operation: Operation[BackupSummary] | Operation[RestoreSummary]) -> None:
-        if self._operation is not None and not self._operation.ended:
-            raise Busy(
-                "this backup restorer is working already",
-                hint="wait for it to end, or cancel it",
-            )
         self._operation = operation
         # The thread knows the operation and not this object, which can therefore be dropped.
         weakref.finalize(self, operation.cancel)
         operation.start()
 
 
-def _no_callback() -> InvalidArgument:
-    return InvalidArgument("a backup restorer reports through a callback, and there is none")
+def _callback(on_status: Notify | None) -> Notify:
+    if not callable(on_status):
+        raise InvalidArgument("a backup restorer reports through a callback, and there is none")
+    return on_status
+
+
+def _is_path(value: str) -> bool:
+    try:
+        return bool(value) and "\0" not in value and bool(os.fsencode(value))
+    except UnicodeEncodeError:
+        return False
 
 
 _FlagT = TypeVar("_FlagT", BackupFlags, RestoreFlags)
 
 
-def _flags(kind: type[_FlagT], value: int) -> _FlagT:
+def _flags(kind: type[_FlagT], value: object) -> _FlagT:
+    if not isinstance(value, int):
+        raise InvalidArgument("flags are a number")
     known = 0
     for flag in kind:
         known |= int(flag)  # the inverse of a flag has the other known flags alone

@@ -23,7 +23,7 @@ import plot
 import tools
 import trees
 from floors import floors
-from measure import Job, Measured, in_turn
+from measure import Job, Measured, always, in_turn
 from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
 
 _ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
@@ -120,7 +120,7 @@ def start_up(place: Place, rounds: int) -> list[Measured]:
         "wmbackup --version": ours("--version"),
         "wmbackup list --store sample": ours("list", "--store", "sample", "--quiet"),
     }
-    jobs = [Job(name, lambda command=command: command) for name, command in commands.items()]
+    jobs = [Job(name, always(command)) for name, command in commands.items()]
     found = in_turn(
         jobs, place.environment, 2 * rounds + 1, lambda tool: Measured("start", "", 0, tool)
     )
@@ -208,7 +208,7 @@ def memory_of_large(place: Place, given: Options) -> dict[str, list[int]]:
         }
         for label, command in commands.items():
             done = in_turn(
-                [Job(OURS, lambda command=command: command)],
+                [Job(OURS, always(command))],
                 place.environment,
                 0,
                 lambda tool: Measured("", "", 1, tool),

@@ -7,16 +7,18 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from pathlib import Path
 from typing import IO
 
 import pytest
 
-from tests.cli.program import DEADLINE, Inside, Process
-from wmbackup.cli import operate
+from tests.cli.program import DEADLINE, Process, judge
+from wmbackup import keys
+from wmbackup.cli.operate import operate
 from wmbackup.cli.signals import Interrupted
-from wmbackup.errors import Cancelled
-from wmbackup.restorer import BackupRestorer
+from wmbackup.engine import BackupSummary, RestoreSummary
+from wmbackup.errors import Cancelled, TimedOut
+from wmbackup.restorer import BackupRestorer, Options
 from wmbackup.stores.sample import SampleStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
@@ -102,8 +104,6 @@ def test_json_ends_with_a_summary_also_after_a_signal(program: Process) -> None:
         out = (first + process.stdout.read()).decode()
         code = process.wait(DEADLINE)
     assert code == 130
-    from tests.cli.program import judge  # noqa: PLC0415 - what Process does for finished runs
-
     lines = judge(out, code)
     assert lines[-1]["error"] == "cancelled"
     assert lines[-2]["hresult"] == "NS_E_DRM_OPERATION_CANCELED"
@@ -193,10 +193,9 @@ def test_a_signal_at_any_moment_is_either_too_late_or_leaves_nothing(program: Pr
         if os.path.exists(program.path("archive.tar")):
             assert program("verify", "--quick", "archive.tar").code == 0
             os.unlink(program.path("archive.tar"))
-            # When the handlers have gone again, the system's own way ends it.
             assert process.returncode in {0, 143, -signal.SIGTERM}
         else:
-            # Before the handlers stand, the system's own way ends it.
+            # Before the handlers stand, and after, the system's own way ends it.
             assert process.returncode in {143, -signal.SIGTERM}
         assert [name for name in program.tree() if name.startswith(".")] == []
     assert codes & {143}
@@ -261,22 +260,60 @@ def test_a_timeout_of_a_backup_leaves_nothing(program: Process) -> None:
         assert process.wait(DEADLINE) == 0
 
 
-class Hanging(BackupRestorer):
-    """A restorer whose operation never hears that it should stop."""
+class Fake(BackupRestorer):
+    """A restorer that is interrupted while it is waited for, and then ends as it is told."""
 
-    def __init__(self, heard: Callable[[float | None], object]) -> None:
+    def __init__(self, end: BaseException | BackupSummary) -> None:
         super().__init__(lambda _event: None, store=SampleStore())
-        self.heard = heard
+        self.end = end
+        self.waits: list[float | None] = []
+        self.canceled = False
 
-    def wait(self, timeout: float | None = None) -> object:  # type: ignore[override] # never returns
-        self.heard(timeout)
-        raise Interrupted(signal.SIGINT) if timeout is None else Cancelled
+    def cancel_license_backup(self) -> None:
+        self.canceled = True
+
+    def wait(self, timeout: float | None = None) -> BackupSummary | RestoreSummary:
+        self.waits.append(timeout)
+        if not self.canceled:
+            raise Interrupted(signal.SIGINT)
+        if isinstance(self.end, BaseException):
+            raise self.end
+        return self.end
 
 
-def test_the_wait_after_a_signal_has_an_end(inside: Inside) -> None:
-    waits: list[float | None] = []
+def nothing() -> None:
+    """Begin nothing."""
+
+
+def interrupted() -> None:
+    """Be interrupted while beginning."""
+    raise Interrupted(signal.SIGTERM)
+
+
+@pytest.mark.parametrize("end", [Cancelled(), TimedOut("it hangs")])
+def test_the_wait_after_a_signal_has_an_end(end: BaseException) -> None:
+    restorer = Fake(end)
     with pytest.raises(Interrupted):
-        operate.operate(Hanging(waits.append), None)
-    assert waits[0] is None
-    assert waits[1] is not None
-    assert inside.tree() == []
+        operate(restorer, nothing, None)
+    assert restorer.waits[0] is None
+    assert restorer.waits[1] is not None
+
+
+def test_a_signal_between_beginning_and_waiting_cancels() -> None:
+    restorer = Fake(Cancelled())
+    with pytest.raises(Interrupted) as caught:
+        operate(restorer, interrupted, None)
+    assert caught.value.exit_code == 143
+    assert restorer.canceled
+
+
+def test_what_was_done_when_the_signal_came_is_no_interruption(tmp_path: Path) -> None:
+    key = keys.create(str(tmp_path / "key"), "host")
+    real = BackupRestorer(
+        lambda _event: None, store=SampleStore(), options=Options(signing_key=key)
+    )
+    real.set_prop("BackupPath", str(tmp_path / "archive.tar"))
+    real.backup_licenses(0, lambda _event: None)
+    done = real.wait()
+    assert isinstance(done, BackupSummary)
+    assert operate(Fake(done), nothing, None) is done

@@ -93,4 +93,4 @@ def test_a_limit_on_the_size_of_files_is_heeded(program: Process) -> None:
 def test_little_space_is_a_remark_of_check(program: Process) -> None:
     with small_disk(program.path("disk")) as disk:
         result = program("check", *QUIET, env={"TMPDIR": disk})
-        assert "warning space:           1.0 MiB free" in result.out
+        assert "warning space:        1.0 MiB free" in result.out

@@ -48,6 +48,43 @@ def screen(
     return child.exitstatus or 0, text.replace("\r\n", "\n")
 
 
+class Screen:
+    """As much of a terminal as the program uses: what is left to see at the end."""
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.rows = [""]
+        self.row = self.column = 0
+
+    def show(self, text: str) -> list[str]:
+        for part in re.findall(r"\x1b\[[0-9;?]*[A-Za-z]|.|\n", text):
+            if part.startswith("\x1b"):
+                self._control(part)
+            elif part == "\n":
+                self.row, self.column = self.row + 1, 0
+            elif part == "\r":
+                self.column = 0
+            else:
+                self._put(part)
+            self.rows += [""] * (self.row + 1 - len(self.rows))
+        return [row.rstrip() for row in self.rows]
+
+    def _control(self, part: str) -> None:
+        if part.endswith("A"):
+            self.row -= int(part[2:-1] or 1)
+            assert self.row >= 0
+        elif part.endswith("K"):
+            self.rows[self.row] = ""
+
+    def _put(self, character: str) -> None:
+        if self.column == self.width:
+            self.row, self.column = self.row + 1, 0
+            self.rows += [""] * (self.row + 1 - len(self.rows))
+        row = self.rows[self.row].ljust(self.column)
+        self.rows[self.row] = row[: self.column] + character + row[self.column + 1 :]
+        self.column += 1
+
+
 def rows(text: str) -> list[str]:
     return ESCAPE.sub("", text).splitlines()
 
@@ -65,9 +102,10 @@ def ready(program: Process) -> Process:
 def test_the_first_backup_on_a_terminal_makes_a_key_and_says_so(program: Process) -> None:
     code, text = screen(program, *BACKUP, "--color", "never")
     assert code == 0
-    assert "warning: made a signing key, SHA256:" in text.replace("\n", "")
-    assert "trusted as wmbackup@" in text
-    assert f"hint: keep a copy of {program.config}/signing_key.pub" in text
+    assert re.search(r"warning: made a signing key,\s+SHA256:", text)
+    told = " ".join(text.split())
+    assert "trusted as wmbackup@" in told
+    assert f"hint: keep a copy of {program.config}/signing_key.pub" in told
     assert program.tree() == ["a.tar"]
     assert program("verify", "a.tar").code == 0
 
@@ -183,6 +221,45 @@ def test_what_is_said_on_the_way_stands_above_the_bar(ready: Process) -> None:
     assert any(row.startswith("wmbackup: restricted: harbour/low-tide.lic") for row in said)
 
 
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_bar_takes_nothing_away_but_itself(ready: Process, width: int) -> None:
+    ready.write("store/large", os.urandom(20_000_000))
+    os.symlink("x", ready.path("store/link"))
+    arguments = ("backup", "--store", "store", "-o", "b.tar", "-v", "--no-notice")
+    code, text = screen(ready, *arguments, size=(50, width))
+    assert code == 3
+    seen = Screen(width).show(text)
+    assert not any("━" in row for row in seen)
+    told = "".join("".join(seen).split())
+    for line in (
+        "phase: planning wmbackup: skipped: link: a symbolic link, which is never followed",
+        "status: WMT_BACKUPRESTORE_BEGIN (21) wmbackup: phase: reading wmbackup: phase: sealing",
+    ):
+        assert line.replace(" ", "") in told
+    with terminal(ready, "restore", "b.tar", "--to", "c", "--no-notice", size=(50, width)) as child:
+        child.expect_exact("[y/N] ")
+        before = Screen(width).show(str(child.before).replace("\r\n", "\n"))
+        child.sendline("n")
+        child.expect(pexpect.EOF)
+    assert before[0].startswith("archive:")
+    assert any(row.startswith("plan:") for row in before)
+
+
+def test_words_are_kept_whole(ready: Process) -> None:
+    _, text = screen(ready, "verify", "missing", size=(24, 40))
+    assert rows(text) == [
+        "wmbackup: error: there is no file",
+        "  missing",
+        "hint: check the path of the archive",
+    ]
+    _, text = screen(ready, "check", size=(24, 80))
+    assert rows(text)[:3] == [
+        "wmbackup: notice: Microsoft has deprecated the Windows Media license backup",
+        "                  interface in favor of PlayReady:",
+        "                  https://www.microsoft.com/PlayReady/",
+    ]
+
+
 # Colors
 
 
@@ -233,14 +310,14 @@ def test_the_table_fits_the_terminal(ready: Process, width: int, columns: list[s
     table = [row for row in rows(text) if row]
     header = next(row for row in table if row.startswith("TITLE"))
     assert re.split(r" {2,}", header.strip()) == columns
-    body = table[table.index(header) + 1 : -1]
+    body = table[table.index(header) + 1 :][:13]
     assert len(body) == 13
     assert all(len(row) <= width for row in (header, *body))
     starts = [header.index(name) for name in columns]
     for row in body:
         assert all(start == 0 or row[start - 2 : start].strip() == "" for start in starts)
     assert any("Low Tide" in row and row.endswith("withheld") for row in body)
-    assert table[-1].startswith("a.tar: 12 files, 12 licenses")
+    assert "a.tar: 12 files, 12 licenses" in " ".join(table[14:])
 
 
 def test_wide_characters_keep_the_columns(ready: Process) -> None:

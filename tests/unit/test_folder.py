@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.folders import fill
-from wmbackup.errors import Cancelled, StoreUnavailable
+from wmbackup.errors import Cancelled, HalfRestored, StoreUnavailable
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.status import Control
 from wmbackup.stores import folder as module
@@ -159,10 +159,19 @@ def test_a_second_name_of_a_file_is_a_file(tmp_path: Path) -> None:
 
 def test_what_a_restore_left_is_named_and_not_carried(tmp_path: Path) -> None:
     left = b".wmbackup-restore-0123"
-    fill(tmp_path, {left + b"/old/1": b"old", b"sub/" + left + b"/a": b"carried", b"b": b""})
+    fill(tmp_path, {left + b"/old/1": b"old", b"sub/" + left + b"/a": b"staged", b"b": b""})
     with export(tmp_path) as listed:
-        assert sorted(listed.paths) == [b"b", b"sub/" + left + b"/a"]
-        assert listed.skipped == [Skipped(left, "left by a restore that was cut off")]
+        assert sorted(listed.paths) == [b"b"]
+        assert listed.skipped == [
+            Skipped(left, "staged by a restore"),
+            Skipped(b"sub/" + left, "staged by a restore"),
+        ]
+
+
+def test_a_half_restored_folder_is_not_taken_for_a_sound_one(tmp_path: Path) -> None:
+    fill(tmp_path, {b".wmbackup-restore-0123/journal": b"{}", b"b": b""})
+    with pytest.raises(HalfRestored, match="cut off half done"), export(tmp_path):
+        pass
 
 
 @pytest.mark.parametrize(

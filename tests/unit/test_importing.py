@@ -129,11 +129,11 @@ def test_names_that_the_file_system_cannot_hold_are_unavailable(
         for path in (b"x" * 256, b"x" * 256 + b"/a", b"a/" + b"x" * 256 + b"/b"):
             with pytest.raises(ItemUnavailable, match="too long for this file system"):
                 standing(import_, path)
-        for path in (b".wmbackup-restore-0123", b".wmbackup-restore-/a"):
+        for path in (b".wmbackup-restore-0123", b".wmbackup-restore-/a", b"a/.wmbackup-restore-"):
             with pytest.raises(ItemUnavailable, match="needs for itself"):
                 standing(import_, path)
         assert standing(import_, b"x" * 255) is Standing.NEW
-        assert standing(import_, b"a/.wmbackup-restore-0123") is Standing.NEW
+        assert standing(import_, b"a/b.wmbackup-restore-0123") is Standing.NEW
 
 
 ODD = [b"new\nline", b"\xff\xfe", b"\x1b[31m", b"...", b"con", "\u202e".encode(), b"x" * 255]

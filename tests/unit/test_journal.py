@@ -4,6 +4,8 @@ import errno
 import fcntl
 import json
 import os
+import shutil
+import stat
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +14,15 @@ from typing import Any
 import pytest
 
 from tests.folders import fill, snapshot
-from wmbackup.stores.journal import LOCK, STAGING, Journal, Staging, undo_leftovers
+from wmbackup.status import Control, Event, WarningEvent
+from wmbackup.stores.journal import (
+    LOCK,
+    STAGING,
+    Journal,
+    Staging,
+    private_folder,
+    undo_leftovers,
+)
 from wmbackup.stores.tree import HandleTree, PathTree, Tree
 
 NAME = STAGING + b"0123456789abcdef"
@@ -35,7 +45,8 @@ def leave(root: Path, journal: object = None) -> None:
         {"number": 0, "path": _text(b"a/b"), "inode": _inode(root / "a/b"), "replaces": False},
         {"number": 1, "path": _text(b"c"), "inode": _inode(root / "c"), "replaces": True},
     ]
-    text = json.dumps({"moves": rows, "made": [_text(b"a")]} if journal is None else journal)
+    content = {"inode": _inode(root / PLACE), "moves": rows, "made": [_text(b"a")]}
+    text = json.dumps(content if journal is None else journal)
     (root / PLACE / "journal").write_text(text)
 
 
@@ -84,6 +95,34 @@ def test_what_replaced_a_file_that_nobody_kept_is_better_than_nothing(
     (tmp_path / PLACE / "old" / "1").unlink()
     undo_leftovers(tree)
     assert snapshot(tmp_path) == {b"c": b"new"}
+
+
+def test_a_roll_back_is_told(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    told: list[Event] = []
+    undo_leftovers(tree, Control(told.append))
+    assert [event.code for event in told if isinstance(event, WarningEvent)] == ["rolled-back"]
+
+
+def test_a_journal_that_was_copied_here_is_not_carried_out(tree: Tree, tmp_path: Path) -> None:
+    leave(tmp_path)
+    (tmp_path / PLACE).rename(tmp_path / "elsewhere")
+    shutil.copytree(tmp_path / "elsewhere", tmp_path / PLACE)
+    before = snapshot(tmp_path)
+    undo_leftovers(tree)
+    assert snapshot(tmp_path) == before
+
+
+def test_a_private_folder_goes_away_also_after_a_crash(tmp_path: Path) -> None:
+    with private_folder(str(tmp_path)) as folder:
+        fill(Path(folder), {b"a/b": b"data"})
+        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+    assert os.listdir(tmp_path) == []
+    leave(tmp_path)
+    (tmp_path / PLACE / "journal").unlink()
+    with private_folder(str(tmp_path)) as folder:
+        assert os.listdir(tmp_path).count(PLACE) == 0
+    assert sorted(os.listdir(tmp_path)) == ["a", "c"]
 
 
 def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ class Salvage:
         self._spool = spool
         self._hashes: Mapping[str, str] = reader.hashes
         self._closing = ExitStack()
+        self._places: dict[tuple[bytes, int], int] | None = None
         self._stream: ByteStream
         if reader.seekable:
             self._stream, self._begin = reader.stream, reader.start + reader.position
@@ -98,9 +99,20 @@ class Salvage:
                 replace(license_, path=one.item.path)
                 for license_ in licenses.get(one.item.member, ())
             )
-            offset = one.offset if self._proves(one) else None
-            rescued.append(replace(one, licenses=known, offset=offset))
+            rescued.append(
+                replace(one, licenses=known, offset=self._proven_place(one, payload, tick))
+            )
         return rescued
+
+    def _proven_place(self, one: Rescued, payload: int, tick: Tick) -> int | None:
+        """Return where a file's bytes are proven to be; None where they are nowhere."""
+        if self._proves(one, one.offset):
+            return one.offset
+        if self._places is None:
+            # Something is missing or too much: behind it nothing stands where it should.
+            self._places = {(f.name, f.size): f.offset for f in self._walk(payload, tick)}
+        offset = self._places.get((BAG + one.item.member, one.item.size))
+        return offset if self._proves(one, offset) else None
 
     def release(self, one: Rescued, receiver: Receiver) -> None:
         """Read a file once more and release exactly the bytes that are proven.
@@ -221,11 +233,11 @@ class Salvage:
                     licenses.setdefault(member, []).append(license_)
         return licenses
 
-    def _proves(self, one: Rescued) -> bool:
-        if one.offset is None:
+    def _proves(self, one: Rescued, offset: int | None) -> bool:
+        if offset is None:
             return False
         digest = hashlib.sha256()
-        for block in self._blocks(one.offset, one.item.size):
+        for block in self._blocks(offset, one.item.size):
             digest.update(block)
         return digest.digest() == one.sha256
 

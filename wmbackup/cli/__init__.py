@@ -17,7 +17,8 @@ _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    # The module of the command `list` hides the type of that name here as soon as it is loaded.
+    arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     _fill_gaps()
     _speak_plainly()
     session = Session(_before_parsing(arguments))
@@ -52,7 +53,7 @@ def _speak_plainly() -> None:
 
 def _before_parsing(arguments: Sequence[str]) -> Common:
     """Look for what decides how a usage error is told."""
-    words = list(arguments)
+    words = [*arguments]
     if "--" in words:
         words = words[: words.index("--")]
     given = {

@@ -32,7 +32,14 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 COMMON = "Common options"
 """The section of the options that all commands have."""
 
-_RANKS = {ParameterSource.COMMANDLINE: 2, ParameterSource.ENVIRONMENT: 1}
+FROM_COMMAND_LINE = 3
+"""How near a value is that stands on the command line; see `Session.given`."""
+
+_RANKS = {
+    ParameterSource.COMMANDLINE: FROM_COMMAND_LINE,
+    ParameterSource.ENVIRONMENT: 2,
+    ParameterSource.DEFAULT_MAP: 1,
+}
 _DEPRECATION = (
     "Microsoft has deprecated the interface that backs up Windows Media licenses in favor of"
     " PlayReady (https://www.microsoft.com/PlayReady/). Back up while it still answers."
@@ -47,12 +54,17 @@ class Option(click.Option):
         *names: Any,  # noqa: ANN401 - those of click
         section: str = "Options",
         command_line_only: bool = False,
+        configured: bool = True,
         **attributes: Any,  # noqa: ANN401 - as above
     ) -> None:
-        """Take click's arguments, and the section's title."""
+        """Take click's arguments, the section's title, and where else than there it is looked for.
+
+        What comes from the environment can stand in the configuration unless it is not
+        ``configured``.
+        """
         super().__init__(*names, **attributes)
         self.section = section
-        self.command_line_only = command_line_only
+        self.configured = configured and not command_line_only
         if not command_line_only:
             longest = max(self.opts, key=len).lstrip("-")
             self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
@@ -151,7 +163,7 @@ class Group(_Helpful, click.Group):
 
     def __init__(self, *arguments: Any, example: str | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of click
         """Take click's arguments, and an example for the help."""
-        super().__init__(*arguments, **attributes)
+        super().__init__(*arguments, **{"no_args_is_help": False, **attributes})
         self.example = example
         self.params += common_options()
 
@@ -215,6 +227,25 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:  
         session.given[param.name] = (rank, value)
 
 
+def _choose_profile(ctx: click.Context, param: click.Parameter, value: Any) -> None:  # noqa: ANN401 - as above
+    """Read the configuration, now that it is known which of it counts: a command is to run.
+
+    The parser comes here before it looks for options that are not on the command line.
+    """
+    _remember(ctx, param, value)
+    session = ctx.find_object(Session)
+    if session is not None and not isinstance(ctx.command, click.Group):
+        from wmbackup.cli.settings import defaults  # noqa: PLC0415 - for those that run alone
+
+        ctx.default_map = defaults(session, ctx)
+
+
+def on_command_line(name: str) -> bool:
+    """Whether a parameter of the command that runs was given on the command line."""
+    ctx = click.get_current_context()
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
+
+
 def settle(session: Session) -> None:
     """Put the common options that were given in force."""
     session.common = Common(**{name: value for name, (_, value) in session.given.items()})
@@ -224,17 +255,25 @@ def common_options() -> list[click.Parameter]:
     """Return the options that every command has."""
 
     def common(*names: str, help: str, **attributes: Any) -> Option:  # noqa: A002, ANN401 - click's names
+        given = {"callback": _remember, **attributes}
         return Option(
             list(names),
             help=help,
             section=COMMON,
             expose_value=False,
             is_eager=True,
-            callback=_remember,
-            **attributes,
+            **given,
         )
 
     return [
+        # The first, since it says where the others may come from.
+        common(
+            "--profile",
+            metavar="NAME",
+            configured=False,
+            callback=_choose_profile,
+            help="what the configuration has under this name as well",
+        ),
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),
         common("-v", "--verbose", count=True, help="tell phases and statuses; twice: files too"),

@@ -112,7 +112,7 @@ def _back_up(
     notify = session.output.event
     restorer = create_backup_restorer(notify, store=store, options=options)
     restorer.set_prop("BackupPath", output)
-    restorer.backup_licenses(BackupFlags.OVERWRITE if force else BackupFlags.NONE, notify)
-    done = operate(restorer, timeout)
+    flags = BackupFlags.OVERWRITE if force else BackupFlags.NONE
+    done = operate(restorer, lambda: restorer.backup_licenses(flags, notify), timeout)
     assert not isinstance(done, RestoreSummary)  # noqa: S101 - a backup was begun
     return done

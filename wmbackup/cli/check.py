@@ -9,7 +9,10 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 
+import click
+
 from wmbackup import __version__, keys
+from wmbackup.cli import settings
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
 from wmbackup.cli.hygiene import count, size
@@ -18,6 +21,7 @@ from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
+    config_folder,
     signing_key_path,
     state_folder,
     worst,
@@ -46,6 +50,7 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     bits = struct.calcsize("P") * 8
     yield CheckRow("python", State.OK, f"{platform.python_version()}, {bits} bits")
     yield CheckRow("system", State.OK, platform.platform())
+    yield from _configuration(session)
     yield _interface()
     yield _try("signing key", _signing_key)
     yield _try("trust", lambda: _trust(session))
@@ -63,6 +68,22 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
     except OSError as error:
         text = (error.strerror or str(error)).lower()
         return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
+
+
+def _configuration(session: Session) -> Iterator[CheckRow]:
+    for file in session.configs:
+        yield CheckRow("configuration", State.OK, file.file)
+    folder = config_folder()
+    if not session.configs:
+        usual = "" if folder is None else f"; it would be {os.path.join(folder, settings.FILE)}"
+        yield CheckRow("configuration", State.OK, f"there is no file{usual}")
+    for setting in settings.in_force(session, click.get_current_context()):
+        whose = f" for {', '.join(setting.commands)}" if setting.commands else ""
+        message = f"{setting.key} = {setting.value}{whose}, from {setting.origin}"
+        yield CheckRow("setting", State.OK, message)
+    for name, meant in settings.strange_variables(os.environ):
+        remedy = "unset it" if meant is None else f"did you mean {meant}?"
+        yield CheckRow("setting", State.WARNING, f"no option reads {name}", remedy)
 
 
 def _interface() -> CheckRow:

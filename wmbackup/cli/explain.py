@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 
 import click
@@ -65,7 +66,11 @@ def command(session: Session, what: str) -> ExitCode:
     Names are those of HRESULTs, of statuses (WMT_...), and of this program's errors.
     """
     if what.startswith("-") and not _NUMBER.match(what):
-        raise UsageError(f"no such option: {what}", hint="see wmbackup explain --help")
+        ctx = click.get_current_context()
+        names = [
+            name for param in ctx.command.params for name in (*param.opts, *param.secondary_opts)
+        ]
+        raise click.NoSuchOption(what, possibilities=names, ctx=ctx)
     found = _by_number(what) if _NUMBER.match(what) else _by_name(what)
     session.data_on_stdout = True
     for explanation in found:
@@ -101,6 +106,7 @@ def _by_name(text: str) -> list[Explanation]:
 
 def known_names() -> dict[str, list[Explanation]]:
     """Return everything that has a name here, by that name in upper case."""
+    importlib.import_module("wmbackup.restorer")  # for the errors that it has
     names: dict[str, list[Explanation]] = {}
     for known in hresult.TABLE:
         names.setdefault(known.name.upper(), []).append(_hresult(known))

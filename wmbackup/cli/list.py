@@ -9,7 +9,7 @@ from dataclasses import replace
 import click
 
 from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import option
+from wmbackup.cli.app import on_command_line, option
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import is_store
 from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
@@ -97,8 +97,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     title, distributor, issued, expires, and whether the license may be backed up.
     """
     if archive is not None:
-        if store is not None:
+        if store is not None and on_command_line("store"):
             raise UsageError("an archive and --store contradict each other", hint="name one")
+        # A store that the environment or the configuration has is for when nothing is named.
+        store = None
         name = archive
     elif store is None:
         raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")

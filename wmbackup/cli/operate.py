@@ -1,8 +1,8 @@
-"""Waiting for a backup restorer, and stopping it when a signal says so."""
+"""Running a backup restorer, and stopping it when a signal says so."""
 
 from __future__ import annotations
 
-import contextlib
+from collections.abc import Callable
 
 from wmbackup.cli.signals import Interrupted
 from wmbackup.engine import BackupSummary, RestoreSummary
@@ -12,12 +12,19 @@ from wmbackup.restorer import BackupRestorer
 _CLEANING = 10.0  # seconds to clean up after a signal; the next run does what is left
 
 
-def operate(restorer: BackupRestorer, timeout: float | None) -> BackupSummary | RestoreSummary:
-    """Wait for what was begun. A signal cancels it and is raised when it has cleaned up."""
+def operate(
+    restorer: BackupRestorer, begin: Callable[[], object], timeout: float | None
+) -> BackupSummary | RestoreSummary:
+    """Begin and wait for the end. A signal cancels it, and is raised when it has cleaned up.
+
+    What was done when the signal came is returned: only what left nothing counts as interrupted.
+    """
     try:
+        begin()
         return restorer.wait(timeout)
-    except Interrupted:
+    except Interrupted as signal:
         restorer.cancel_license_backup()
-        with contextlib.suppress(WmbackupError):
-            restorer.wait(_CLEANING)
-        raise
+        try:
+            return restorer.wait(_CLEANING)
+        except WmbackupError:
+            raise signal from None

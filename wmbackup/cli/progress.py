@@ -68,7 +68,7 @@ class Counter:
     def remaining(self) -> str:
         """Return ``0:12 left``, where it can be told."""
         fraction, elapsed = self.fraction, time.monotonic() - self.since
-        if not fraction:
+        if not fraction or fraction >= 1:
             return ""
         minutes, seconds = divmod(round(elapsed * (1 - fraction) / fraction), 60)
         hours, minutes = divmod(minutes, 60)
@@ -90,7 +90,12 @@ class Bar:
         """Draw what the counter says."""
         self._counter = counter
         self._console = Console(stderr=True, no_color=not color, highlight=False, markup=False)
-        self._live = Live(
+        self._live = self._new()
+
+    def _new(self) -> Live:
+        # One that is started again would take away as many lines as it last had drawn, which
+        # are by then those that were written above it.
+        return Live(
             console=self._console,
             get_renderable=self._render,
             refresh_per_second=_REFRESH,
@@ -117,6 +122,7 @@ class Bar:
         """Write something above the bar."""
         self._live.stop()
         write()
+        self._live = self._new()
         self._live.start()
 
     def _render(self) -> RenderableType:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import replace
 
 from wmbackup.cli.output import Verified
@@ -22,6 +21,7 @@ from wmbackup.errors import UsageError, WmbackupError
 from wmbackup.files import temporary_folder
 from wmbackup.stores.base import Store
 from wmbackup.stores.folder import FolderStore
+from wmbackup.stores.journal import private_folder
 from wmbackup.trust import Policy
 
 
@@ -71,9 +71,7 @@ class Proof:
 
     def _try_restore(self, archive: ArchiveInput) -> None:
         control = self._session.control()
-        with tempfile.TemporaryDirectory(
-            prefix="wmbackup-", dir=temporary_folder(), ignore_cleanup_errors=True
-        ) as folder:
+        with private_folder(temporary_folder()) as folder:
             target = FolderStore(f"{folder}/restored")
             _rewind(archive)
             restore(archive, target, self._policy, control)

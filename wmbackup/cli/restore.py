@@ -95,14 +95,16 @@ def command(
         selection=Selection(kid, title, tuple(os.fsencode(path) for path in paths)),
         on_conflict=OnConflict(on_conflict),
         announce=session.output.plan,
-        confirm=lambda plan: yes or _ask(session, plan),
+        confirm=lambda plan: (
+            yes or _ask(session, plan, replace=on_conflict == OnConflict.REPLACE.value)
+        ),
         dry_run=dry_run,
         salvage=salvage,
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)
-    restorer.restore_licenses(RestoreFlags.NONE, session.output.event)
-    done = operate(restorer, timeout)
+    notify = session.output.event
+    done = operate(restorer, lambda: restorer.restore_licenses(RestoreFlags.NONE, notify), timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
     if done.plan.lost or done.plan.nameless:
@@ -110,6 +112,8 @@ def command(
     return ExitCode.PARTIAL if done.skipped else ExitCode.OK
 
 
-def _ask(session: Session, plan: RestorePlan) -> bool:
-    count = plan.new + len(plan.conflicts)
-    return session.output.ask(f"Restore {count} files to {plan.target}?")
+def _ask(session: Session, plan: RestorePlan, *, replace: bool) -> bool:
+    replaced = len(plan.conflicts) if replace else 0
+    which = f", {replaced:,} of them in place of others" if replaced else ""
+    count = plan.new + replaced
+    return session.output.ask(f"Restore {count:,} files to {plan.target}{which}?")

@@ -148,7 +148,7 @@ class Counted:
         """Take the name of where they come from, and the rows."""
         self._name = "standard input" if name == "-" else name
         self._rows = rows
-        self._files = self._licenses = self._octets = 0
+        self._files = self._licenses = self._octets = self._withheld = 0
 
     def __iter__(self) -> Iterator[Row]:
         """Yield them."""
@@ -158,15 +158,18 @@ class Counted:
                 last = row.item
                 self._files += 1
                 self._octets += row.item.size
-            self._licenses += row.license is not None
+            if row.license is not None:
+                self._withheld += row.license.withheld
+                self._licenses += not row.license.withheld
             yield row
 
     def result(self, inventory: Inventory, tally: Tally | None) -> Listed:
         """Return the counts, with what the archive or the tally says of the rest."""
         info = inventory.info
-        skipped = withheld = 0
+        skipped = 0
         if tally is not None:
-            skipped, withheld = len(tally.skipped), len(tally.withheld)
+            skipped = len(tally.skipped)
         elif info is not None:
-            skipped, withheld = info.skipped, info.withheld
-        return Listed(self._name, self._files, self._licenses, self._octets, skipped, withheld)
+            skipped = info.skipped
+        counts = (self._files, self._licenses, self._octets)
+        return Listed(self._name, *counts, skipped, self._withheld)

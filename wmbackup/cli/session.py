@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wmbackup.cli.output import Output
+    from wmbackup.config import Config
     from wmbackup.files import Locks
     from wmbackup.keys import SigningKey
     from wmbackup.status import Control
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 class Common:
     """The options that every command has."""
 
+    profile: str | None = None
     json: bool = False
     quiet: bool = False
     verbose: int = 0
@@ -46,6 +48,7 @@ class Session:
     stdout: StandardOutput = field(default_factory=StandardOutput)
     data_on_stdout: bool = False
     given: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    configs: tuple[Config, ...] = ()
     _output: Output | None = None
 
     @property
@@ -61,6 +64,12 @@ class Session:
 
                 self._output = Terminal(self)
         return self._output
+
+    @property
+    def profile(self) -> str | None:
+        """The profile that was asked for, also before the common options are in force."""
+        profile: str | None = self.given.get("profile", (0, None))[1]
+        return profile
 
     def control(self) -> Control:
         """Return how an operation on this thread is followed; signals stop it by raising."""
@@ -162,6 +171,13 @@ def config_folder() -> str | None:
     import platformdirs  # noqa: PLC0415 - loaded when needed
 
     return _absolute(platformdirs.user_config_path)
+
+
+def site_config_folder() -> str | None:
+    """Return the folder of the configuration that all users share."""
+    import platformdirs  # noqa: PLC0415 - loaded when needed
+
+    return _absolute(platformdirs.site_config_path)
 
 
 def state_folder() -> str | None:

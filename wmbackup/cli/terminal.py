@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
@@ -63,6 +64,7 @@ from wmbackup.status import (
 if TYPE_CHECKING:
     from wmbackup.cli.progress import Bar, Counter
 
+_READABLE = 30  # columns below which text is not indented as far as its label
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
 _STYLES = {"error": "31;1", "warning": "33;1", "hint": "36", "ok": "32", "bold": "1", "dim": "2"}
 _STATES = {State.OK: "ok", State.WARNING: "warning", State.FAILED: "error"}
@@ -106,14 +108,16 @@ class Terminal:
 
     def _report(self, word: str, message: str, hint: str | None) -> None:
         label = self._style(f"{word}:", "error" if word == "error" else "warning", sys.stderr)
-        text = f"wmbackup: {label} {visible(message)}"
+        text = wrapped(f"wmbackup: {word}: ", visible(message), sys.stderr)
+        text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            text += f"\n{self._style('hint:', 'hint', sys.stderr)} {visible(hint)}"
+            told = wrapped("hint: ", visible(hint), sys.stderr)
+            text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 
     def notice(self) -> None:
         """See `Output.notice`."""
-        self._err(f"wmbackup: notice: {DEPRECATION}: {DEPRECATION_URL}")
+        self._err(wrapped("wmbackup: notice: ", f"{DEPRECATION}: {DEPRECATION_URL}", sys.stderr))
 
     def event(self, event: Event) -> None:
         """See `Output.event`."""
@@ -167,7 +171,7 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for line in plan_lines(plan):
+            for line in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(line)
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - programs want to know whose rows
@@ -223,11 +227,13 @@ class Terminal:
 
     def check(self, row: CheckRow) -> None:
         """See `Output.check`."""
-        state = self._style(f"{row.state.value:<8}", _STATES[row.state], sys.stdout)
-        self._out(f"{state}{row.name + ':':<16} {visible(row.message)}")
+        label = f"{row.state.value:<8}{row.name + ':':<13} "
+        told = wrapped(label, visible(row.message), sys.stdout)
+        state = self._style(row.state.value, _STATES[row.state], sys.stdout)
+        self._out(told.replace(row.state.value, state, 1))
         if row.remedy is not None:
-            hint = self._style("hint:", "hint", sys.stdout)
-            self._out(f"{'':<24} {hint} {visible(row.remedy)}")
+            told = wrapped(f"{'':<22}hint: ", visible(row.remedy), sys.stdout)
+            self._out(told.replace("hint:", self._style("hint:", "hint", sys.stdout), 1))
 
     def keys(self, rows: Iterable[KeyRow]) -> None:
         """See `Output.keys`."""
@@ -254,11 +260,12 @@ class Terminal:
         number = ""
         if explanation.value is not None:
             number = f" ({_number(explanation)})"
-        self._out(f"{explanation.name}{number}: {explanation.sentence}")
+        self._out(wrapped("", f"{explanation.name}{number}: {explanation.sentence}", sys.stdout))
         if explanation.next_step is not None:
-            self._out(f"next step: {explanation.next_step}")
-        if explanation.exit_code is not None and explanation.kind != "exit-code":
-            self._out(f"exit code: {explanation.exit_code.value}, {explanation.exit_code.meaning}")
+            self._out(wrapped("next step: ", explanation.next_step, sys.stdout))
+        code = explanation.exit_code
+        if code is not None and explanation.kind != "exit-code":
+            self._out(wrapped("exit code: ", f"{code.value}, {code.meaning}", sys.stdout))
 
     def ask(self, question: str) -> bool:
         """See `Output.ask`."""
@@ -279,10 +286,30 @@ class Terminal:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
             for line in summary_lines(self._result):
                 if to_stderr:
-                    self._err(line)
+                    self._err(wrapped("", line, sys.stderr))
                 elif self._session.stdout.is_there:
-                    self._out(line)
+                    self._out(wrapped("", line, sys.stdout))
         self._session.stdout.flush()
+
+
+def wrapped(label: str, text: str, stream: TextIO) -> str:
+    """Return a label and a text, on a terminal broken between words and indented below itself.
+
+    Words stay whole: they are paths, fingerprints and commands that somebody may copy.
+    """
+    if not is_terminal(stream):
+        return label + text
+    width = shutil.get_terminal_size().columns
+    indent = len(label) if width - len(label) >= _READABLE else min(len(label), 2)
+    lines = textwrap.wrap(
+        text,
+        width - 1,
+        initial_indent=label,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines) or label
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -325,7 +352,7 @@ def _columns(width: int) -> list[tuple[str, int]]:
     if width >= 110:  # noqa: PLR2004
         fixed[1:1] = [("KEY ID", 24)]
     if width >= 150:  # noqa: PLR2004
-        fixed[2:2] = [("DISTRIBUTOR", 28), ("ISSUED", 10)]
+        fixed[2:2] = [("DISTRIBUTOR", min(44, 28 + (width - 150) // 2)), ("ISSUED", 10)]
     rest = width - sum(size + 2 for _, size in fixed)
     return [("TITLE OR FILE", max(8, rest)), *fixed]
 

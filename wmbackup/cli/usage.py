@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
@@ -9,6 +10,9 @@ import click
 from wmbackup.cli.app import program
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
+
+# click tells which value was wrong in its sentence alone.
+_GIVEN = re.compile(r"'(.*)' is not one of")
 
 
 def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
@@ -44,7 +48,10 @@ def _closest(error: click.UsageError) -> list[str]:
 
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
     name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
-    return difflib.get_close_matches(name, possibilities, n=2)
+    choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
+    if choices is not None and (given := _GIVEN.match(error.message)):
+        name, possibilities = given[1], [str(choice) for choice in choices]
+    return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
 
 
 def _message(error: click.UsageError) -> str:

@@ -21,6 +21,7 @@ from wmbackup.engine import (
 from wmbackup.license import License
 
 _LONGEST_NAME = 24
+_SHOWN = 10  # conflicts that a plan names
 _PLAIN_COLUMNS = (
     *("path", "size", "modified", "kind", "key ID", "title"),
     *("distributor", "issued", "expires", "backup"),
@@ -118,8 +119,8 @@ def _checked(done: Checked) -> str:
     return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
 
 
-def plan_lines(plan: RestorePlan) -> list[str]:
-    """Return the plan of a restore."""
+def plan_lines(plan: RestorePlan, *, everything: bool) -> list[str]:
+    """Return the plan of a restore; ``everything`` names more than the first few conflicts."""
     info = plan.info
     signers = visible(", ".join(plan.principals))
     conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
@@ -130,8 +131,11 @@ def plan_lines(plan: RestorePlan) -> list[str]:
         f"to:      {visible(plan.target)}",
         f"plan:    {files}, {size(plan.size)} to write",
     ]
-    lines += [f"  conflict: {shown(path)}" for path in plan.conflicts]
-    lines += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    trouble = [f"  conflict: {shown(path)}" for path in plan.conflicts]
+    trouble += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    if len(trouble) > _SHOWN and not everything:
+        trouble[_SHOWN:] = [f"  and {len(trouble) - _SHOWN:,} more; -v shows all of them"]
+    lines += trouble
     for lost in plan.lost:
         title = "" if lost.title is None else f" ({visible(lost.title)})"
         lines.append(f"  lost: {shown(lost.path)}{title}")

@@ -9,14 +9,14 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import ClassVar
 
-from wmbackup.errors import StoreUnavailable
+from wmbackup.errors import HalfRestored, StoreUnavailable
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
 from wmbackup.stores.importing import begin_import
-from wmbackup.stores.journal import STAGING
+from wmbackup.stores.journal import STAGING, is_half_restored
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
 from wmbackup.stores.tree import EntryKind, Tree, attributes_of, encode, open_tree
 
@@ -163,10 +163,10 @@ class FolderExport:
         for name, kind in self._tree.entries(folder):
             path = prefix + name
             if kind is EntryKind.FOLDER:
-                if folder or not name.startswith(STAGING):
-                    below.append(path)
+                if name.startswith(STAGING):
+                    self._pass_over(path)
                 else:
-                    self.skipped.append(Skipped(path, "left by a restore that was cut off"))
+                    below.append(path)
             elif not takes(path):
                 self._left_out += 1
             elif kind is EntryKind.FILE:
@@ -174,6 +174,15 @@ class FolderExport:
             else:
                 self.skipped.append(Skipped(path, kind.value))
         return below
+
+    def _pass_over(self, staging: bytes) -> None:
+        """Skip what a restore staged. Raises HalfRestored where it has begun to change files."""
+        if is_half_restored(self._tree, staging):
+            raise HalfRestored(
+                f"a restore into {self._store.root} is under way or was cut off half done",
+                hint="run the restore again: it puts back first what it had changed",
+            )
+        self.skipped.append(Skipped(staging, "staged by a restore"))
 
     def read(self, path: bytes) -> Content:
         """Read one of `paths`. Raises ItemUnavailable or ItemWithheld."""

@@ -20,7 +20,7 @@ from wmbackup.files import NO_LINKS, sync_everything
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
-from wmbackup.stores.journal import LOCK, STAGING, Journal, Move, Staging, undo_leftovers
+from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
 from wmbackup.stores.tree import Tree, encode, name_length, open_tree
 
 _BLOCK = 1024 * 1024
@@ -40,10 +40,12 @@ def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Impo
     try:
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
-            undo_leftovers(tree)
-            _undo_above(ancestor)
+            undo_leftovers(tree, control)
+            _undo_above(ancestor, control)
             import_ = (
-                _NewFolder(tree, missing) if missing else _Existing(tree, control, replace=replace)
+                _NewFolder(tree, control, missing)
+                if missing
+                else _Existing(tree, control, replace=replace)
             )
             with contextlib.closing(import_):
                 yield import_
@@ -63,19 +65,20 @@ def _split(root: str) -> tuple[str, list[bytes]]:
     return root, missing
 
 
-def _undo_above(folder: str) -> None:
+def _undo_above(folder: str, control: Control) -> None:
     # A restore that made this folder, or one on the way to it, was staged above it.
     while (parent := os.path.dirname(folder)) != folder:
         with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
-            undo_leftovers(tree)
+            undo_leftovers(tree, control)
         folder = parent
 
 
 class _Import(ABC):
     """What both manners share: files are staged one by one."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, control: Control) -> None:
         self._tree = tree
+        self._control = control
         self._longest = tree.longest_name()
         self._folders: set[bytes] = set()
         self._staging_made: Staging | None = None
@@ -157,7 +160,7 @@ class _Import(ABC):
             name_length(part) > self._longest for part in item.path.split(b"/")
         ):
             raise ItemUnavailable("its name is too long for this file system")
-        if item.path.startswith(STAGING):
+        if is_staging(item.path):
             raise ItemUnavailable("its name is one that a restore needs for itself")
 
     def _sync(self) -> None:
@@ -171,8 +174,8 @@ class _Import(ABC):
 class _NewFolder(_Import):
     """The target is missing: it is made complete beside its place and renamed there."""
 
-    def __init__(self, tree: Tree, missing: list[bytes]) -> None:
-        super().__init__(tree)
+    def __init__(self, tree: Tree, control: Control, missing: list[bytes]) -> None:
+        super().__init__(tree, control)
         self._missing = missing
 
     def _prepare(self, staging: Staging) -> None:
@@ -199,6 +202,7 @@ class _NewFolder(_Import):
         """See `Import.commit`."""
         made = self._staging.name + b"/made"
         self._sync()
+        self._control.check()  # the sync may have taken its time
         if self._tree.stat(self._missing[0]) is not None:
             raise RestoreConflict(
                 f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
@@ -211,8 +215,7 @@ class _Existing(_Import):
     """The target is there: files are staged inside it and moved to their places by a journal."""
 
     def __init__(self, tree: Tree, control: Control, *, replace: bool) -> None:
-        super().__init__(tree)
-        self._control = control
+        super().__init__(tree, control)
         self._replace = replace
         self._numbers: dict[bytes, int] = {}
         self._conflicts: set[bytes] = set()
@@ -276,6 +279,7 @@ class _Existing(_Import):
         if not self._numbers:
             return
         self._sync()
+        self._control.check()
         journal = Journal.write(self._tree, self._staging.name, self._numbers)
         try:
             for move in journal.moves:

@@ -11,14 +11,17 @@ import json
 import os
 import stat
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wmbackup.archive.names import is_path
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
-from wmbackup.stores.tree import Tree, remove_all
+from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.tree import Tree, open_tree, remove_all
 
 STAGING = b".wmbackup-restore-"
+"""What the names of staging folders begin with: no archive may bring one."""
+
 LOCK = b"/lock"
 _JOURNAL = b"/journal"
 _FILES = b"/files/"
@@ -113,7 +116,12 @@ class Journal:
             {"number": number, "path": _text(m.path), "inode": m.inode, "replaces": m.replaces}
             for m, number in zip(moves, places.values(), strict=True)
         ]
-        text = json.dumps({"moves": rows, "made": [_text(path) for path in made]}).encode()
+        content = {
+            "inode": _inode(tree, staging),
+            "moves": rows,
+            "made": [_text(path) for path in made],
+        }
+        text = json.dumps(content).encode()
         journal = cls(tree, staging, moves, made)
         try:
             _write(tree, staging, text)
@@ -130,6 +138,9 @@ class Journal:
             text = file.read()
         try:
             content = json.loads(text)
+            # A journal that came along in some other way, unpacked or copied, is not carried out.
+            if content["inode"] != _inode(tree, staging):
+                return None
             moves = [
                 _move(
                     staging,
@@ -214,15 +225,42 @@ def _path(text: str) -> bytes:
     return path
 
 
-def undo_leftovers(tree: Tree) -> None:
-    """Undo what runs left that ended before they could. Raises OSError."""
+def _inode(tree: Tree, folder: bytes) -> int:
+    status = tree.stat(folder)
+    return 0 if status is None else status.st_ino
+
+
+def is_staging(path: bytes) -> bool:
+    """Whether a path leads through a folder that a restore made, or pretends to."""
+    return path.startswith(STAGING) or b"/" + STAGING in path
+
+
+def is_half_restored(tree: Tree, staging: bytes) -> bool:
+    """Whether a restore through this staging folder has begun to change files. Raises OSError."""
+    return _has_journal(tree, staging)
+
+
+@contextlib.contextmanager
+def private_folder(folder: str) -> Iterator[str]:
+    """Make a folder that goes away, at the latest when the next one is made. Raises OSError."""
+    with contextlib.closing(open_tree(folder)) as tree:
+        undo_leftovers(tree)
+        staging = Staging(tree)
+        try:
+            yield os.path.join(folder, os.fsdecode(staging.name))
+        finally:
+            staging.close()
+
+
+def undo_leftovers(tree: Tree, control: Control | None = None) -> None:
+    """Undo what runs left that ended before they could, and say so. Raises OSError."""
     for name, _ in list(tree.entries(b"")):
         if name.startswith(STAGING) and _is_ours(tree, name):
             lock = _lock_of_the_dead(tree, name)
             if lock is None:
                 continue
             try:
-                undone = _undo(tree, name)
+                undone = _undo(tree, name, control or Control())
                 if undone and os.name != "nt":
                     remove_all(tree, name)
             finally:
@@ -231,7 +269,7 @@ def undo_leftovers(tree: Tree) -> None:
                 remove_all(tree, name)
 
 
-def _undo(tree: Tree, name: bytes) -> bool:
+def _undo(tree: Tree, name: bytes, control: Control) -> bool:
     """Undo a dead run; return whether nothing in its staging is needed any more."""
     if not _has_journal(tree, name):
         return True
@@ -239,6 +277,13 @@ def _undo(tree: Tree, name: bytes) -> bool:
     if journal is None:
         return False  # whoever finds it needs what it kept, and nothing else does
     journal.undo()
+    control.notify(
+        WarningEvent(
+            "rolled-back",
+            "an earlier restore into this folder was cut off; what it had changed was put back:"
+            f" {len(journal.moves)} files",
+        )
+    )
     return True
 
 

@@ -27,7 +27,7 @@ def _patterns() -> list[str]:
     return found
 
 
-_unused = set()
+_unused: set[str] = set()
 
 
 def pytest_configure() -> None:
@@ -54,7 +54,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    folders = {one.split("/")[1] for one in session.config.args if "/" in one}
-    stale = sorted(one for one in _unused if one.split("/")[1] in folders)
-    if stale and not session.testsfailed:
-        raise pytest.UsageError(f"{LIST.name}: matches nothing: {', '.join(stale)}")
+    whole = {one for one in session.config.args if os.path.isdir(one)}
+    if session.config.option.keyword or session.testsfailed:
+        return
+    for pattern in sorted(_unused):
+        if any(pattern.startswith(f"{folder.rstrip('/')}/") for folder in whole):
+            writer = session.config.get_terminal_writer()
+            writer.line(f"{LIST.name}: matches nothing: {pattern}", red=True)
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -19,12 +19,26 @@ installed() {
     state=$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null) && [ "$state" = installed ]
 }
 
+# The host's Python of the same version: its library goes into the Windows Pythons.
+find_python() {
+    local python
+    for python in "python$PYTHON_VERSION" python3; do
+        if "$python" -c "import ensurepip, sys
+sys.exit('%d.%d' % sys.version_info[:2] != '$PYTHON_VERSION')" 2>/dev/null; then
+            echo "$python"
+            return
+        fi
+    done
+    return 1
+}
+
 # Install what the host lacks. Runs every time: a cache may outlive the machine that filled it.
 host_packages() {
     local missing=() package
     for package in "${HOST_PACKAGES[@]}"; do
         installed "$package" || missing+=("$package")
     done
+    find_python >/dev/null || missing+=("python$PYTHON_VERSION-venv")
     [ ${#missing[@]} -gt 0 ] || return 0
     step "install ${missing[*]}"
     [ "$(id -u)" = 0 ] || die "not root: install these packages first: ${missing[*]}"
@@ -118,18 +132,9 @@ PYTHON
 
 make_venv() {
     step "make the host's environment"
-    local python
-    for python in "python$PYTHON_VERSION" python3; do
-        if "$python" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$PYTHON_VERSION')" \
-            2>/dev/null; then
-            "$python" -m venv "$venv" ||
-                die "$python cannot make a virtual environment: install python$PYTHON_VERSION-venv"
-            # The wheel is built without isolation, so that a run from the cache needs no network.
-            logged "$venv/bin/pip" install 'hatchling>=1.27'
-            return
-        fi
-    done
-    die "Python $PYTHON_VERSION is needed here: its library goes into the Windows Pythons"
+    logged "$(find_python)" -m venv "$venv"
+    # The wheel is built without isolation, so that a run from the cache needs no network.
+    logged "$venv/bin/pip" install 'hatchling>=1.27'
 }
 
 # Whether a part was made from these inputs already; what is half made has no stamp.

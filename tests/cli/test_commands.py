@@ -1,0 +1,368 @@
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.archives import File, build, private, public
+from tests.cli.program import Inside
+from wmbackup.archive import sshsig
+from wmbackup.errors import ExitCode
+from wmbackup.license import License
+
+BACKUP = ("backup", "--store", "sample", "--accept-restricted", "--no-notice")
+
+
+@pytest.fixture
+def ready(inside: Inside) -> Inside:
+    inside("key", "create")
+    assert inside(*BACKUP, "-o", "a.tar").code == 0
+    return inside
+
+
+def titles(inside: Inside, *arguments: str) -> list[str]:
+    result = inside("list", *arguments)
+    assert result.code == 0, result
+    return [line.split("\t")[5] for line in result.out.splitlines()]
+
+
+def craft(inside: Inside, name: str, *files: File, known: tuple[License, ...] = ()) -> None:
+    """Make an archive of a stranger whom this user trusts."""
+    inside.write(name, build(files, known))
+    line = f"stranger {sshsig.public_line(public(1))}\n"
+    inside.write("signers", line.encode())
+
+
+# list
+
+
+@pytest.mark.parametrize("where", [("a.tar",), ("--store", "sample", "--no-notice")])
+def test_rows_are_selected(ready: Inside, where: tuple[str, ...]) -> None:
+    def found(*selection: str) -> list[str]:
+        return titles(ready, *where, *selection)
+
+    assert found("--kid", "iIerfF7ghkuT/0A3swoHUQ==") == ["Winter Garden"]
+    assert found("--title", "LIGHT") == ["First Light"]
+    assert sorted(found("--title", "light", "--title", "rail")) == ["First Light", "Third Rail"]
+    assert found("--path", "lending") == ["The Cartographer", "Winter Garden"]
+    assert found("--path", "*/01*") == ["First Light"]
+    assert found("--path", "lending", "--title", "winter") == ["Winter Garden"]
+    assert found("--kind", "playready-header") == [""]
+    assert found("--restricted") == ["Low Tide"]
+    assert found("--expired") == ["Evening Ferry (preview)", "The Cartographer"]
+    assert found("--expires-within", "36h") == []
+    assert found("--expires-within", "8000d") == ["Winter Garden"]
+    assert found("--expires-within", "999999w") == ["Winter Garden"]
+    assert found("--kid", "nothing") == []
+
+
+@pytest.mark.parametrize(
+    ("field", "first", "last"),
+    [
+        ("path", "Low Tide", "Track 7"),
+        ("title", "", "Winter Garden"),
+        ("kind", "", "Low Tide"),
+        ("kid", "", ""),
+        ("distributor", "", "Winter Garden"),
+        ("issued", "First Light", ""),
+        ("expires", "Evening Ferry (preview)", None),
+        ("size", "Low Tide", "Café Größenwahn"),
+    ],
+)
+def test_rows_are_sorted(ready: Inside, field: str, first: str, last: str | None) -> None:
+    found = titles(ready, "a.tar", "--sort", field)
+    assert len(found) == 13
+    assert found[0] == first
+    assert last is None or found[-1] == last or field == "kid"
+
+
+def test_the_header_of_the_columns_is_shown_on_demand(ready: Inside) -> None:
+    out = ready("list", "a.tar", "-v").out.splitlines()
+    assert out[0].split("\t")[:3] == ["path", "size", "modified"]
+    assert len(out[0].split("\t")) == len(out[1].split("\t")) == 10
+
+
+def test_json_lists_items_and_their_licenses(ready: Inside) -> None:
+    lines = ready("list", "a.tar", "--json", "--path", "lending").lines
+    kinds = [line["type"] for line in lines]
+    assert kinds == ["phase", "item", "license", "item", "license", "summary"]
+    assert lines[2]["attributes"]["Title"] == "The Cartographer"
+    assert lines[1]["member"] == "data/lending/the-cartographer.lic"
+    assert lines[-1]["result"]["files"] == 2
+    live = ready("list", "--store", "sample", "--json").lines
+    assert live[0]["type"] == "notice"
+    assert all(line["sha256"] is None for line in live if line["type"] == "item")
+
+
+def test_every_right_and_time_of_an_archive_is_shown(inside: Inside) -> None:
+    known = License(
+        "wmdrm-v7",
+        kid="k" * 24,
+        lid="{L}",
+        issued="2020-01-01T00:00:00Z",
+        begins="sometime",
+        expires="2020-02-01T00:00:00Z",
+        rights={"AllowPlay": True, "AllowCopy": False, "PlayCount": 3, "Note": "\x1b[31m"},
+        attributes={"Title": "T\x1b[31m", "A very long name of an attribute": "x"},
+    )
+    craft(
+        inside,
+        "b.tar",
+        File(b"a", b"x", 123, ("hidden", "readonly"), (known,)),
+        File(b"before", b"", -(10**20)),
+        known=(License("wmdrm-v1", kid="alone"),),
+    )
+    trust = ("--allowed-signers", "signers")
+    text = inside("list", "b.tar", "--long", *trust).out
+    assert "\x1b" not in text
+    assert "AllowCopy=false, AllowPlay, Note=" in text
+    assert "hidden, readonly" in text
+    assert "begins:" in text
+    assert "1970-01-01T00:00:00.000000123Z" in text
+    assert "@-100000000000.000000000" in text
+    assert "(no file)" in text
+    lines = inside("list", "b.tar", "--json", *trust).lines
+    assert {line["mtime"] for line in lines if line["type"] == "item"} == {
+        "1970-01-01T00:00:00.000000123Z",
+        "@-100000000000.000000000",
+    }
+    assert inside("list", "b.tar", *trust).code == 0
+
+
+def test_a_pipe_is_a_usage_error_where_it_would_be_read_twice(ready: Inside) -> None:
+    # In this process standard input is no file, and so as good as a pipe.
+    archive = ready.read("a.tar")
+    for more in (("--restore-test",), ("--against", "sample")):
+        result = ready("verify", "-", *more, stdin=archive)
+        assert (result.code, result.errors) == (
+            2,
+            ["what comes through a pipe cannot be read twice"],
+        )
+    assert ready("verify", "-", stdin=archive).code == 0
+    assert ready("list", "-", "--quiet", stdin=archive).code == 0
+
+
+# verify
+
+
+@pytest.mark.parametrize(
+    ("archives", "code"),
+    [
+        (["a.tar"], ExitCode.OK),
+        (["a.tar", "a.tar"], ExitCode.OK),
+        (["a.tar", "other"], ExitCode.NOT_FOUND),
+        (["other", "cut"], ExitCode.NOT_FOUND),
+        (["cut", "a.tar", "other"], ExitCode.DAMAGED),
+        (["stranger", "a.tar"], ExitCode.UNTRUSTED),
+    ],
+)
+def test_the_worst_archive_decides(ready: Inside, archives: list[str], code: ExitCode) -> None:
+    ready.write("other", b"no archive")
+    ready.write("cut", ready.read("a.tar")[:-100])
+    ready.write("stranger", build([File(b"a", b"x")], maker=private(9)))
+    result = ready("verify", *archives, "--json")
+    assert result.code == code
+    told = result.summary["result"]["archives"]
+    assert [one["name"] for one in told] == archives
+    assert [one["ok"] for one in told] == [name == "a.tar" for name in archives]
+    assert ready("verify", *archives).code == code
+
+
+def test_a_restore_test_leaves_nothing(ready: Inside) -> None:
+    result = ready("verify", "a.tar", "--restore-test", "--json")
+    assert result.code == 0
+    assert result.summary["result"]["archives"][0]["restore_tested"]
+    assert ready.tree() == ["a.tar"]
+
+
+def test_verify_against_a_store_tells_what_differs(ready: Inside) -> None:
+    assert ready("verify", "a.tar", "--against", "sample", "--quiet").code == 0
+    ready.write("store/new")
+    result = ready("verify", "a.tar", "--against", "store")
+    assert result.code == ExitCode.DIFFERS
+    assert "+ new" in result.out
+    assert ready("verify", "a.tar", "--quick", "--against", "store").code == ExitCode.DIFFERS
+
+
+def test_an_unsigned_archive_is_damaged(ready: Inside) -> None:
+    text = ready.read("a.tar")
+    at = text.index(b"wmbackup-1/tagmanifest-sha256.txt.sig")
+    end = text.index(b"wmbackup-1/README.txt")
+    ready.write("unsigned", text[:at] + text[end:])
+    result = ready("verify", "unsigned")
+    assert (result.code, result.errors) == (4, ["unsigned: the archive is not signed"])
+
+
+# exit codes and their severity
+
+
+def test_strict_and_accept_restricted(inside: Inside) -> None:
+    inside("key", "create")
+    backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--quiet")
+    assert inside(*backup).code == 3
+    assert inside(*backup, "--strict").code == 1
+    assert inside(*backup, "--accept-restricted").code == 0
+    assert inside(*backup, "--accept-restricted", "--strict").code == 0
+    assert inside(*backup, "--strict", "--json").summary["exit"] == "failed"
+    inside.store()
+    os.symlink("x", inside.path("store/link"))
+    skipped = ("backup", "--store", "store", "-o", "b.tar", "--force", "--quiet")
+    assert inside(*skipped, "--accept-restricted").code == 3  # a file is no license
+    assert inside(*skipped, "--accept-restricted", "--strict").code == 1
+    dry = ("backup", "--store", "store", "--dry-run", "--quiet")
+    assert (inside(*dry).code, inside(*dry, "--strict").code) == (3, 1)
+
+
+def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> None:
+    assert inside("--json", "explain", "4").out == inside("explain", "4", "--json").out
+    assert inside("--no-notice", "check", "--quiet").err == ""
+    assert inside("--color", "always", "check", "--color", "never").out.count("\x1b") == 0
+
+
+@pytest.mark.parametrize("variable", ["WMBACKUP_NO_NOTICE", "WMBACKUP_QUIET"])
+@pytest.mark.parametrize("value", ["1", "true", "yes"])
+def test_the_environment_silences_the_notice(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+) -> None:
+    assert "notice" in inside("check").err
+    monkeypatch.setenv(variable, value)
+    assert inside("check").err == ""
+    monkeypatch.setenv(variable, "0")
+    assert "notice" in inside("check").err
+
+
+def test_an_option_wins_over_the_environment(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WMBACKUP_STORE", "missing")
+    assert inside("backup", "--dry-run", "--quiet").code == 7
+    assert inside("backup", "--dry-run", "--quiet", "--store", "sample").code == 3
+    monkeypatch.setenv("WMBACKUP_JSON", "1")
+    assert inside("bakcup").lines[-1]["exit"] == "usage"
+    monkeypatch.setenv("WMBACKUP_LOCK_WAIT", "soon")
+    result = inside("check")
+    assert result.code == 2
+    assert "soon is not a number of seconds" in result.lines[0]["message"]
+
+
+# errors that nobody foresaw
+
+
+def test_a_bug_is_told_as_one(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise KeyError("surprise")
+
+    monkeypatch.setattr("wmbackup.cli.check.shutil.disk_usage", broken)
+    result = inside("check", "--no-notice")
+    assert result.code == 1
+    assert result.errors == ["this is a bug: KeyError: 'surprise'"]
+    assert result.hints[-1] == "run it again with --debug and report what it prints"
+    assert inside("check", "--json").summary["error"] == "failed"
+
+
+def test_an_error_of_the_system_names_the_file(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied", "/some/file")
+
+    monkeypatch.setattr("wmbackup.cli.check.platform.platform", broken)
+    result = inside("check", "--no-notice")
+    assert (result.code, result.errors) == (1, ["cannot use /some/file: permission denied"])
+
+
+# progress in a log
+
+
+def test_progress_in_a_log_is_a_plain_line_now_and_then(
+    ready: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 0.0)
+    err = ready(*BACKUP, "-o", "b.tar", "--progress").err
+    lines = [line for line in err.splitlines() if line.startswith("wmbackup: reading")]
+    assert lines[-1].startswith("wmbackup: reading back, 100%, 12 of 12 files, 7.7 KiB, ")
+    assert lines[-1].endswith("WMT_BACKUPRESTORE_END")
+    assert "\x1b" not in err
+    assert "\r" not in err
+    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 3600.0)
+    assert "reading" not in ready(*BACKUP, "-o", "c.tar", "--progress").err
+
+
+# keys
+
+
+def test_a_trusted_key_has_its_times(inside: Inside) -> None:
+    after = datetime.now(UTC) - timedelta(days=1)
+    key = sshsig.public_line(public(1))
+    inside.write("signers", f'me valid-after="{after:%Y%m%d%H%M%SZ}" {key}\n'.encode())
+    (line, _) = inside("key", "list", "--json", "--allowed-signers", "signers").lines
+    assert line["valid_after"] == f"{after:%Y-%m-%dT%H:%M:%SZ}"
+    assert line["valid_before"] is None
+
+
+def test_a_key_that_is_too_large_to_be_one_is_no_key(inside: Inside) -> None:
+    inside.write("huge", b"x" * 2_000_000)
+    assert inside("verify", "huge", "--allowed-signers", "huge").code == 1
+    assert inside("key", "trust", "huge").code == 7
+
+
+def test_check_says_what_is_not_trusted_and_what_is_revoked(ready: Inside) -> None:
+    fine = {line["name"]: line for line in ready("check", "--json").lines if "state" in line}
+    assert fine["signing key"]["state"] == fine["trust"]["state"] == "ok"
+    os.rename(f"{ready.config}/allowed_signers", f"{ready.config}/old")
+    ready.write("other", f"other {sshsig.public_line(public(1))}\n".encode())
+    ready("key", "trust", "other")
+    with open(f"{ready.config}/revoked_keys", "w", encoding="utf-8") as file:
+        file.write(sshsig.public_line(public(2)) + "\n")
+    out = ready("check", "--no-notice").out
+    assert "the own signing key is not trusted" in out
+    assert f"wmbackup key trust {ready.config}/signing_key.pub" in out
+    ready("key", "trust", f"{ready.config}/signing_key.pub")
+    assert "2 trusted, 1 revoked" in ready("check", "--no-notice").out
+    with open(f"{ready.config}/allowed_signers", "w", encoding="utf-8") as file:
+        file.write("nonsense\n")
+    failed = ready("check", "--no-notice")
+    assert failed.code == 1
+    assert "failed  trust:" in failed.out
+    assert "1 check failed" in failed.out
+
+
+def test_a_changing_store_is_told_by_name(ready: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready.store()
+    real = os.fstat
+    seen: list[int] = []
+
+    def touched(descriptor: int) -> os.stat_result:
+        status = real(descriptor)
+        if os.readlink(f"/proc/self/fd/{descriptor}").endswith("store/a.lic"):
+            seen.append(descriptor)
+            os.utime(ready.path("store/a.lic"), ns=(len(seen), len(seen)))
+        return status
+
+    monkeypatch.setattr("wmbackup.stores.folder.os.fstat", touched)
+    result = ready("backup", "--store", "store", "-o", "b.tar", "--no-notice")
+    assert result.code == 3
+    assert result.err == "wmbackup: skipped: a.lic: it changed while it was read\n"
+    assert time.time() > 0
+
+
+def test_restricted_licenses_alone_make_no_archive(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside("key", "create")
+    monkeypatch.setattr("wmbackup.stores.sample.SampleStore.export", _only_withheld, raising=True)
+    result = inside("backup", "--store", "sample", "-o", "a.tar", "--no-notice", "--json")
+    assert result.code == 7
+    assert result.lines[-2]["code"] == "nothing-to-back-up"
+    assert inside.tree() == []
+
+
+def _only_withheld(_store: Any, _control: Any) -> Any:
+    from contextlib import nullcontext  # noqa: PLC0415 - one use
+
+    from tests.unit.test_restorer import FakeExport, FakeStore  # noqa: PLC0415 - one use
+
+    return nullcontext(FakeExport(FakeStore("a", withheld=["a"])))

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.program import Inside, Process
+from wmbackup.cli import settings
+from wmbackup.cli.app import program as tree
+from wmbackup.config import Key, Table
+from wmbackup.errors import ExitCode
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture
+def machine(inside: Inside, monkeypatch: pytest.MonkeyPatch) -> Inside:
+    """A place in this process with a system's folder of its own, and a signing key."""
+    monkeypatch.setenv("XDG_CONFIG_DIRS", f"{inside.root}/etc")
+    os.makedirs(f"{inside.root}/etc/wmbackup")
+    assert inside("key", "create").code == 0
+    return inside
+
+
+def user(place: Inside, text: str) -> str:
+    path = f"{place.config}/wmbackup.toml"
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+def system(place: Inside, text: str) -> str:
+    path = f"{place.root}/etc/wmbackup/wmbackup.toml"
+    Path(path).write_text(text, encoding="utf-8")
+    return path
+
+
+def stored(place: Inside, *arguments: str) -> object:
+    """Return where a backup would go, which shows which output is in force."""
+    result = place("backup", "--store", "sample", "--dry-run", "--json", *arguments)
+    assert result.code == ExitCode.PARTIAL, result.out
+    return os.path.basename(result.summary["result"]["path"])
+
+
+def test_the_nearest_place_counts(machine: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
+    system(machine, "[backup]\noutput = 'of-system'\n")
+    assert stored(machine) == "of-system"
+    user(machine, "[backup]\noutput = 'of-user'\n")
+    assert stored(machine) == "of-user"
+    monkeypatch.setenv("WMBACKUP_OUTPUT", "of-environment")
+    assert stored(machine) == "of-environment"
+    assert stored(machine, "-o", "of-line") == "of-line"
+
+
+def test_the_user_comes_before_the_system_in_everything(machine: Inside) -> None:
+    system(machine, "[profile.nightly.backup]\noutput = 'of-system'\n")
+    assert stored(machine, "--profile", "nightly") == "of-system"
+    user(machine, "[profile.nightly]\n")
+    assert stored(machine, "--profile", "nightly") == "of-system"
+    user(machine, "[backup]\noutput = 'of-user'\n")
+    assert stored(machine, "--profile", "nightly") == "of-user"
+
+
+@pytest.mark.parametrize("way", ["before", "behind", "environment"])
+def test_a_profile_can_be_asked_for_anywhere(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    user(machine, "[backup]\noutput='day'\n[profile.nightly.backup]\noutput='night'\n")
+    assert stored(machine) == "day"
+    arguments = ["backup", "--store", "sample", "--dry-run", "--json"]
+    if way == "environment":
+        monkeypatch.setenv("WMBACKUP_PROFILE", "nightly")
+    elif way == "before":
+        arguments = ["--profile", "nightly", *arguments]
+    else:
+        arguments += ["--profile", "nightly"]
+    assert machine(*arguments).summary["result"]["path"] == machine.path("night")
+
+
+def test_the_profile_of_the_command_line_comes_first(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user(machine, "[profile.a.backup]\noutput='a'\n[profile.b.backup]\noutput='b'\n")
+    monkeypatch.setenv("WMBACKUP_PROFILE", "a")
+    assert stored(machine) == "a"
+    assert stored(machine, "--profile", "b") == "b"
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("", "no file has profiles"),
+        ("[profile.nightly]", "did you mean nightly?"),
+        ("[profile.other]\n[profile.another]", "there are: other, another"),
+    ],
+)
+def test_a_profile_that_is_nowhere_is_an_error(machine: Inside, text: str, hint: str) -> None:
+    user(machine, text)
+    result = machine("check", "--profile", "nigthly")
+    assert result.code == ExitCode.USAGE
+    assert result.errors == ["there is no profile nigthly"]
+    assert result.hints[0].startswith(hint)
+
+
+def test_a_backup_needs_no_options_where_all_is_configured(machine: Inside) -> None:
+    user(machine, "no-notice = true\n[backup]\nstore = 'sample'\noutput = 'x.tar'\n")
+    result = machine("backup")
+    assert result.code == ExitCode.PARTIAL
+    assert "notice" not in result.err
+    assert machine.tree() == ["x.tar"]
+
+
+def test_common_options_are_heard(machine: Inside) -> None:
+    user(machine, "json = true\nstrict = true\n[backup]\nstore = 'sample'\n")
+    result = machine("backup", "--dry-run")
+    assert result.code == ExitCode.FAILED
+    assert result.lines[0]["type"] == "notice"
+
+
+def test_the_environment_takes_a_flag_back(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user(machine, "quiet = true\n")
+    assert machine("key", "create", "--help").err == ""
+    assert "notice" not in machine("check").err
+    monkeypatch.setenv("WMBACKUP_QUIET", "0")
+    assert "notice" in machine("check").err
+
+
+def test_an_archive_that_is_named_comes_before_a_configured_store(machine: Inside) -> None:
+    assert machine("backup", "--store", "sample", "-o", "a.tar").code == ExitCode.PARTIAL
+    user(machine, "store = 'sample'\n")
+    assert "a.tar: 12 files" in machine("list", "a.tar").err
+    assert machine("list", "a.tar", "--store", "sample").code == ExitCode.USAGE
+    assert "sample: 12 files" in machine("list").err
+
+
+@pytest.mark.parametrize("make", [user, system])
+def test_a_wrong_key_is_an_error_with_its_line(machine: Inside, make: object) -> None:
+    assert callable(make)
+    path = make(machine, "\n[backup]\nstroe = 'x'\n")
+    for command in (["backup"], ["list", "x"], ["key", "show"], ["explain", "1"]):
+        result = machine(*command)
+        assert result.code == ExitCode.USAGE
+        assert result.errors == [f"{path}:3: there is no key stroe in [backup]"]
+        assert result.hints == ["did you mean store?"]
+    (error, summary) = machine("check", "--json").lines
+    assert (error["code"], summary["exit_code"]) == ("config-invalid", 2)
+
+
+def test_a_value_that_the_option_refuses_is_an_error_with_its_line(machine: Inside) -> None:
+    path = user(machine, "lock-wait = -1\n")
+    assert machine("check").errors == [
+        f"{path}:1: lock-wait: -1 is not a number of seconds, 0 or more"
+    ]
+
+
+def test_help_and_version_do_not_look_at_the_configuration(program: Process) -> None:
+    os.makedirs(program.config)
+    Path(program.config, "wmbackup.toml").write_text("this is wrong", encoding="utf-8")
+    for arguments in (["--version"], ["--help"], ["backup", "--help"], ["key", "trust", "-h"]):
+        result = program(*arguments)
+        assert (result.code, result.err) == (0, "")
+    assert program("check").code == ExitCode.USAGE
+
+
+def test_the_version_loads_nothing_that_it_does_not_need(program: Process) -> None:
+    script = (
+        "import sys; sys.argv = ['wmbackup', '--version']; from wmbackup.cli import main; main();"
+        " print([name for name in ('rich', 'cryptography', 'platformdirs', 'tomllib',"
+        " 'wmbackup.config') if name in sys.modules])"
+    )
+    assert program.shell(f'python3 -c "{script}"').out.splitlines()[1:] == ["[]"]
+
+
+def test_a_file_that_cannot_be_read_is_a_failure(machine: Inside) -> None:
+    os.mkdir(f"{machine.config}/wmbackup.toml")
+    result = machine("check")
+    assert result.code == ExitCode.FAILED
+    assert result.errors[0].startswith(f"cannot read the configuration {machine.config}/wm")
+
+
+def test_check_says_what_is_in_force_and_why(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours = user(machine, "lock-wait = 3\n[profile.n]\nallowed-signers = 'keys'\n")
+    theirs = system(machine, "lock-wait = 9\nstrict = true\n\n[backup]\nstore = 'sample'\n")
+    monkeypatch.setenv("WMBACKUP_TIMEOUT", "60")
+    monkeypatch.setenv("WMBACKUP_STOER", "hidden")
+    result = machine("check", "--profile", "n", "--no-notice", "--store", "sample", "--json")
+    rows = [line for line in result.lines if line["type"] == "check"]
+    files = [row["message"] for row in rows if row["name"] == "configuration"]
+    assert files == [ours, theirs]
+    told = [row["message"] for row in rows if row["name"] == "setting"]
+    whose = "restore, list, verify, key list, key trust"
+    assert sorted(told) == sorted(
+        [
+            "no option reads WMBACKUP_STOER",
+            f'allowed-signers = "keys" for {whose}, from {ours}:3',
+            'profile = "n", from the command line',
+            "no-notice = true, from the command line",
+            "json = true, from the command line",
+            'store = "sample" for check, from the command line',
+            f'store = "sample" for backup, from {theirs}:5',
+            'timeout = "60" for backup, restore, from WMBACKUP_TIMEOUT in the environment',
+            f"lock-wait = 3, from {ours}:1",
+            f"strict = true, from {theirs}:2",
+        ]
+    )
+    assert "hidden" not in result.out
+
+
+def test_without_a_file_check_says_where_it_would_be(machine: Inside) -> None:
+    assert f"there is no file; it would be {machine.config}/wmbackup.toml" in machine("check").out
+
+
+def test_without_a_home_there_is_the_system_alone(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system(machine, "json = true\n")
+    monkeypatch.setattr(settings, "config_folder", lambda: None)
+    assert machine("explain", "1").lines
+    result = machine("explain", "1", "--profile", "x")
+    assert result.hints == ["no file has profiles"]
+
+
+def tables(table: Table) -> list[Table]:
+    return [table, *(one for below in table.tables.values() for one in tables(below))]
+
+
+def test_every_option_is_a_key_and_no_name_has_two_meanings() -> None:
+    schema = settings.schema()
+    commands = {name for table in tables(schema) for name in table.tables}
+    keys: dict[str, Key] = {}
+    for table in tables(schema):
+        for name, key in table.keys.items():
+            assert keys.setdefault(name, key) == key
+    assert not commands & set(keys)
+    assert not {"profile", "help", "version"} & set(keys)
+    for _, command in settings.commands_below(tree):
+        for param in command.params:
+            if isinstance(param, click.Option) and param.name != "profile":
+                assert settings.key_of(param) in keys
+
+
+def test_the_example_of_the_manual_is_right(machine: Inside) -> None:
+    page = (ROOT / "man" / "wmbackup.toml.5").read_text(encoding="utf-8")
+    example = page.partition(".Sh EXAMPLES")[2].partition("indent\n")[2].partition(".Ed")[0]
+    user(machine, example)
+    assert machine("check", "--profile", "nightly", "--store", "sample").code == ExitCode.OK
+    out = machine("check", "--profile", "nightly").out
+    for told in ("lock-wait = 30", 'store = "folder:/srv/licenses"', "timeout = 3600"):
+        assert told in out

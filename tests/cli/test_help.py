@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from tests.cli.program import Inside, Process
+from wmbackup import __version__
+from wmbackup.cli.app import COMMANDS, program
+from wmbackup.errors import ExitCode
+
+
+def commands(
+    command: click.Command = program, path: tuple[str, ...] = ()
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield path, command
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from commands(below, (*path, name))
+
+
+ALL = list(commands())
+PATHS = [path for path, _ in ALL]
+
+
+def test_every_command_of_the_contract_is_there() -> None:
+    assert list(COMMANDS) == ["backup", "restore", "list", "verify", "check", "key", "explain"]
+    assert {path for path in PATHS if path[:1] == ("key",)} == {
+        ("key",),
+        *(("key", name) for name in ("create", "show", "list", "trust")),
+    }
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+def test_help_begins_with_an_example(inside: Inside, path: tuple[str, ...], flag: str) -> None:
+    result = inside(*path, flag)
+    assert (result.code, result.err) == (0, "")
+    first = result.out.splitlines()[0]
+    assert first.startswith(" ".join(("Example: wmbackup", *path)))
+    assert all(len(line) <= 80 for line in result.out.splitlines())
+    assert ("Common options:" in result.out) is (path == ())
+    assert not any(line.endswith("...") for line in result.out.splitlines()[3:])
+
+
+@pytest.mark.parametrize(("path", "command"), ALL, ids=[" ".join(path) for path in PATHS])
+def test_no_option_is_without_help_and_an_environment_variable(
+    path: tuple[str, ...], command: click.Command
+) -> None:
+    for param in command.params:
+        if isinstance(param, click.Option):
+            assert param.help, (path, param.name)
+            assert str(param.envvar).startswith("WMBACKUP_"), (path, param.name)
+
+
+def test_what_is_not_built_does_not_exist(inside: Inside) -> None:
+    helps = "".join(inside(*path, "--help").out for path in PATHS)
+    for option in ("--recipient", "--identity", "--require-signers", "--latest", "--keep"):
+        assert option not in helps
+    assert inside("key", "sign", "x").code == 2
+
+
+def test_the_help_has_the_exit_codes_and_the_deprecation(inside: Inside) -> None:
+    text = " ".join(inside("--help").out.split())
+    for code in ExitCode:
+        assert f"{code.value} {code.meaning}" in text
+    assert "https://www.microsoft.com/PlayReady/" in text
+    assert "deprecated" in text
+
+
+def test_the_version_names_the_archive_formats(inside: Inside) -> None:
+    result = inside("--version")
+    assert (result.code, result.out) == (0, f"wmbackup {__version__}, archive format 1\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "hint"),
+    [
+        (("bakcup",), "did you mean backup?"),
+        (("verfy",), "did you mean verify?"),
+        (("zzz",), "see wmbackup --help"),
+        (("key", "crate"), "did you mean create?"),
+        (("key", "zzz"), "see wmbackup key --help"),
+        (("backup", "--froce"), "did you mean --force?"),
+        (("list", "--titel", "x"), "did you mean --title or --strict?"),
+        (("restore", "a", "--zzz"), "see wmbackup restore --help"),
+        (("backup", "-x"), "see wmbackup backup --help"),
+        (("backup", "--store"), "see wmbackup backup --help"),
+        (("verify",), "see wmbackup verify --help"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_was_mistyped_is_named_with_what_was_meant(
+    inside: Inside, words: tuple[str, ...], hint: str
+) -> None:
+    result = inside(*words)
+    assert result.code == 2
+    assert len(result.errors) == 1
+    assert result.hints == [hint]
+    assert inside("--json", *words).summary["error"] == "usage"
+
+
+def test_errors_are_lower_case_without_a_full_stop(inside: Inside) -> None:
+    for arguments in (("bakcup",), ("verify", "missing"), ("explain", "zzz"), ("backup",)):
+        (error,) = inside(*arguments).errors
+        assert error[:1] == error[:1].lower()
+        assert not error.endswith(".")
+
+
+def modules_of(code: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return {name.partition(".")[0] for name in done.stdout.splitlines()[-1].split()}
+
+
+def test_the_version_is_said_without_what_it_does_not_need() -> None:
+    loaded = modules_of("from wmbackup.cli import main; main(['--version'])")
+    assert "click" in loaded
+    assert loaded.isdisjoint({"rich", "cryptography", "platformdirs"})
+
+
+def test_the_engine_needs_no_terminal() -> None:
+    loaded = modules_of("import wmbackup.engine, wmbackup.restorer")
+    assert "wmbackup" in loaded
+    assert loaded.isdisjoint({"click", "rich", "comtypes", "platformdirs"})
+
+
+def test_the_commands_without_a_bar_do_without_rich() -> None:
+    code = "from wmbackup.cli import main; main(['backup', '--store', 'sample', '--dry-run'])"
+    assert "rich" not in modules_of(code)
+
+
+def test_python_runs_it_as_a_module(program: Process) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "wmbackup", "--version"],
+        env=program.environment(),
+        cwd=program.here,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.startswith(b"wmbackup ")

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import pytest
+
+from wmbackup.config import MAX_FILE, Config, ConfigInvalid, Key, Kind, Table, Value, parse
+from wmbackup.errors import ExitCode
+
+
+def judge(value: object) -> str | None:
+    return "too long" if value == "x" * 9 else None
+
+
+KEYS = {
+    "store": Key(Kind.TEXT, judge=judge),
+    "title": Key(Kind.TEXT, many=True),
+    "sort": Key(Kind.TEXT, choices=("path", "title")),
+    "quiet": Key(Kind.FLAG),
+    "verbose": Key(Kind.COUNT),
+    "lock-wait": Key(Kind.NUMBER),
+    "passphrase-file": Key(Kind.TEXT),
+}
+INNER = Table({"finger": Key(Kind.TEXT)})
+BELOW = {"backup": Table({**KEYS, "output": Key(Kind.TEXT)}), "key": Table(KEYS, {"trust": INNER})}
+TOP = Table(KEYS, BELOW)
+SCHEMA = Table(KEYS, {**BELOW, "profile": Table(named=TOP)})
+
+
+def read(text: str) -> Config:
+    return parse("f", text.encode(), SCHEMA)
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        ("quiet = 1", "f:1: quiet wants true or false", "quiet = true"),
+        ("verbose = true", "f:1: verbose wants a whole number, 0 or more", "verbose = 1"),
+        ("verbose = -1", "f:1: verbose wants a whole number, 0 or more", "verbose = 1"),
+        ("lock-wait = true", "f:1: lock-wait wants a number", "lock-wait = 30"),
+        ("lock-wait = '3'", "f:1: lock-wait wants a number", "lock-wait = 30"),
+        ("store = 3", "f:1: store wants a string", 'store = "TEXT"'),
+        ("store = ['x']", "f:1: store wants a string", 'store = "TEXT"'),
+        ("store = 2026-11-23", "f:1: store wants a string", 'store = "TEXT"'),
+        ("title = 'x'", "f:1: title wants an array of strings", 'title = ["TEXT"]'),
+        ("title = ['x', 1]", "f:1: title wants an array of strings", 'title = ["TEXT"]'),
+        ("sort = 1", "f:1: sort wants a string", 'sort = "path"'),
+        ("sort = 'titel'", "f:1: sort is titel, and not one of path, title", "mean title?"),
+        ("store = 'xxxxxxxxx'", "f:1: store: too long", None),
+        ("stroe = 'x'", "f:1: there is no key stroe", "did you mean store?"),
+        ("lock_wait = 3", "f:1: there is no key lock_wait", "did you mean lock-wait?"),
+        ("zzz = 3", "f:1: there is no key zzz", "see man wmbackup.toml"),
+        ("output = 'x'", "f:1: there is no key output", "write it in [backup]"),
+        ("passphrase = 'x'", "f:1: there is no key passphrase", "secrets are named by"),
+        ("PASSWORD = 'x'", "f:1: there is no key PASSWORD", "secrets are named by"),
+        ("backup = 'x'", "f:1: backup is a table", "write [backup]"),
+        ("[[backup]]", "f:1: backup is a table", "write [backup]"),
+        ("profile = 'x'", "f:1: profile is a table", "write [profile]"),
+        ("[bakcup]", "f:1: there is no table [bakcup]", "did you mean backup?"),
+        ("[store]", "f:1: there is no table [store]", "see man"),
+        ("[profile.a.profile]", "f:1: there is no table [profile.a.profile]", "see man"),
+        ("[profile.a.key.trust]\nfinge = ''", "f:2: there is no key finge in [prof", "finger?"),
+        ("\n\n[backup]\n# quiet\nquiet=1\n", "f:5: quiet wants true or false", "quiet = true"),
+        ("store = '''\nquiet = 1\n'''\nquiet = 1\n", "f:4: quiet wants", "quiet = true"),
+        ("title = [\n 'quiet',\n]\nquiet = [\n1]\n", "f:4: quiet wants", "quiet = true"),
+        ("backup = { store = 'x', outptu = 'y' }", "f:1: there is no key outptu", "output?"),
+        ('"st\\u0072oe" = 1', "f: there is no key stroe", "did you mean store?"),
+        ("store = x", "f:1: this is not TOML: invalid value", "https://toml.io/"),
+        ("store = 'x'\nstore = 'y'", "f:2: this is not TOML: cannot overwrite", "https://toml.io/"),
+        ("[backup", "f:1: this is not TOML: expected ']'", "https://toml.io/"),
+    ],
+)
+def test_what_is_wrong_is_told_with_its_line(text: str, message: str, hint: str | None) -> None:
+    with pytest.raises(ConfigInvalid) as caught:
+        read(text)
+    assert caught.value.message.startswith(message)
+    assert (hint or "None") in str(caught.value.hint)
+    assert caught.value.exit_code is ExitCode.USAGE
+
+
+def test_what_is_no_text_is_refused() -> None:
+    with pytest.raises(ConfigInvalid, match="f:2: this is not UTF-8"):
+        parse("f", b"\n'\xff'", SCHEMA)
+    with pytest.raises(ConfigInvalid, match="f is too large: it may have 64 KiB"):
+        parse("f", b"#" * (MAX_FILE + 1), SCHEMA)
+    with pytest.raises(ConfigInvalid, match="f: this is nested too deeply"):
+        parse("f", b"store = " + b"[" * 30_000, SCHEMA)
+    assert parse("f", b"#" * MAX_FILE, SCHEMA).data == {}
+
+
+TEXT = """\
+store = "top"
+quiet = true
+title = ["a", "b"]
+
+[backup]
+store = "of backup"
+
+[key]
+store = "of key"
+
+[profile.nightly]
+store = "of nightly"
+lock-wait = 2.5
+
+[profile.nightly.backup]
+store = "of nightly backup"
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "profile", "value", "line"),
+    [
+        ("list", None, "top", 1),
+        ("backup", None, "of backup", 6),
+        ("key trust", None, "of key", 9),
+        ("key", None, "of key", 9),
+        ("list", "nightly", "of nightly", 12),
+        ("key trust", "nightly", "of nightly", 12),
+        ("backup", "nightly", "of nightly backup", 16),
+        ("backup", "of another file", "of backup", 6),
+    ],
+)
+def test_the_nearest_table_counts_and_a_profile_before_all(
+    command: str, profile: str | None, value: str, line: int
+) -> None:
+    found = read(TEXT).find(tuple(command.split()), "store", profile)
+    assert found == Value(value, "f", line)
+    assert found.place == f"f:{line}"
+
+
+def test_values_keep_their_types() -> None:
+    config = read(TEXT)
+    assert config.profiles == ["nightly"]
+    assert config.find(("list",), "sort", None) is None
+    for key, profile, value in (
+        ("quiet", None, True),
+        ("title", "nightly", ["a", "b"]),
+        ("lock-wait", "nightly", 2.5),
+    ):
+        found = config.find(("list",), key, profile)
+        assert found is not None
+        assert found.value == value
+
+
+def test_a_line_that_nobody_can_tell() -> None:
+    found = read('"st\\u006fre" = "x"').find((), "store", None)
+    assert found == Value("x", "f", None)
+    assert found.place == "f"

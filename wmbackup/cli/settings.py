@@ -1,0 +1,209 @@
+"""The configuration and the command tree: which keys there are, and what is in force for whom."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from wmbackup import config
+from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, Seconds, on_command_line, program
+from wmbackup.cli.session import Session, config_folder, site_config_folder
+from wmbackup.config import Config, Key, Kind, Table, Value
+from wmbackup.errors import SystemFailure, UsageError
+
+FILE = "wmbackup.toml"
+
+
+def key_of(option: click.Option) -> str:
+    """Return the key of an option: its long name without the hyphens before it."""
+    return max(option.opts, key=len).lstrip("-")
+
+
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    """Yield the options of a command that can be configured."""
+    for param in command.params:
+        if isinstance(param, click.Option) and getattr(param, "configured", False):
+            yield param
+
+
+def commands_below(group: click.Group) -> Iterator[tuple[str, click.Command]]:
+    """Yield the commands of a group, loaded."""
+    ctx = click.Context(group)
+    for name in group.list_commands(ctx):
+        command = group.get_command(ctx, name)
+        if command is not None:
+            yield name, command
+
+
+def schema() -> Table:
+    """Return what a file may hold, by the live tree: all commands are loaded for it."""
+    top = _table(program)
+    return Table(top.keys, {**top.tables, "profile": Table(named=top)})
+
+
+def _table(command: click.Command) -> Table:
+    keys = {key_of(option): _key(option) for option in options_of(command)}
+    tables = {}
+    if isinstance(command, click.Group):
+        tables = {name: _table(below) for name, below in commands_below(command)}
+    for below in tables.values():
+        # A group takes what the commands below it take.
+        keys = {**below.keys, **keys}
+    return Table(keys, tables)
+
+
+def _key(option: click.Option) -> Key:
+    if option.count:
+        kind = Kind.COUNT
+    elif option.is_flag:
+        kind = Kind.FLAG
+    elif isinstance(option.type, Seconds) or option.type.name in {"integer", "float"}:
+        kind = Kind.NUMBER
+    else:
+        kind = Kind.TEXT
+    choices = tuple(str(choice) for choice in getattr(option.type, "choices", ()))
+
+    def judge(value: object) -> str | None:
+        try:
+            option.type.convert(value, option, None)
+        except click.BadParameter as error:
+            return error.message.rstrip(".")
+        return None
+
+    return Key(kind, option.multiple, choices, judge)
+
+
+def read() -> tuple[Config, ...]:
+    """Read the files, the user's first. Raises ConfigInvalid, SystemFailure."""
+    found = []
+    known: Table | None = None
+    for folder in (config_folder(), site_config_folder()):
+        text = None if folder is None else _read(os.path.join(folder, FILE))
+        if folder is not None and text is not None:
+            known = known or schema()
+            found.append(config.parse(os.path.join(folder, FILE), text, known))
+    return tuple(found)
+
+
+def _read(path: str) -> bytes | None:
+    try:
+        with open(path, "rb") as file:
+            return file.read(config.MAX_FILE + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise SystemFailure.of(error, "read the configuration", path) from error
+
+
+def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:
+    """Return what the configuration says for a command, by the names of its parameters.
+
+    Raises ConfigInvalid, SystemFailure, and UsageError for a profile that is nowhere.
+    """
+    session.configs = read()
+    profile = session.profile
+    names = [name for one in session.configs for name in one.profiles]
+    if profile is not None and profile not in names:
+        close = difflib.get_close_matches(profile, names, n=2)
+        raise UsageError(f"there is no profile {profile}", hint=_profiles(close, names))
+    words = tuple(ctx.command_path.split()[1:])
+    values = {}
+    for option in options_of(ctx.command):
+        found = _find(session, words, option)
+        if found is not None and option.name is not None:
+            values[option.name] = found.value
+    return values
+
+
+def _profiles(close: list[str], names: list[str]) -> str:
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    if names:
+        return f"there are: {', '.join(dict.fromkeys(names))}"
+    folder = config_folder()
+    return "no file has profiles" + (f"; make {os.path.join(folder, FILE)}" if folder else "")
+
+
+def _find(session: Session, words: tuple[str, ...], option: click.Option) -> Value | None:
+    for one in session.configs:
+        found = one.find(words, key_of(option), session.profile)
+        if found is not None:
+            return found
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A value in force; ``commands`` are those that it holds for, () for all."""
+
+    key: str
+    value: str
+    origin: str
+    commands: tuple[str, ...]
+
+
+def in_force(session: Session, ctx: click.Context) -> list[Setting]:
+    """Return every value that is not the built-in one, with where it comes from."""
+    holds: dict[tuple[str, str, str], list[str]] = {}
+    having: dict[str, int] = {}
+    for words, command in _leaves(program, ()):
+        for option in command.params:
+            if not isinstance(option, click.Option):
+                continue
+            key = key_of(option)
+            having[key] = having.get(key, 0) + 1
+            told = _told(session, ctx, words, option)
+            if told is not None:
+                holds.setdefault((key, *told), []).append(" ".join(words))
+    everywhere = max(having.values(), default=0)
+    return [
+        Setting(*setting, () if len(commands) == everywhere else tuple(commands))
+        for setting, commands in holds.items()
+    ]
+
+
+def _leaves(
+    command: click.Command, words: tuple[str, ...]
+) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    if isinstance(command, click.Group):
+        for name, below in commands_below(command):
+            yield from _leaves(below, (*words, name))
+    else:
+        yield words, command
+
+
+def _told(
+    session: Session, ctx: click.Context, words: tuple[str, ...], option: click.Option
+) -> tuple[str, str] | None:
+    """Return value and origin of an option of a command."""
+    name = option.name or ""
+    rank, value = session.given.get(name, (0, None))
+    if getattr(option, "section", None) == COMMON and rank == FROM_COMMAND_LINE:
+        return json.dumps(value), "the command line"
+    if words == tuple(ctx.command_path.split()[1:]) and on_command_line(name):
+        return json.dumps(ctx.params.get(name)), "the command line"
+    variable = option.envvar if isinstance(option.envvar, str) else ""
+    if os.environ.get(variable):
+        return json.dumps(os.environ[variable]), f"{variable} in the environment"
+    found = _find(session, words, option) if getattr(option, "configured", False) else None
+    return None if found is None else (json.dumps(found.value), found.place)
+
+
+def strange_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+    """Yield variables that look like ours and are not, each with one that may be meant."""
+    known = {
+        option.envvar
+        for _, command in _leaves(program, ())
+        for option in command.params
+        if isinstance(option.envvar, str)
+    }
+    for name in sorted(environment):
+        if name.startswith("WMBACKUP_") and name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            yield name, close[0] if close else None
