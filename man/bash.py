@@ -51,7 +51,8 @@ _wmbackup_offer() {
         @stores)
             for prefix in @PREFIXES@; do
                 if [[ $begin == "$prefix"* ]]; then
-                    _wmbackup_names "${begin#"$prefix"}" "$prefix" -d
+                    # Behind it, bash takes a tilde for what it is.
+                    [[ $begin == "$prefix~"* ]] || _wmbackup_names "${begin#"$prefix"}" "$prefix" -d
                     return
                 fi
             done
@@ -131,8 +132,9 @@ _wmbackup() {
         word=${COMPREPLY[last]}
         COMPREPLY[last]=$lead${word#"$index"}
     done
+    # A path is to follow, and the colon needs no protection.
     if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]]; then
-        compopt -o nospace 2>/dev/null
+        compopt +o filenames -o nospace 2>/dev/null
     fi
     return 0
 }

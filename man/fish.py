@@ -56,6 +56,8 @@ function __wmbackup_offer
             case @stores
                 set -l prefix (string match -r -- '^(?:@PREFIXES@)' "$begin")
                 set begin (string replace -r -- '^(?:@PREFIXES@)' '' "$begin")
+                # Behind it, fish takes a tilde for what it is.
+                set -q prefix[1]; and string match -q -- '~*' "$begin"; and continue
                 __wmbackup_names "$begin" | string match -r -- '.*/$' |
                     string replace -r -- '^' "$prefix"
                 set -q prefix[1]; or printf '%s\n' @STORES@

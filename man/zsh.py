@@ -32,7 +32,8 @@ _wmbackup_offer() {
 _wmbackup_stores() {
     local found=1
     if compset -P '(@PREFIXES@)'; then
-        _files -/
+        # Behind it, zsh takes a tilde for what it is.
+        [[ $PREFIX != \~* ]] && _files -/
         return
     fi
     compadd -- @STORES@ && found=0

@@ -1,7 +1,8 @@
 """Set up a fresh environment with the built wheel and run the tests against it.
 
 The tests compare wmbackup with other programs, and fail where one is missing:
-tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl (and man, mandoc for the manual).
+tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
+(with and without bash-completion), zsh and fish.
 Arguments go to pytest.
 """
 
@@ -23,7 +24,10 @@ ORACLES = {
     "sha256sum": "coreutils",
     "ssh-keygen": "openssh-client",
     "openssl": "openssl",
+    "man": "man-db",
     "mandoc": "mandoc",
+    "zsh": "zsh",
+    "fish": "fish",
 }
 
 

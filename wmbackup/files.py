@@ -24,6 +24,7 @@ PRIVATE_FOLDER = 0o700
 _PART = ".wmbackup-"
 _PART_END = ".part"
 _SPOOL_IN_MEMORY = 1024 * 1024
+_LONG = 240  # characters beyond which Windows may want another form of a path
 _POLL = 0.1  # seconds between two tries for a lock
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
@@ -89,7 +90,8 @@ class Draft:
         """Open it, readable and writable, for the destination ``path``. Raises OSError."""
         self.path = path
         self._folder = os.path.dirname(path) or os.curdir
-        self._name, self.file = _create_part(self._folder)
+        # `name` is what it is called until then.
+        self.name, self.file = _create_part(self._folder)
         self._published = False
 
     def sync(self) -> None:
@@ -106,9 +108,9 @@ class Draft:
         if os.name == "nt":
             self.file.close()
         if replace:
-            os.replace(self._name, self.path)
+            os.replace(self.name, self.path)
         else:
-            _rename_new(self._name, self.path)
+            _rename_new(self.name, self.path)
         self._published = True
         sync_folder(self._folder)
 
@@ -119,7 +121,7 @@ class Draft:
         finally:
             if not self._published:
                 with contextlib.suppress(OSError):
-                    os.unlink(self._name)
+                    os.unlink(self.name)
 
 
 def _create_part(folder: str) -> tuple[str, BinaryIO]:
@@ -231,11 +233,12 @@ def output_path(output: str, name: str) -> str:
     Links are resolved. Raises NotFound where the folder is missing, UsageError for a device,
     SystemFailure where nobody may look.
     """
+    output = reachable(output)
     if output.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(output):
         path = os.path.join(output, name)
     else:
         path = output
-    path = os.path.realpath(path)
+    path = reachable(resolved(path))
     folder = os.path.dirname(path)
     if not os.path.isdir(folder):
         raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
@@ -255,9 +258,31 @@ def output_path(output: str, name: str) -> str:
     return path
 
 
+def extended(path: str) -> str:
+    """Return a full path as Windows takes it that is long or ends in a dot; elsewhere itself."""
+    if os.name != "nt" or path.startswith("\\\\?\\"):
+        return path
+    return "\\\\?\\UNC\\" + path[2:] if path.startswith("\\\\") else "\\\\?\\" + path
+
+
+def reachable(path: str) -> str:
+    """Return a path that the system's functions take, however long it is."""
+    if os.name != "nt" or len(path) < _LONG:
+        return path
+    return extended(os.path.abspath(path))
+
+
+def resolved(path: str) -> str:
+    """Return the absolute path without links, as far as this system can tell."""
+    try:
+        return os.path.realpath(path)
+    except OSError:  # disks whose drivers do not say, on Windows
+        return os.path.abspath(path)
+
+
 def is_inside(path: str, folder: str) -> bool:
     """Whether a path, which need not exist, lies in a folder, whatever links lead there."""
-    at = os.path.realpath(path)
+    at = resolved(path)
     while True:
         with contextlib.suppress(OSError):
             if os.path.samefile(at, folder):

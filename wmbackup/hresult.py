@@ -30,7 +30,10 @@ class Category(Enum):
     CONSENT = (
         "consent",
         ExitCode.REFUSED,
-        "read the privacy policy, then allow the upgrade with --allow-individualize",
+        (
+            "read Microsoft's privacy policy, https://privacy.microsoft.com/privacystatement,"
+            " then allow the upgrade with --allow-individualize"
+        ),
     )
     SERVICE = (
         "service",
@@ -466,9 +469,10 @@ class InterfaceError(WmbackupError):
     def __init__(self, hresult: int, *, doing: str, url: str | None = None) -> None:
         """Say what failed while doing what, with the next step of its class."""
         known = find(hresult)
+        step = known.category.next_step
         super().__init__(
             f"cannot {doing}: {known.sentence} ({known.name}, 0x{known.value:08X})",
-            hint=known.category.next_step,
+            hint=step if url is None else f"the page that says why is {url}; {step}",
         )
         self.hresult = known.value
         self.exit_code = known.category.exit_code

@@ -5,9 +5,12 @@ The key is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-k
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import stat
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -20,7 +23,7 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers
+from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers, resolved
 from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
 
@@ -65,6 +68,28 @@ class SigningKey:
         return sshsig.sign(self.private, message)
 
 
+if sys.platform == "win32":
+    from wmbackup import owner
+
+    def _restrict(path: str) -> None:
+        with contextlib.suppress(OSError):  # a disk without access lists; the key is then exposed
+            owner.restrict(path)
+
+    def _is_exposed(path: str, _mode: int) -> bool:
+        try:
+            return owner.is_exposed(path)
+        except OSError:
+            return True
+
+else:
+
+    def _restrict(_path: str) -> None:
+        """It was made with a mode that says so."""
+
+    def _is_exposed(_path: str, mode: int) -> bool:
+        return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
 def principal_of(host: str) -> str:
     """Return the principal of a host: ``wmbackup@HOST`` in characters that need no quoting."""
     return "wmbackup@" + (_NOT_IN_PRINCIPAL.sub("-", host).strip("-") or "unknown")
@@ -84,8 +109,7 @@ def load(path: str) -> SigningKey:
     except OSError as error:
         raise SystemFailure.of(error, "read the signing key", path) from error
     private = _parse_private(path, text)
-    exposed = os.name == "posix" and bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-    return SigningKey(path, sshsig.public_of(private), exposed, private)
+    return SigningKey(path, sshsig.public_of(private), _is_exposed(path, mode), private)
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
@@ -152,10 +176,11 @@ def _exists(path: str) -> KeyExists:
 
 def write(path: str, text: bytes, *, replace: bool = True) -> None:
     """Write a small private file at once and for good. Raises OSError, OutputExists."""
-    path = os.path.realpath(path)
+    path = resolved(path)
     remove_leftovers(os.path.dirname(path))
     draft = Draft(path)
     try:
+        _restrict(draft.name)
         draft.file.write(text)
         draft.sync()
         draft.publish(replace=replace)
@@ -174,7 +199,31 @@ def read_policy(
     if text is None and must_exist:
         raise NotFound(f"there is no file {allowed_signers}")
     revoked_text = None if revoked is None else _read(revoked)
-    return Policy(parse_allowed_signers(text or b""), parse_revoked(revoked_text or b""))
+    with _named(allowed_signers):
+        signers = parse_allowed_signers(text or b"")
+    with _named(revoked or ""):
+        return Policy(signers, parse_revoked(revoked_text or b""))
+
+
+@contextlib.contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Name the file in which something is wrong."""
+    try:
+        yield
+    except TrustFileInvalid as error:
+        error.message = f"{path}: {error.message}"
+        error.args = (error.message,)
+        error.hint = error.hint or "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS"
+        raise
+
+
+def writable_by_others(path: str) -> bool:
+    """Whether users other than its owner can write a file that is there."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return os.name == "posix" and bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
 
 
 def _read(path: str) -> bytes | None:
@@ -213,7 +262,8 @@ def trust(path: str, principal: str, key: bytes) -> bool:
 
 def _trust(path: str, principal: str, key: bytes) -> bool:
     text = _read(path) or b""
-    signers = parse_allowed_signers(text)
+    with _named(path):
+        signers = parse_allowed_signers(text)
     if any(signer.key == key for signer in signers):
         return False
     if any(principal in signer.principals.split(",") for signer in signers):

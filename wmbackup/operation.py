@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import atexit
+import os
 import threading
+import time
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
@@ -23,6 +25,7 @@ from wmbackup.status import (
 _E_FAIL = 0x80004005
 _GRACE = 2.0  # seconds that an operation gets to end after it was asked to
 _POLL = 0.1  # seconds: a cancel takes no lock and wakes nobody
+_TICK = 0.1 if os.name == "nt" else None  # seconds: a wait there is deaf to Ctrl-C
 _T = TypeVar("_T")
 
 
@@ -30,7 +33,7 @@ class Statuses:
     """Puts the documented statuses between the engine's events.
 
     BEGIN comes at most once, END once if BEGIN came. A store that has statuses of its own is
-    passed on as it speaks.
+    passed on as it speaks; what it leaves open is ended here.
     """
 
     def __init__(self, notify: Notify, *, silent: bool, begins: Phase) -> None:
@@ -39,6 +42,7 @@ class Statuses:
         self._silent = silent
         self._begins = begins
         self._begun = False
+        self._ended = False
         self._connected = False
 
     def pass_on(self, event: Event) -> None:
@@ -47,6 +51,7 @@ class Statuses:
             pass  # by far the most, and no status belongs to them
         elif isinstance(event, StatusEvent):
             self._begun = self._begun or event.status is Status.BACKUPRESTORE_BEGIN
+            self._ended = self._ended or event.status is Status.BACKUPRESTORE_END
         elif not self._silent:
             self._translate(event)
         self._notify(event)
@@ -67,7 +72,7 @@ class Statuses:
 
     def end(self, hresult: int) -> None:
         """Say the last status: END where BEGIN was said, or ERROR where that failed."""
-        if self._silent:
+        if self._ended or (self._silent and not self._begun):
             return
         if self._begun:
             self._say(Status.BACKUPRESTORE_END, hresult)
@@ -139,7 +144,7 @@ class Operation(Generic[_T]):
     def _wait_for(self, timeout: float | None) -> bool:
         """Answer questions until the end; return whether it came in time."""
         with self._changed:
-            while self._changed.wait_for(lambda: self.ended or self._question, timeout):
+            while self._something_comes(timeout):
                 asked, self._question = self._question, None
                 if asked is None:
                     return True
@@ -154,6 +159,17 @@ class Operation(Generic[_T]):
                     self._changed.acquire()
                 self._changed.notify_all()
         return False
+
+    def _something_comes(self, timeout: float | None) -> bool:
+        """Wait for the end or a question, holding the lock; return whether one came in time."""
+        until = None if timeout is None else time.monotonic() + timeout
+        while True:
+            left = None if until is None else max(0.0, until - time.monotonic())
+            span = _TICK if left is None else min(left, _TICK or left)
+            if self._changed.wait_for(lambda: self.ended or self._question, span):
+                return True
+            if until is not None and time.monotonic() >= until:
+                return False
 
     def ask(self, ask: Callable[[], bool]) -> bool:
         """Have a question answered on the thread that waits. Raises Cancelled."""

@@ -27,7 +27,7 @@ from wmbackup.files import Locks
 from wmbackup.keys import SigningKey
 from wmbackup.operation import Operation, Statuses
 from wmbackup.status import Control, Notify, Phase
-from wmbackup.stores.base import Store
+from wmbackup.stores.base import Store, TakesConsent
 from wmbackup.trust import Policy
 
 _PROPERTIES = {"BackupPath", "RestorePath"}
@@ -202,13 +202,15 @@ class BackupRestorer:
         Raises InvalidArgument, and Busy (NS_E_DRM_BACKUPRESTORE_BUSY) while another operation
         runs.
         """
-        _flags(RestoreFlags, flags)
+        consent = bool(_flags(RestoreFlags, flags) & RestoreFlags.INDIVIDUALIZE)
         notify = _callback(on_status)
         with self._starting():
-            self._start(self._restore(notify))
+            self._start(self._restore(notify, consent=consent))
 
-    def _restore(self, notify: Notify) -> Operation[RestoreSummary]:
+    def _restore(self, notify: Notify, *, consent: bool) -> Operation[RestoreSummary]:
         store, options = self._store, self._options
+        if consent and isinstance(store, TakesConsent):
+            store = store.with_consent()
         source = options.source or self.get_prop_by_name("RestorePath")
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.VERIFYING)
 

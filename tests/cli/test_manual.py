@@ -301,7 +301,7 @@ def test_a_mistyped_value_is_answered_with_the_right_one(
             assert choice in result.hints[0]
 
 
-def test_generating_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_generating_leaves_what_is_written_by_hand(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "man", tmp_path / "man", ignore=shutil.ignore_patterns("__pycache__"))
     before = sorted(path.name for path in (tmp_path / "man").iterdir())
     assert generate("--root", tmp_path).returncode == 0

@@ -193,6 +193,7 @@ def test_a_signal_at_any_moment_is_either_too_late_or_leaves_nothing(program: Pr
         if os.path.exists(program.path("archive.tar")):
             assert program("verify", "--quick", "archive.tar").code == 0
             os.unlink(program.path("archive.tar"))
+            # When the handlers have gone again, the system's own way ends it.
             assert process.returncode in {0, 143, -signal.SIGTERM}
         else:
             # Before the handlers stand, and after, the system's own way ends it.

@@ -29,11 +29,11 @@ SECONDS = 2  # for what takes a few milliseconds
 
 
 def check(name: bytes, data: bytes) -> None:
-    begin = time.perf_counter()
+    begin = time.process_time()  # a busy machine is no fault of the parser
     found = recognize(name, data)
     assert recognize_file(name, io.BytesIO(data), len(data)) == found
     title = read_title(io.BytesIO(data))
-    assert time.perf_counter() - begin < SECONDS
+    assert time.process_time() - begin < SECONDS
     check_licenses(found)
     check_title(title)
 

@@ -64,7 +64,9 @@ def test_a_failure_of_the_interface_has_the_exit_code_of_its_class(row: hresult.
     error = InterfaceError(row.signed, doing="back up", url="https://example.com/")
     assert error.message == f"cannot back up: {row.sentence} ({row.name}, 0x{row.value:08X})"
     assert (error.hresult, error.exit_code) == (row.value, row.category.exit_code)
-    assert (error.hint, error.url) == (row.category.next_step, "https://example.com/")
+    step = f"the page that says why is https://example.com/; {row.category.next_step}"
+    assert (error.hint, error.url) == (step, "https://example.com/")
+    assert InterfaceError(row.value, doing="back up").hint == row.category.next_step
 
 
 def test_the_numbers_of_the_errors_are_in_the_table_under_their_names() -> None:

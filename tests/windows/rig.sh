@@ -3,7 +3,8 @@
 #
 #     tests/windows/rig.sh                      everything
 #     tests/windows/rig.sh tests/unit ...       these portable folders instead of portable.txt's
-#     tests/windows/rig.sh --only 32 -- -k url  one bitness, more arguments for pytest
+#     tests/windows/rig.sh --only 32 -- -k url  one bitness, the interface alone, with arguments
+#                                               for pytest
 #     tests/windows/rig.sh --python 32 ...      start that Python with these arguments
 #
 # Debian's amd64 with Python 3.11 and root (or the packages that it asks for) is what it needs.

@@ -164,6 +164,16 @@ def test_a_caller_that_raises(double: Double) -> None:
     assert double.said(f"^status .* status=27 hr=0x{CANCELED:08X}$")
 
 
+def test_a_caller_that_raises_at_the_end(double: Double) -> None:
+    def notify(event: Event) -> None:
+        if isinstance(event, StatusEvent) and event.status is Status.BACKUPRESTORE_END:
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        backup_into(str(double.folder), Control(notify=notify))
+    assert not double.said("^cancel"), "there is nothing left to stop"
+
+
 def test_statuses_after_a_cancel(double: Double, follower: Follower) -> None:
     double.script(
         "backup status 21 0",

@@ -100,13 +100,18 @@ class _Helpful:
     """Help that begins with an example and groups its options."""
 
     example: str | None = None
+    _help: click.Option | None = None
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
-        """Describe it as all options are described."""
-        option: click.Option | None = super().get_help_option(ctx)  # type: ignore[misc] # mixed in
-        if option is not None:
-            option.help = "show this help"
-        return option
+        """Describe it as all options are described, and make it once.
+
+        Old releases of click make another each time, and then do not see that it was given first.
+        """
+        if self._help is None:
+            self._help = super().get_help_option(ctx)  # type: ignore[misc] # mixed into commands
+            if self._help is not None:
+                self._help.help = "show this help"
+        return self._help
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
@@ -272,7 +277,7 @@ def common_options() -> list[click.Parameter]:
             metavar="NAME",
             configured=False,
             callback=_choose_profile,
-            help="what the configuration has under this name as well",
+            help="use this profile of the configuration",
         ),
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),

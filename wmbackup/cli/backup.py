@@ -26,7 +26,7 @@ from wmbackup.stores.base import Store
     "--store",
     metavar="STORE",
     section="Where from",
-    help="sample, folder:PATH, drm:PATH, bak:PATH, or a path",
+    help="windows (the default there), sample, folder:PATH, drm:PATH, bak:PATH, or a path",
 )
 @option(
     "--all-files",

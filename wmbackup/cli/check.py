@@ -6,7 +6,6 @@ import os
 import platform
 import shutil
 import struct
-import sys
 from collections.abc import Callable, Iterator
 
 import click
@@ -15,13 +14,14 @@ from wmbackup import __version__, keys
 from wmbackup.cli import settings
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
-from wmbackup.cli.hygiene import count, size
+from wmbackup.cli.hygiene import size
+from wmbackup.cli.interface import interface_rows, store_row
 from wmbackup.cli.output import Checked, CheckRow, State
-from wmbackup.cli.places import parse_store
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     config_folder,
+    how_to_hide,
     signing_key_path,
     state_folder,
     worst,
@@ -51,13 +51,13 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     yield CheckRow("python", State.OK, f"{platform.python_version()}, {bits} bits")
     yield CheckRow("system", State.OK, platform.platform())
     yield from _configuration(session)
-    yield _interface()
+    yield from interface_rows()
     yield _try("signing key", _signing_key)
     yield _try("trust", lambda: _trust(session))
     yield _try("locks", _locks)
     yield _try("space", _space)
     if store is not None:
-        yield _try("store", lambda: _store(session, store))
+        yield _try("store", lambda: store_row(store, session.control()))
 
 
 def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
@@ -86,16 +86,6 @@ def _configuration(session: Session) -> Iterator[CheckRow]:
         yield CheckRow("setting", State.WARNING, f"no option reads {name}", remedy)
 
 
-def _interface() -> CheckRow:
-    if sys.platform == "win32":
-        message = "this version does not drive the Windows Media interface yet"
-    else:
-        message = "the Windows Media interface exists on Windows only"
-    return CheckRow(
-        "interface", State.WARNING, message, "back up a copy of the DRM folder with folder:PATH"
-    )
-
-
 def _signing_key() -> CheckRow:
     path = signing_key_path()
     if not os.path.lexists(path):
@@ -105,7 +95,7 @@ def _signing_key() -> CheckRow:
     key = keys.load(path)
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, f"chmod 600 {path}")
+        return CheckRow("signing key", State.WARNING, message, how_to_hide(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 
@@ -144,14 +134,3 @@ def _space() -> CheckRow:
     if free < _LITTLE:
         return CheckRow("space", State.WARNING, message, "free some, or set TMPDIR")
     return CheckRow("space", State.OK, message)
-
-
-def _store(session: Session, text: str) -> CheckRow:
-    store = parse_store(text)
-    with store.export(session.control()) as export:
-        message = f"{store.kind} store {store.location}: {count(len(export.paths), 'file')}"
-        if export.skipped:
-            first = os.fsdecode(export.skipped[0].path)
-            message += f", {len(export.skipped)} that cannot be carried, such as {first}"
-            return CheckRow("store", State.WARNING, message, "see wmbackup backup --dry-run")
-    return CheckRow("store", State.OK, message)

@@ -151,6 +151,7 @@ def _exit_code(code: ExitCode) -> Explanation:
 
 def _error(error: type[WmbackupError]) -> Explanation:
     sentence = (error.__doc__ or "").split("\n")[0].rstrip(".")
-    sentence = sentence[:1].lower() + sentence[1:]
+    if sentence[1:2].islower():  # and no name such as E_INVALIDARG
+        sentence = sentence[:1].lower() + sentence[1:]
     code = ExitCode(error.exit_code)
     return Explanation("error", error.code, None, sentence, _CODES[code], code)

@@ -10,9 +10,9 @@ from wmbackup import keys
 from wmbackup.archive import sshsig
 from wmbackup.archive.bag import format_time
 from wmbackup.cli.output import KeyRow
-from wmbackup.cli.session import Session, host_name
+from wmbackup.cli.session import Session
 from wmbackup.engine.opening import ArchiveInput, identify, open_archive
-from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive
+from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, UsageError
 from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file
 
 
@@ -50,7 +50,13 @@ def key_from_file(source: str) -> tuple[str, bytes] | None:
             f"{source} is neither an archive nor a public key: {error.message}",
             hint="name an archive, or a file with a line such as that of wmbackup key show",
         ) from error
-    return principal or keys.principal_of(host_name()), key
+    if principal is None:
+        raise UsageError(
+            f"{source} does not say whose key it is",
+            hint="write it as the line wmbackup@HOST ssh-ed25519 ..., or name an archive of that"
+            " machine",
+        )
+    return principal, key
 
 
 def key_from_archive(

@@ -11,7 +11,7 @@ import click
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import on_command_line, option
 from wmbackup.cli.inventories import Opener
-from wmbackup.cli.places import is_store
+from wmbackup.cli.places import default_store, is_store
 from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
 from wmbackup.cli.session import Session
 from wmbackup.engine import Row, Selection, compare
@@ -24,7 +24,7 @@ from wmbackup.errors import ExitCode, UsageError
     "--store",
     metavar="STORE",
     section="What",
-    help="a live store instead of an archive: sample, folder:, drm:, bak:PATH, or a path",
+    help="a live store instead of an archive: windows, sample, folder:, drm:, bak:PATH, or a path",
 )
 @option(
     "--against",
@@ -96,16 +96,13 @@ def command(  # noqa: PLR0913 - one parameter an option
     trusted. Without a terminal the rows are tab-separated: path, size, time, kind, key ID,
     title, distributor, issued, expires, and whether the license may be backed up.
     """
-    if archive is not None:
-        if store is not None and on_command_line("store"):
-            raise UsageError("an archive and --store contradict each other", hint="name one")
-        # A store that the environment or the configuration has is for when nothing is named.
-        store = None
-        name = archive
-    elif store is None:
+    if archive is not None and store is not None and on_command_line("store"):
+        raise UsageError("an archive and --store contradict each other", hint="name one")
+    # A store that the environment or the configuration has is for when nothing is named.
+    store = None if archive is not None else store or default_store()
+    name = archive or store
+    if name is None:
         raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
-    else:
-        name = store
     after, before = window(expires_within, expired=expired)
     selection = Selection(kid, title, tuple(os.fsencode(path) for path in paths))
     wanted = Filter(selection, kind, restricted, at_risk, before, after)

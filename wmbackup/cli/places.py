@@ -6,10 +6,11 @@ import os
 import sys
 from typing import BinaryIO
 
-from wmbackup.errors import StoreUnavailable, UsageError
+from wmbackup.cli.session import state_folder
+from wmbackup.errors import UsageError
 from wmbackup.stores.base import Store
 
-KINDS = "sample, folder:PATH, drm:PATH, bak:PATH, or a path"
+KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
 WORDS = ("sample", "windows")
 """The words that mean a store; everything else is a path."""
 
@@ -26,7 +27,9 @@ def parse_store(
     ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
     StoreUnavailable for one that this system has not.
     """
-    kinds = KINDS if option != "--to" else "folder:PATH, or a path"
+    kinds = KINDS if option != "--to" else "windows, folder:PATH, or a path"
+    if text is None and option == "--store":
+        text = default_store()
     if text is None:
         raise UsageError(f"{option} is missing", hint=f"it takes {kinds}")
     if text == "sample":
@@ -34,10 +37,10 @@ def parse_store(
 
         return SampleStore()
     if text == "windows":
-        raise StoreUnavailable(
-            "the windows store is not available here",
-            hint="copy the DRM folder of the Windows disk, and name it as drm:PATH",
-        )
+        from wmbackup.stores.windows.store import WindowsStore  # noqa: PLC0415 - as above
+
+        state = state_folder()
+        return WindowsStore(None if state is None else os.path.join(state, "private"))
     from wmbackup.stores.folder import FolderStore  # noqa: PLC0415 - one store is loaded
     from wmbackup.stores.layouts import FOLDER, LAYOUTS  # noqa: PLC0415 - as above
 
@@ -47,6 +50,11 @@ def parse_store(
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
     return FolderStore(path, FOLDER if target else layout, all_files=all_files)
+
+
+def default_store() -> str | None:
+    """Return the store that is meant where none is named: on Windows its own."""
+    return "windows" if os.name == "nt" else None
 
 
 def is_store(text: str) -> bool:

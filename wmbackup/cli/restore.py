@@ -12,8 +12,9 @@ from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
-from wmbackup.errors import ConfirmationNeeded, ExitCode
+from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
+from wmbackup.stores.base import TakesConsent
 
 
 @declare("restore", example="wmbackup restore licenses.wmbackup.tar --to folder:restored")
@@ -23,7 +24,7 @@ from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
     "target",
     metavar="STORE",
     section="Where to",
-    help="folder:PATH or a path; a folder that is missing is created",
+    help="folder:PATH or a path; a folder that is missing is created; windows: its interface",
 )
 @option(
     "--on-conflict",
@@ -54,13 +55,19 @@ from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
     section="What",
     help="what a damaged or cut archive still proves, and name what is lost",
 )
+@option(
+    "--allow-individualize",
+    is_flag=True,
+    section="Where to",
+    help="into windows: allow Microsoft's component a security upgrade",
+)
 @option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-def command(
+def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     archive: str,
     target: str | None,
@@ -72,6 +79,7 @@ def command(
     timeout: float | None,
     *,
     salvage: bool,
+    allow_individualize: bool,
     dry_run: bool,
     yes: bool,
 ) -> ExitCode:
@@ -81,6 +89,11 @@ def command(
     or nothing. The plan is shown first.
     """
     store = parse_store(target, option="--to", target=True)
+    if allow_individualize and not isinstance(store, TakesConsent):
+        raise UsageError(
+            "--allow-individualize is for a restore into windows",
+            hint="leave it out, or add --to windows",
+        )
     from_pipe = archive == "-"
     asks = session.interactive and not from_pipe
     if not (yes or dry_run or asks):
@@ -104,7 +117,8 @@ def command(
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)
     notify = session.output.event
-    done = operate(restorer, lambda: restorer.restore_licenses(RestoreFlags.NONE, notify), timeout)
+    flags = RestoreFlags.INDIVIDUALIZE if allow_individualize else RestoreFlags.NONE
+    done = operate(restorer, lambda: restorer.restore_licenses(flags, notify), timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
     if done.plan.lost or done.plan.nameless:

@@ -11,6 +11,7 @@ from wmbackup.cli.output import Listed
 from wmbackup.engine import Inventory, Row, Selection
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import NotFound, UsageError
+from wmbackup.license import License
 from wmbackup.status import Control
 from wmbackup.titles import Title, titles_in
 
@@ -59,7 +60,7 @@ class Filter:
         known = row.license
         if self.kind is not None and (known is None or known.kind != self.kind):
             return False
-        if self.restricted and (known is None or known.backup_allowed is not False):
+        if self.restricted and not is_restricted(known):
             return False
         if self.at_risk and not is_at_risk(row):
             return False
@@ -72,12 +73,15 @@ class Filter:
         return self.selection.matches(row)
 
 
+def is_restricted(known: License | None) -> bool:
+    """Whether a license may not be backed up: it says so, or whoever backed it up was told so."""
+    return known is not None and (known.withheld or known.backup_allowed is False)
+
+
 def is_at_risk(row: Row) -> bool:
     """Whether a row is of a license that a backup does not save, or not for long."""
     known = row.license
-    if known is None:
-        return False
-    return known.withheld or known.backup_allowed is False or known.expires is not None
+    return is_restricted(known) or (known is not None and known.expires is not None)
 
 
 class Titles:

@@ -93,7 +93,8 @@ class Session:
         from wmbackup.files import Locks  # noqa: PLC0415 - loaded when needed
 
         state = state_folder()
-        if state is None:
+        if state is None or not _can_hold(state):
+            # A service often has no home, or one that is not there; its runs see each other here.
             user = os.getuid() if hasattr(os, "getuid") else 0
             state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
         return Locks(os.path.join(state, "locks"), self.common.lock_wait)
@@ -120,7 +121,7 @@ class Session:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                f"chmod 600 {key.path}",
+                how_to_hide(key.path),
             )
         return key
 
@@ -129,6 +130,13 @@ class Session:
         from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
 
         revoked = revoked_keys_path()
+        for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):
+            if path is not None and keys.writable_by_others(path):
+                self.output.warning(
+                    "trust-file-exposed",
+                    f"other users can write {path}, and say whom to believe",
+                    f"chmod go-w {path}",
+                )
         if allowed_signers is not None:
             return keys.read_policy(allowed_signers, revoked, must_exist=True)
         return keys.read_policy(allowed_signers_path(), revoked)
@@ -156,6 +164,28 @@ def is_terminal(stream: object) -> bool:
         return bool(isatty is not None and isatty())
     except ValueError:  # closed
         return False
+
+
+def _trust_file() -> str | None:
+    folder = config_folder()
+    return None if folder is None else os.path.join(folder, "allowed_signers")
+
+
+def _can_hold(folder: str) -> bool:
+    """Whether a folder can be made, or written to where it is there."""
+    while not os.path.isdir(folder):
+        parent = os.path.dirname(folder)
+        if parent == folder:
+            return False
+        folder = parent
+    return os.access(folder, os.W_OK)
+
+
+def how_to_hide(path: str) -> str:
+    """Return the command that keeps other users from reading a file."""
+    if os.name == "nt":
+        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
+    return f"chmod 600 {path}"
 
 
 def host_name() -> str:

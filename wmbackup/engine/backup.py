@@ -31,6 +31,7 @@ from wmbackup.files import (
     is_inside,
     output_path,
     remove_leftovers,
+    resolved,
     spool_in,
     temporary_folder,
 )
@@ -95,6 +96,13 @@ def archive_name(store: Store, host: str, moment: datetime) -> str:
     label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
     parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
     return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}"
+
+
+def lock_subject(store: Store) -> str | None:
+    """Return what keeps two runs off the same store, None where nothing has to."""
+    if store.root is not None:
+        return resolved(store.root)
+    return store.location if store.gives_statuses else None
 
 
 def backup(
@@ -170,7 +178,7 @@ def plan_backup(
                 octets += content.size
                 tally.licenses += len(content.licenses)
                 control.notify(ItemEvent(path, files, content.size))
-        tally.licenses += len(export.licenses)
+        tally.know(export.licenses)
     if not files:
         raise _nothing(store, tally)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
@@ -227,9 +235,9 @@ class _Run:
     @contextlib.contextmanager
     def _holding(self, locks: Locks | None, path: str | None) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
-            if locks is not None and self._store.root is not None:
-                root = os.path.realpath(self._store.root)
-                stack.enter_context(locks.hold("store", root, self._control))
+            subject = lock_subject(self._store)
+            if locks is not None and subject is not None:
+                stack.enter_context(locks.hold("store", subject, self._control))
             if locks is not None and path is not None:
                 stack.enter_context(locks.hold("destination", path, self._control))
             yield
@@ -261,9 +269,9 @@ class _Run:
                 carried = self._carry(writer, export, path, tally, is_own=is_own)
                 if not carried and path in names.winners:
                     return False
-        for license_ in (*tally.withheld, *export.licenses):
+        free = tally.know(export.licenses)
+        for license_ in (*tally.withheld, *free):
             writer.know(license_)
-        tally.licenses += len(export.licenses)
         self._machine = export.machine
         if not writer.files:
             raise _nothing(self._store, tally)

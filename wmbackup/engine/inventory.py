@@ -14,6 +14,7 @@ from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Head
 from wmbackup.engine.opening import ArchiveInput, believe
 from wmbackup.engine.reading import Tally
+from wmbackup.errors import UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
@@ -141,6 +142,16 @@ def inventory_of_store(
     control = control or Control()
     tally = Tally(control)
     check = control.check if hashes else None
+    if store.gives_statuses:
+        # Exporting would be a whole backup by the interface.
+        if hashes:
+            raise UsageError(
+                f"the licenses of {store.location} cannot be compared by their files, of which"
+                " the interface writes others each time",
+                hint="compare what wmbackup list shows of the archive and of the store",
+            )
+        yield Inventory(None, (), _enumerated(store, tally, control)), tally
+        return
     with store.export(control) as export:
 
         def rows() -> Iterator[Row]:
@@ -157,10 +168,19 @@ def inventory_of_store(
                     yield Row(None, replace(license_, path=path))
                 if content is not None:
                     yield from _rows_of_content(path, content, tally, check)
+            tally.know(export.licenses)
             for license_ in export.licenses:
                 yield Row(None, license_)
 
         yield Inventory(None, (), rows()), tally
+
+
+def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:
+    control.notify(PhaseEvent(Phase.READING))
+    for license_ in store.licenses(control):
+        control.check()
+        tally.know([license_])
+        yield Row(None, license_)
 
 
 def _rows_of_content(

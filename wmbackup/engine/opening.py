@@ -22,7 +22,7 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import spool_in, temporary_folder
+from wmbackup.files import reachable, resolved, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
@@ -84,7 +84,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             yield ArchiveInput("standard input", source, length, start=start)
         return
     try:
-        file = open(source, "rb", buffering=0)  # noqa: SIM115 - closed below
+        file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
     except FileNotFoundError:
         raise NotFound(f"there is no file {source}", hint="check the path of the archive") from None
     except IsADirectoryError:
@@ -94,7 +94,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
         raise SystemFailure.of(error, "read", source) from error
     with file, _named(source):
-        yield ArchiveInput(source, file, _length(file), os.path.realpath(source))
+        yield ArchiveInput(source, file, _length(file), resolved(source))
 
 
 @contextlib.contextmanager
@@ -189,7 +189,12 @@ def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
 def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
     if error.code != "signer-untrusted":
         return None
-    name = "ARCHIVE" if source.path is None else quote(source.name)
+    if source.path is None:
+        return (
+            "if you know that this key is the one of the machine that made it, save the archive to"
+            f" a file, then: wmbackup key trust FILE --fingerprint {error.fingerprint}"
+        )
+    name = quote(source.name)
     return (
         "if you know that this key is the one of the machine that made it:"
         f" wmbackup key trust {name} --fingerprint {error.fingerprint}"
@@ -198,6 +203,7 @@ def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
 
 def quote(name: str) -> str:
     """Return a name as it is typed into a shell of this system."""
+    quoted = shlex.quote(name)
     if sys.platform == "win32":
-        return f'"{name}"' if " " in name or not name else name
-    return shlex.quote(name)
+        quoted = f'"{name}"' if " " in name or not name else name
+    return quoted

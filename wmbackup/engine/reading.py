@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
@@ -53,6 +53,18 @@ class Tally:
                 if path not in self._told:
                     yield path
 
+    def know(self, licenses: Iterable[License]) -> list[License]:
+        """Note licenses that are in no single file; return those that are not withheld."""
+        free = []
+        for license_ in licenses:
+            if license_.withheld:
+                self.withheld.append(license_)
+                self._control.notify(WithheldEvent(license_))
+            else:
+                free.append(license_)
+        self.licenses += len(free)
+        return free
+
     def start_over(self) -> None:
         """Forget what was counted, but not what was told: the store is read again without that."""
         self.licenses = 0
@@ -74,7 +86,7 @@ class Tally:
             self._withhold(path, error.licenses)
             return None
         if content.size > MAX_SIZE:
-            self.skip(path, "it is larger than an archive takes (8 GiB)")
+            self.skip(path, "it has 8 GiB or more, which no archive takes")
             return None
         return content
 

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.engine.backup import host_name
+from wmbackup.engine.backup import host_name, lock_subject
 from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.inventory import Row, Selection
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
-from wmbackup.files import Locks, is_inside
+from wmbackup.files import Locks, extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
-from wmbackup.stores.layouts import DRM
+from wmbackup.stores.layouts import BAK, DRM, WRITTEN
 from wmbackup.trust import Policy
 
 _SHOWN = 5  # conflicts that a message names
@@ -97,15 +97,23 @@ def restore(
     StoreReadOnly, Busy, Cancelled, SystemFailure.
     """
     control = control or Control()
+    selection = selection or Selection()
     replace = on_conflict is OnConflict.REPLACE
+    if store.gives_statuses and selection:
+        raise UsageError(
+            "the Windows Media interface restores all licenses of a backup or none",
+            hint="leave the selection out, or restore the selection into a folder",
+        )
     with (
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
         open_contents(source, policy, control, salvage=salvage) as contents,
     ):
+        if store.gives_statuses:
+            _refuse_what_no_interface_wrote(contents)
         _warn_of_other_machine(contents.info, control)
         run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
-        plan = run.plan(selection or Selection(), store.location)
+        plan = run.plan(selection, store.location)
         announce(plan)
         run.refuse_conflicts(plan)
         if not dry_run:
@@ -113,6 +121,23 @@ def restore(
                 raise Declined("nothing was restored: the plan was declined")
             run.carry_out(plan, selective=bool(selection))
         return run.summary(plan, applied=not dry_run)
+
+
+def _refuse_what_no_interface_wrote(contents: Contents) -> None:
+    """Raise UsageError for an archive that the Windows Media interface cannot take."""
+    info = contents.info
+    if info.store_kind not in {WRITTEN.kind, BAK.kind}:
+        raise UsageError(
+            f"the Windows Media interface takes only what it wrote itself, and this archive is of"
+            f" a {info.store_kind} store",
+            hint="restore it into a folder: --to folder:PATH",
+        )
+    if contents.lost or contents.nameless:
+        raise UsageError(
+            "the Windows Media interface restores all of a backup or nothing, and of this one"
+            " something is lost",
+            hint="restore an older archive that passes wmbackup verify",
+        )
 
 
 def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
@@ -130,10 +155,11 @@ def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
 
 @contextlib.contextmanager
 def _lock(locks: Locks | None, store: Store, control: Control) -> Iterator[None]:
-    if locks is None or store.root is None:
+    subject = lock_subject(store)
+    if locks is None or subject is None:
         yield
         return
-    with locks.hold("store", os.path.realpath(store.root), control):
+    with locks.hold("store", subject, control):
         yield
 
 
@@ -143,7 +169,7 @@ def _place_in(source: ArchiveInput, store: Store) -> bytes | None:
         return None
     if not is_inside(source.path, store.root):
         return None
-    relative = os.path.relpath(source.path, os.path.realpath(store.root))
+    relative = os.path.relpath(extended(source.path), extended(resolved(store.root)))
     return os.fsencode(relative.replace(os.sep, "/"))
 
 

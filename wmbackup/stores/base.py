@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
 
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License
@@ -139,3 +139,11 @@ class Store(Protocol):
 
         Raises StoreReadOnly where nothing can be restored into this store.
         """
+
+
+@runtime_checkable
+class TakesConsent(Store, Protocol):
+    """A store in which a restore may want something that the user has to allow."""
+
+    def with_consent(self) -> Store:
+        """Return the same store after the user has allowed it (``WM_RESTORE_INDIVIDUALIZE``)."""

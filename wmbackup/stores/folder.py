@@ -10,15 +10,17 @@ from dataclasses import replace
 from typing import ClassVar
 
 from wmbackup.errors import HalfRestored, StoreUnavailable
+from wmbackup.files import reachable
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import STAGING, is_half_restored
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
-from wmbackup.stores.tree import EntryKind, Tree, attributes_of, encode, open_tree
+from wmbackup.stores.tree import EntryKind, Tree, encode, open_tree
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {
@@ -39,7 +41,7 @@ class FolderStore:
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
         does not belong to the layout as well.
         """
-        self.root = os.path.abspath(path)
+        self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
 
@@ -212,7 +214,7 @@ class FolderExport:
 
     def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
         if status.st_size > MAX_SIZE:
-            raise ItemUnavailable("it is larger than an archive takes (8 GiB)")
+            raise ItemUnavailable("it has 8 GiB or more, which no archive takes")
         with os.fdopen(os.dup(descriptor), "rb") as file:
             licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
         if _differs(status, os.fstat(descriptor)):

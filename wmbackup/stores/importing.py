@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
-from wmbackup.files import NO_LINKS, sync_everything
+from wmbackup.files import NO_LINKS, resolved, sync_everything
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
@@ -36,7 +36,7 @@ def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Impo
     """
     if os.path.lexists(root) and not os.path.isdir(root):
         raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
-    ancestor, missing = _split(os.path.realpath(root))
+    ancestor, missing = _split(resolved(root))
     try:
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
@@ -120,8 +120,8 @@ class _Import(ABC):
                 self._set_time_of(descriptor, item)
         finally:
             os.close(descriptor)
-        if not _BY_DESCRIPTOR:
-            self._set_time(path, item)
+        if not _BY_DESCRIPTOR or item.attributes:
+            self._finish(path, item)
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
@@ -129,11 +129,13 @@ class _Import(ABC):
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""
-        self._set_time(self._staged(item), item)
+        self._finish(self._staged(item), item)
 
-    def _set_time(self, path: bytes, item: Item) -> None:
+    def _finish(self, path: bytes, item: Item) -> None:
         with contextlib.suppress(OverflowError):  # a time that this system cannot say
             self._tree.set_time(path, item.mtime_ns)
+        if item.attributes:
+            self._tree.set_attributes(path, item.attributes)
 
     def _set_time_of(self, descriptor: int, item: Item) -> None:
         with contextlib.suppress(OverflowError):

@@ -81,6 +81,15 @@ def _missing_backups(names: Collection[bytes]) -> list[WarningEvent]:
     ]
 
 
+def _incomplete_backup(names: Collection[bytes]) -> list[WarningEvent]:
+    # Whatever the files are called; only where they are the known ones can one be missed.
+    return [] if _nothing_known(names) else _missing_backups(names)
+
+
+def _nothing_known(names: Collection[bytes]) -> bool:
+    return not any(name in names for name in _BACKUP_SET)
+
+
 FOLDER = Layout("folder", _everything, _nothing, withholds=True)
 DRM = Layout(
     "drm",
@@ -90,6 +99,8 @@ DRM = Layout(
     parts=frozenset(name for pair in _PAIRS for name in pair),
 )
 BAK = Layout("bak", _is_of_backup, _missing_backups, parts=frozenset(_BACKUP_SET))
+WRITTEN = Layout("windows", _everything, _incomplete_backup, parts=frozenset(_BACKUP_SET))
+"""What the Windows Media interface wrote into a folder of our own: all of it, as it is."""
 LAYOUTS: Sequence[Layout] = (FOLDER, DRM, BAK)
 
 

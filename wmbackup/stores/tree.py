@@ -12,11 +12,12 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Protocol
 
-from wmbackup.item import ATTRIBUTES
+from wmbackup.files import extended, resolved
+from wmbackup.stores.attributes import make_writable, set_attributes
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 _CLOSE: int = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
@@ -27,7 +28,6 @@ _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | _CLOSE | _BINA
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE | _BINARY
 _HANDLES = 32  # folders kept open at once
 _GONE = {errno.ENOENT, errno.ENOTDIR}
-_WINDOWS_BITS = (("archive", 0x20), ("hidden", 0x2), ("readonly", 0x1), ("system", 0x4))
 
 
 class EntryKind(Enum):
@@ -78,6 +78,9 @@ class Tree(Protocol):
     def set_time(self, path: bytes, mtime_ns: int) -> None:
         """Set the time of a file, in nanoseconds since 1970-01-01T00:00:00Z."""
 
+    def set_attributes(self, path: bytes, attributes: Collection[str]) -> None:
+        """Give a file Windows attributes, where the system has them; see ATTRIBUTES."""
+
     def longest_name(self) -> int:
         """Return how long one name can be (see `name_length`)."""
 
@@ -87,15 +90,6 @@ def open_tree(root: str) -> Tree:
     if {os.open, os.stat, os.rename, os.link, os.unlink, os.mkdir} <= os.supports_dir_fd:
         return HandleTree(root)
     return PathTree(root)
-
-
-def attributes_of(status: os.stat_result) -> tuple[str, ...]:
-    """Return the Windows attributes of a file, in the order of ATTRIBUTES; elsewhere none."""
-    bits = getattr(status, "st_file_attributes", 0)
-    return tuple(name for name, bit in _WINDOWS_BITS if bits & bit) if bits else ()
-
-
-assert tuple(name for name, _ in _WINDOWS_BITS) == ATTRIBUTES  # noqa: S101 - one order for both
 
 
 def _kind(entry: os.DirEntry[str]) -> EntryKind:
@@ -230,9 +224,15 @@ class HandleTree:
         handle, name = self._split(path)
         os.utime(name, ns=(mtime_ns, mtime_ns), dir_fd=handle, follow_symlinks=False)
 
+    def set_attributes(self, path: bytes, attributes: Collection[str]) -> None:
+        """See `Tree.set_attributes`: systems with folder handles have none."""
+
     def longest_name(self) -> int:
         """See `Tree.longest_name`."""
-        return 255 if sys.platform == "win32" else os.fpathconf(self._root, "PC_NAME_MAX")
+        length = 255
+        if sys.platform != "win32":
+            length = os.fpathconf(self._root, "PC_NAME_MAX")
+        return length
 
 
 class PathTree:
@@ -240,7 +240,7 @@ class PathTree:
 
     def __init__(self, root: str) -> None:
         """Look at the root. Raises OSError."""
-        self._root = _extended(os.path.realpath(root))
+        self._root = extended(resolved(root))
         if not stat.S_ISDIR(os.stat(self._root).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
 
@@ -293,7 +293,12 @@ class PathTree:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """See `Tree.rename`."""
-        os.replace(self._full(source), self._full(target))
+        to = self._full(target)
+        try:
+            os.replace(self._full(source), to)
+        except PermissionError:
+            make_writable(to)
+            os.replace(self._full(source), to)
 
     def link(self, source: bytes, target: bytes) -> None:
         """See `Tree.link`."""
@@ -301,7 +306,12 @@ class PathTree:
 
     def unlink(self, path: bytes) -> None:
         """See `Tree.unlink`."""
-        os.unlink(self._full(path))
+        full = self._full(path)
+        try:
+            os.unlink(full)
+        except PermissionError:
+            make_writable(full)
+            os.unlink(full)
 
     def remove_folder(self, folder: bytes) -> None:
         """See `Tree.remove_folder`."""
@@ -314,16 +324,13 @@ class PathTree:
         """See `Tree.set_time`."""
         os.utime(self._full(path), ns=(mtime_ns, mtime_ns))
 
+    def set_attributes(self, path: bytes, attributes: Collection[str]) -> None:
+        """See `Tree.set_attributes`."""
+        set_attributes(self._full(path), attributes)
+
     def longest_name(self) -> int:
         """See `Tree.longest_name`."""
         return 255
-
-
-def _extended(path: str) -> str:
-    # More than 260 characters, and names that end in a dot, need the prefix.
-    if os.name != "nt" or path.startswith("\\\\?\\"):
-        return path
-    return "\\\\?\\UNC\\" + path[2:] if path.startswith("\\\\") else "\\\\?\\" + path
 
 
 def decode(path: bytes) -> str:

@@ -53,14 +53,14 @@ run_tests() {
 }
 
 main() {
-    local both=(32 64) portable=() only="" failures=() bits arguments=()
+    local both=(32 64) portable=() failures=() bits arguments=()
     if [ "${1:-}" = --in-rig ]; then # the part of run_tests that `timeout` watches
         windows_python "${@:2}"
         return
     fi
     while [ $# -gt 0 ]; do
         case $1 in
-            --only) both=("$2"); only=1; shift ;;
+            --only) both=("$2"); shift ;;
             --python) both=("$2"); break ;;
             --) shift; arguments=("$@"); break ;;
             -*) die "unknown option $1: see the head of rig.sh" ;;
@@ -82,10 +82,12 @@ main() {
         windows_python "${@:2}"
         return
     fi
-    [ ${#portable[@]} -gt 0 ] || mapfile -t portable < <(portable_folders)
+    if [ ${#portable[@]} = 0 ] && [ ${#arguments[@]} = 0 ]; then
+        mapfile -t portable < <(portable_folders)
+    fi
     for bits in "${both[@]}"; do
         run_tests "$bits" "the interface" tests/windows "${arguments[@]}" || failures+=("windows $bits")
-        [ ${#portable[@]} = 0 ] || run_tests "$bits" "${portable[*]}" "${portable[@]}" \
+        [ ${#portable[@]} = 0 ] || run_tests "$bits" "the portable tests" "${portable[@]}" \
             "${arguments[@]}" || failures+=("portable $bits")
     done
     [ ${#failures[@]} = 0 ] || die "failed: ${failures[*]}"

@@ -94,7 +94,7 @@ class Operation:
             self._start(begin)
             why = self._follow()
         except BaseException:
-            if self._begun:
+            if self._begun and self._ended is None:
                 self._quit(cancel, notify=False)
             raise
         if self._ended is None:

@@ -40,6 +40,18 @@ _left_alone: list[ExitStack] = []
 thread, and that is the one that hangs: it stays until the process ends."""
 
 
+def probe() -> None:
+    """Make the object and let go of it: nothing is backed up.
+
+    Raises StoreUnavailable without the interface, InterfaceError with what it answers instead.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(Apartment())
+        callback = StatusCallback(lambda _status, _hresult, _value: None)
+        stack.callback(callback.release)
+        stack.enter_context(create_backup_restorer(callback.pointer))
+
+
 def backup_into(
     folder: str,
     control: Control | None = None,

@@ -1,0 +1,164 @@
+"""What a Windows machine can do with its licenses, and what to do about what it cannot.
+
+The machine is looked at elsewhere; what follows from it is decided here, on any system.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from wmbackup.errors import ExitCode, WmbackupError
+
+INTERFACE = "WMVCore.dll"
+ENUMERATION = "wmdrmsdk.dll"
+LIBRARIES = (INTERFACE, ENUMERATION, "drmv2clt.dll", "drmclien.dll", "blackbox.dll")
+"""The DLLs whose versions tell which DRM a machine has; the first two are called."""
+
+_POLICY = (
+    "Computer Configuration, Administrative Templates, Windows Components, Windows Media Digital"
+    " Rights Management, Prevent Windows Media DRM Internet Access"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """A Windows machine, as far as its licenses are concerned.
+
+    ``libraries`` maps DLLs to their versions, None for one that is not there. ``offline`` is the
+    policy DisableOnline. ``readable`` says whether this user can list ``store``, the folder of
+    the licenses; both are None where there is none.
+    """
+
+    product: str
+    edition: str
+    build: str
+    system_bits: int
+    process_bits: int
+    libraries: Mapping[str, str | None]
+    offline: bool = False
+    administrator: bool = False
+    store: str | None = None
+    readable: bool | None = None
+
+    def fingerprint(self) -> str:
+        """Return all that tells the licenses' machine from another, on one line."""
+        libraries = ", ".join(f"{name} {self.libraries[name] or 'none'}" for name in self.libraries)
+        return (
+            f"{self.product} ({self.edition}), build {self.build},"
+            f" {self.system_bits}-bit, process {self.process_bits}-bit; {libraries};"
+            f" DisableOnline {int(self.offline)}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. Without a remedy it is in order.
+
+    ``exit_code`` is other than OK where nothing can be done as long as it is so. ``backup`` and
+    ``restore`` say whether it matters to one.
+    """
+
+    name: str
+    message: str
+    remedy: str | None = None
+    exit_code: ExitCode = ExitCode.OK
+    backup: bool = True
+    restore: bool = True
+
+
+def findings(machine: Machine, probe: Callable[[], object]) -> Iterator[Finding]:
+    """Say what works on a machine and what does not; ``probe`` raises where nothing answers."""
+    yield Finding("windows", f"{machine.product} ({machine.edition}), build {machine.build}")
+    yield _bits(machine)
+    components = _components(machine)
+    yield components
+    if components.exit_code is ExitCode.OK:
+        yield _interface(probe)
+    yield _enumeration(machine)
+    yield _policy(machine)
+    yield _rights(machine)
+
+
+def _bits(machine: Machine) -> Finding:
+    if machine.process_bits == 32:  # noqa: PLR2004 - bits
+        return Finding("bitness", "a 32-bit Python, which is what the interface is documented for")
+    return Finding(
+        "bitness",
+        "a 64-bit Python: the interface is documented for 32-bit programs alone",
+        "use a 32-bit Python, the installer (32-bit) of python.org or wmbackup's folder; Python"
+        " 3.11 and later need Windows 8.1 or later",
+    )
+
+
+def _components(machine: Machine) -> Finding:
+    version = machine.libraries.get(INTERFACE)
+    if version is not None:
+        return Finding("components", f"{INTERFACE} {version}")
+    if "server" in machine.edition.lower():
+        remedy = "install Media Foundation: Install-WindowsFeature Server-Media-Foundation"
+        what = f"Windows Server comes without {INTERFACE}"
+    elif machine.edition.upper().endswith("N"):
+        remedy = "install the Media Feature Pack, an optional feature of Windows, and restart"
+        what = f"this N edition of Windows comes without {INTERFACE}"
+    else:
+        remedy = (
+            "install Windows Media Player or the Media Feature Pack; as long as it is missing,"
+            " back up the license folder with drm:PATH"
+        )
+        what = f"this Windows has no {INTERFACE}"
+    return Finding("components", what, remedy, ExitCode.NOT_FOUND)
+
+
+def _interface(probe: Callable[[], object]) -> Finding:
+    try:
+        probe()
+    except WmbackupError as error:
+        remedy = (
+            "this Windows has the interface no more; back up the license folder with drm:PATH,"
+            " which serves this machine alone"
+            if error.hresult == 0x80004001  # noqa: PLR2004 - E_NOTIMPL
+            else error.hint or "run it again with --debug and report what it prints"
+        )
+        return Finding("interface", error.message, remedy, error.exit_code)
+    return Finding("interface", "the Windows Media license backup answers")
+
+
+def _enumeration(machine: Machine) -> Finding:
+    version = machine.libraries.get(ENUMERATION)
+    if version is not None:
+        return Finding("enumeration", f"{ENUMERATION} {version}")
+    return Finding(
+        "enumeration",
+        f"there is no {ENUMERATION}: archives will not name the licenses that are in them",
+        "nothing needs to be done: Windows XP and before have none, and a backup works without",
+    )
+
+
+def _policy(machine: Machine) -> Finding:
+    if not machine.offline:
+        return Finding("policy", "no policy keeps Windows Media DRM from the Internet")
+    return Finding(
+        "policy",
+        "the policy DisableOnline keeps Windows Media DRM from the Internet, which a restore needs",
+        f"before a restore, turn it off: {_POLICY}",
+        backup=False,
+    )
+
+
+def _rights(machine: Machine) -> Finding:
+    who = "an administrator" if machine.administrator else "a user without administrator rights"
+    if machine.store is None:
+        return Finding(
+            "rights",
+            f"running as {who}; there is no license folder on this machine",
+            "nothing was ever licensed here; back up the machine on which the media play",
+            restore=False,
+        )
+    if machine.readable is False:
+        return Finding(
+            "rights",
+            f"running as {who}, who cannot read {machine.store}",
+            "run as the user who plays the media, or as an administrator",
+        )
+    return Finding("rights", f"running as {who}, who can read {machine.store}")

@@ -1,0 +1,35 @@
+"""The private folder through which licenses pass on their way from and to the interface."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+
+from wmbackup.errors import SystemFailure
+from wmbackup.files import PRIVATE_FOLDER
+from wmbackup.stores.journal import Staging, undo_leftovers
+from wmbackup.stores.tree import decode, open_tree
+
+
+@contextlib.contextmanager
+def private_folder(base: str, restrict: Callable[[str], object]) -> Iterator[str]:
+    """Make a folder below ``base`` that this user alone may use, and yield a path for one in it.
+
+    The path is not there yet. The folder is removed when this is left; one of a run that ended
+    before it could is removed first, which a lock tells from one in use. ``restrict`` shuts the
+    folder where the system does that by more than a mode. Raises SystemFailure.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            os.makedirs(base, PRIVATE_FOLDER, exist_ok=True)
+            tree = open_tree(base)
+            stack.callback(tree.close)
+            undo_leftovers(tree)
+            staging = Staging(tree)
+            stack.callback(staging.close)
+            folder = os.path.join(os.path.abspath(base), decode(staging.name))
+            restrict(folder)
+        except OSError as error:
+            raise SystemFailure.of(error, "make a private folder in", base) from error
+        yield os.path.join(folder, "licenses")
