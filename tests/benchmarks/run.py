@@ -154,7 +154,7 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
 
     for operation in OPERATIONS:
         done = measure(operation, tools.jobs(operation, tree, place, names))
-        if operation == ALL:
+        if operation in {tools.ONE, ALL}:
             last = [f"{median(one.last) * 1e3:.0f} ms" for one in done if one.last]
             say(f"| … bringing it to the disk, apart | {', '.join(last)} |")
     archive = place.file("ours.tar")
