@@ -38,6 +38,7 @@ class Options:
     sizes: tuple[int, ...]
     rounds: int
     large: int
+    mebibytes: int
     json: str | None
     plot: str | None
     peers: bool
@@ -55,14 +56,15 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--quick", action="store_true", help="only see whether all of it runs")
     given = parser.parse_args(arguments)
     sizes = tuple(sorted(int(size) for size in given.sizes.split(",") if size))
-    rounds, large = given.rounds, given.large
+    rounds, large, mebibytes = given.rounds, given.large, 200
     if given.quick:
-        sizes, rounds, large = (100, 1000), 1, 64
+        sizes, rounds, large, mebibytes = (100, 1000), 1, 64, 5
     return Options(
         os.path.abspath(given.cache),
         sizes,
         rounds,
         large * 1024**2,
+        mebibytes,
         given.json,
         given.plot,
         not given.no_peers,
@@ -78,7 +80,7 @@ def main() -> None:
     found = start_up(place, given.rounds)
     for size in given.sizes:
         found += compare(trees.small(given.cache, size), place, given)
-    found += compare(trees.large(given.cache), place, given)
+    found += compare(trees.large(given.cache, given.mebibytes), place, given)
     memory = memory_of_large(place, given)
     parts = floors(trees.small(given.cache, given.sizes[-1]), given.cache)
     say("\n## Floors: one process, microseconds a file\n")
