@@ -6,9 +6,7 @@ so that this module knows no option.
 
 from __future__ import annotations
 
-import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -100,6 +98,8 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
     """Read a file. Raises ConfigInvalid with the line, and what may have been meant."""
     if len(text) > MAX_FILE:
         raise ConfigInvalid(f"{file} is too large: it may have {MAX_FILE // 1024} KiB")
+    import tomllib  # noqa: PLC0415 - most have no file, and every start would pay for it
+
     try:
         decoded = text.decode("utf-8")
         data = tomllib.loads(decoded)
@@ -160,6 +160,8 @@ def _meant(name: str, table: Table) -> str:
 
 
 def _close(name: str, known: Mapping[str, object]) -> str:
+    import difflib  # noqa: PLC0415 - for the mistyped alone
+
     close = difflib.get_close_matches(name.replace("_", "-"), known, n=2)
     return f"did you mean {' or '.join(close)}?" if close else "see man wmbackup.toml"
 
@@ -172,6 +174,8 @@ def _judge(name: str, value: object, key: Key) -> Iterator[tuple[str, str | None
         return
     for one in values:
         if key.choices and one not in key.choices:
+            import difflib  # noqa: PLC0415 - as above
+
             close = difflib.get_close_matches(str(one), key.choices, n=1)
             hint = f"did you mean {close[0]}?" if close else None
             yield f"{name} is {one}, and not one of {', '.join(key.choices)}", hint
@@ -214,6 +218,8 @@ def _line(text: str, path: tuple[str, ...]) -> int | None:
     first line that has its name and with which, and with what follows to the end of its value,
     the key is there.
     """
+    import tomllib  # noqa: PLC0415 - as in parse
+
     lines = text.splitlines(keepends=True)
     for index, line in enumerate(lines):
         if path[-1] not in line:

@@ -49,6 +49,11 @@ class Measured:
         return [whole - last for whole, last in zip(self.seconds, self.last, strict=True)]
 
 
+def always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
+    """Return what gives the same command for each run."""
+    return lambda: command
+
+
 class Failed(Exception):
     """A command did not do what it was measured for."""
 

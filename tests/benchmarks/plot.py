@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 _WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 420, 260, 56, 34, 40
 _COLORS = ("#2b7bba", "#d95f02", "#1b9e77", "#7570b3", "#c2185b")
 
+_GRID = '#808080" stroke-opacity=".3'
+
 Series = Mapping[str, Sequence[tuple[int, float]]]
 
 
@@ -40,7 +42,7 @@ def _panel(left: int, title: str, series: Series) -> list[str]:
     parts = [f'<text x="{left + _LEFT}" y="18" font-size="13">{title}</text>']
     for power in range(low_y, high_y + 1):
         x, y = place(low_x, power)
-        parts.append(_line([(x, y), (left + _WIDTH - 20, y)], "#80808040"))
+        parts.append(_line([(x, y), (left + _WIDTH - 20, y)], _GRID))
         parts.append(f'<text x="{x - 6}" y="{y + 4}" text-anchor="end">{10**power:,}</text>')
     for power in range(math.ceil(low_x), math.floor(high_x) + 1):
         x, y = place(power, low_y)

@@ -23,7 +23,7 @@ import plot
 import tools
 import trees
 from floors import floors
-from measure import Job, Measured, in_turn
+from measure import Job, Measured, always, in_turn
 from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
 
 
@@ -44,6 +44,7 @@ class Options:
     sizes: tuple[int, ...]
     rounds: int
     large: int
+    mebibytes: int
     json: str | None
     plot: str | None
     peers: bool
@@ -61,14 +62,15 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--quick", action="store_true", help="only see whether all of it runs")
     given = parser.parse_args(arguments)
     sizes = tuple(sorted(int(size) for size in given.sizes.split(",") if size))
-    rounds, large = given.rounds, given.large
+    rounds, large, mebibytes = given.rounds, given.large, 200
     if given.quick:
-        sizes, rounds, large = (100, 1000), 1, 64
+        sizes, rounds, large, mebibytes = (100, 1000), 1, 64, 5
     return Options(
         os.path.abspath(given.cache),
         sizes,
         rounds,
         large * 1024**2,
+        mebibytes,
         given.json,
         given.plot,
         not given.no_peers,
@@ -84,7 +86,7 @@ def main() -> None:
     found = start_up(place, given.rounds)
     for size in given.sizes:
         found += compare(trees.small(given.cache, size), place, given)
-    found += compare(trees.large(given.cache), place, given)
+    found += compare(trees.large(given.cache, given.mebibytes), place, given)
     memory = memory_of_large(place, given)
     parts = floors(trees.small(given.cache, given.sizes[-1]), given.cache)
     say("\n## Floors: one process, microseconds a file\n")
@@ -141,7 +143,7 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
     names = tools.installed()
     if not given.peers or tree.files > _ALL_PEERS_TO:
         names = [name for name in names if name in {OURS, BASE}]
-    rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 1
+    rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 0
     say(f"\n## {tree.label}\n")
     say("| | " + " | ".join(f"{name}, ms | MiB | ratio" for name in names) + " |")
     say("|---|" + "---|---|---|" * len(names))
@@ -160,7 +162,7 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
 
     for operation in OPERATIONS:
         done = measure(operation, tools.jobs(operation, tree, place, names))
-        if operation == ALL:
+        if operation in {tools.ONE, ALL}:
             last = [f"{median(one.last) * 1e3:.0f} ms" for one in done if one.last]
             say(f"| … bringing it to the disk, apart | {', '.join(last)} |")
     archive = place.file("ours.tar")

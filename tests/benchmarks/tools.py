@@ -106,11 +106,10 @@ def _ours(operation: str, tree: Tree, place: Place) -> Job:
         return Job(OURS, lambda: ours("verify", *common, archive))
     if operation == LIST:
         return Job(OURS, lambda: ours("list", *common, archive))
-    if operation == ONE:
-        chosen = ("--path", tree.some_file())
-        return Job(OURS, lambda: ours(*restore, place.fresh(), *common, *chosen))
+    chosen = ("--path", tree.some_file()) if operation == ONE else ()
     # The last phase is little more than bringing all to the disk.
-    return Job(OURS, lambda: ours(*restore, place.fresh(), "--json"), last=b'"phase":"applying"')
+    last = b'"phase":"applying"'
+    return Job(OURS, lambda: ours(*restore, place.fresh(), "--json", *chosen), last=last)
 
 
 def _base(operation: str, tree: Tree, place: Place) -> Job:

@@ -6,6 +6,7 @@ import re
 from binascii import unhexlify
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import IO, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
@@ -48,6 +49,27 @@ class Line(NamedTuple):
     row: bytes
 
 
+class _Mark(NamedTuple):
+    """Where in both tables some files begin, and how many files and bytes come before them.
+
+    ``length`` is that of their members. There is one for some thousand files.
+    """
+
+    files: int
+    length: int
+    row: int
+    line: int
+
+    def behind(self, rows: list[bytes], lines: list[bytes], sizes: list[int]) -> _Mark:
+        """Return the mark behind some more files."""
+        return _Mark(
+            self.files + len(rows),
+            self.length + sum(map(record_length, sizes)),
+            self.row + sum(map(len, rows)),
+            self.line + sum(map(len, lines)),
+        )
+
+
 class Head:
     """files.jsonl, licenses.jsonl and manifest-sha256.txt, as the maker signed them."""
 
@@ -59,7 +81,7 @@ class Head:
         self._files = files
         self._licenses = licenses
         self._manifest = manifest
-        self._payload_length: int | None = None
+        self._marks: list[_Mark] = []
 
     def close(self) -> None:
         """Give the private files back."""
@@ -79,16 +101,13 @@ class Head:
 
         Raises as `lines` does.
         """
-        index = offset = 0
-        for rows, lines in self._pairs():
-            if any(map(wanted, range(index, index + len(rows)))):
-                before = offset
-                for at, line in enumerate(_lines(rows, lines), index):
+        for begin, end in pairwise(self._marked()):
+            if any(map(wanted, range(begin.files, end.files))):
+                before = begin.length
+                for at, line in enumerate(_lines(*self._between(begin, end)), begin.files):
                     if wanted(at):
                         yield at, before, line
                     before += record_length(line.size)
-            index += len(rows)
-            offset += sum(map(record_length, plain_sizes(rows) or _sizes(rows)))
 
     def items(self) -> Iterator[tuple[Item, bytes]]:
         """Yield each payload file as an Item, with its SHA-256 (32 bytes), in order."""
@@ -100,13 +119,12 @@ class Head:
 
         Where none of the parts occurs in many lines together, these are not parsed at all.
         """
-        index = 0
-        for rows, lines in self._pairs():
-            text = b"".join(lines)
+        for begin, end in pairwise(self._marked()):
+            text = _read(self._manifest, begin.line, end.line)
             if _ITEM in text or any(part in text for part in parts):
-                for at, (item, sha256) in enumerate(self._items(rows, lines), index):
+                items = self._items(*self._between(begin, end))
+                for at, (item, sha256) in enumerate(items, begin.files):
                     yield at, item, sha256
-            index += len(lines)
 
     def _items(self, rows: list[bytes], lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
         parsed = plain_rows(rows) or map(parse_file_row, rows)
@@ -132,9 +150,7 @@ class Head:
 
     def payload_length(self) -> int:
         """Return the bytes of all payload members with headers and padding."""
-        if self._payload_length is None:
-            self._payload_length = sum(record_length(line.size) for line in self.lines())
-        return self._payload_length
+        return self._marked()[-1].length
 
     def check(self, tick: Callable[[], None]) -> None:
         """Judge every row, name and number; ``tick`` is called now and then.
@@ -148,7 +164,8 @@ class Head:
 
     def check_files(self, tick: Callable[[], None]) -> None:
         """Judge files.jsonl and manifest-sha256.txt alone. Raises as `check` does."""
-        octets = files = length = 0
+        octets = 0
+        marks = [_Mark(0, 0, 0, 0)]
         names = NameCheck(self._own_from)
         for rows, lines in self._pairs():
             tick()
@@ -157,11 +174,11 @@ class Head:
                 pairs = zip(rows, lines, strict=True)
                 sizes = [self._check_one(names, row, line) for row, line in pairs]
             octets += sum(sizes)
-            files += len(sizes)
-            length += sum(map(record_length, sizes))
+            marks.append(marks[-1].behind(rows, lines, sizes))
+        files = marks[-1].files
         if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
             raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
-        self._payload_length = length
+        self._marks = marks
 
     def _plain(self, names: NameCheck, rows: list[bytes], lines: list[bytes]) -> list[int] | None:
         """Judge many rows and lines at once; return the sizes.
@@ -231,6 +248,21 @@ class Head:
                 "files.jsonl and manifest-sha256.txt do not agree: they differ in length"
             )
 
+    def _marked(self) -> list[_Mark]:
+        if not self._marks:
+            marks = [_Mark(0, 0, 0, 0)]
+            for rows, lines in self._pairs():
+                marks.append(
+                    marks[-1].behind(rows, lines, [line.size for line in _lines(rows, lines)])
+                )
+            self._marks = marks
+        return self._marks
+
+    def _between(self, begin: _Mark, end: _Mark) -> tuple[list[bytes], list[bytes]]:
+        rows = _read(self._files, begin.row, end.row)
+        lines = _read(self._manifest, begin.line, end.line)
+        return rows.splitlines(keepends=True), lines.splitlines(keepends=True)
+
     def _own_from(self, key: bytes) -> Iterator[bytes]:
         offset = self._first_own(key)
         while True:
@@ -269,6 +301,11 @@ class Head:
     def _peek(self, offset: int, size: int) -> bytes:
         self._manifest.seek(offset)
         return self._manifest.read(size)
+
+
+def _read(table: IO[bytes], begin: int, end: int) -> bytes:
+    table.seek(begin)
+    return table.read(end - begin)
 
 
 def _lines(rows: list[bytes], lines: list[bytes]) -> Iterator[Line]:

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wmbackup.cli.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
@@ -22,8 +22,7 @@ if TYPE_CHECKING:
     from wmbackup.trust import Policy
 
 
-@dataclass(frozen=True, slots=True)
-class Common:
+class Common(NamedTuple):
     """The options that every command has."""
 
     profile: str | None = None
@@ -39,7 +38,7 @@ class Common:
     strict: bool = False
 
 
-@dataclass(slots=True)
+@dataclass
 class Session:
     """What a command gets: see the fields and methods."""
 

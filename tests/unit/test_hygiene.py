@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from wmbackup.cli.hygiene import utc, visible
+
+
+@pytest.mark.parametrize(
+    ("mtime_ns", "text"),
+    [
+        (0, "1970-01-01T00:00:00Z"),
+        (1_161_993_600_000_000_001, "2006-10-28T00:00:00.000000001Z"),
+        (-1, "1969-12-31T23:59:59.999999999Z"),
+        (253_402_300_799 * 10**9, "9999-12-31T23:59:59Z"),
+        (253_402_300_800 * 10**9, "@253402300800.000000000"),
+        (-62_135_596_800 * 10**9, "0001-01-01T00:00:00Z"),
+        (-62_135_596_801 * 10**9, "@-62135596801.000000000"),
+        (2**53 * 10**9 + 5, "@9007199254740992.000000005"),
+        (2**80, "@1208925819614629.174706176"),
+    ],
+)
+def test_times_are_said_in_utc_and_beyond_dates_in_seconds(mtime_ns: int, text: str) -> None:
+    assert utc(mtime_ns) == text
+
+
+def test_every_day_is_said_as_the_calendar_has_it() -> None:
+    for day in range(-40_000, 40_000, 97):
+        moment = datetime.fromtimestamp(day * 86_400 + day % 86_400, UTC)
+        assert utc(int(moment.timestamp()) * 10**9) == f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain words", "plain words"),
+        ("", ""),
+        ("a\tb\n", "a\\tb\\n"),
+        ("a\x1b[2Jb\x7f", "a\\x1b[2Jb\\x7f"),
+        ("caf\xe9", "caf\xe9"),
+        ("\u202egpj.exe", "\\u202egpj.exe"),
+        ("\udcff", "\\xff"),
+    ],
+)
+def test_what_could_mislead_is_made_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown
