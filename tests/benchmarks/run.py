@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -25,12 +25,6 @@ import trees
 from floors import floors
 from measure import Job, Measured, always, in_turn
 from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
-
-
-def always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
-    """Return what makes the same command every time."""
-    return lambda: command
-
 
 _ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
 _GROWTH = (CREATE, VERIFY, LIST, tools.ONE, ALL)
