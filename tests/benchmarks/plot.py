@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-_WIDTH, _HEIGHT, _LEFT, _TOP, _BOTTOM = 420, 260, 56, 34, 40
+_WIDTH, _HEIGHT, _LEFT, _RIGHT, _TOP, _BOTTOM = 420, 260, 56, 36, 34, 40
 _COLORS = ("#2b7bba", "#d95f02", "#1b9e77", "#7570b3", "#c2185b")
 
 _GRID = '#808080" stroke-opacity=".3'
@@ -35,14 +35,14 @@ def _panel(left: int, title: str, series: Series) -> list[str]:
     low_y, high_y = math.floor(min(ys)), max(math.ceil(max(ys)), math.floor(min(ys)) + 1)
 
     def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - low_x) / (high_x - low_x) * (_WIDTH - _LEFT - 20)
+        across = (x - low_x) / (high_x - low_x) * (_WIDTH - _LEFT - _RIGHT)
         down = (high_y - y) / (high_y - low_y) * (_HEIGHT - _TOP - _BOTTOM)
         return round(left + _LEFT + across, 1), round(_TOP + down, 1)
 
     parts = [f'<text x="{left + _LEFT}" y="18" font-size="13">{title}</text>']
     for power in range(low_y, high_y + 1):
         x, y = place(low_x, power)
-        parts.append(_line([(x, y), (left + _WIDTH - 20, y)], _GRID))
+        parts.append(_line([(x, y), (left + _WIDTH - _RIGHT, y)], _GRID))
         parts.append(f'<text x="{x - 6}" y="{y + 4}" text-anchor="end">{10**power:,}</text>')
     for power in range(math.ceil(low_x), math.floor(high_x) + 1):
         x, y = place(power, low_y)
