@@ -50,10 +50,13 @@ def main() -> None:
     if len(sys.argv) > 1:
         run(environment.program("pytest"), *pytest, *sys.argv[1:], cwd=work)
         return
+    rules = f"--rcfile={configuration}"
     tests = (environment.program("pytest"), *pytest, ROOT / "tests")
-    run(coverage, "run", f"--rcfile={configuration}", *tests, cwd=work)
-    run(coverage, "combine", "--quiet", f"--rcfile={configuration}", cwd=work)
-    run(coverage, "report", f"--rcfile={configuration}", cwd=work)
+    try:
+        run(coverage, "run", rules, *tests, cwd=work)
+    finally:  # the figures are worth having also when a test has failed
+        run(coverage, "combine", "--quiet", rules, cwd=work)
+        run(coverage, "report", rules, cwd=work)
 
 
 if __name__ == "__main__":
