@@ -178,7 +178,7 @@ class ArchiveReader:
             missing = wanted - self._length
             raise ArchiveTruncated(
                 f"the archive lacks its last {missing} of {wanted} bytes",
-                hint="fetch it again from where it was copied, or see what --salvage finds",
+                hint="fetch it again from where it was copied, or see what restore --salvage finds",
             )
         if self._length > wanted:
             raise ArchiveDamaged("something follows the end of the archive")
@@ -279,12 +279,12 @@ class ArchiveReader:
 def _displaced(member: bytes) -> ArchiveDamaged:
     return ArchiveDamaged(
         f"where {member.decode()} should begin stands something else",
-        hint="use another copy of the archive, or see what --salvage finds",
+        hint="use another copy of the archive, or see what restore --salvage finds",
     )
 
 
 def _other_bytes(member: bytes) -> ArchiveDamaged:
     return ArchiveDamaged(
         f"{member.decode()} is not what was signed",
-        hint="use another copy of the archive, or see what --salvage finds",
+        hint="use another copy of the archive, or see what restore --salvage finds",
     )

@@ -71,7 +71,7 @@ class Source:
         if len(data) != size:
             raise ArchiveTruncated(
                 f"the archive ends at byte {self.position}, in the middle of a member",
-                hint="fetch it again from where it was copied, or see what --salvage finds",
+                hint="fetch it again from where it was copied, or see what restore --salvage finds",
             )
         return data
 
