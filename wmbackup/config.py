@@ -98,7 +98,7 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
     """Read a file. Raises ConfigInvalid with the line, and what may have been meant."""
     if len(text) > MAX_FILE:
         raise ConfigInvalid(f"{file} is too large: it may have {MAX_FILE // 1024} KiB")
-    import tomllib  # noqa: PLC0415 - most have no file, and every start would pay for it
+    import tomllib
 
     try:
         decoded = text.decode("utf-8")
@@ -160,7 +160,7 @@ def _meant(name: str, table: Table) -> str:
 
 
 def _close(name: str, known: Mapping[str, object]) -> str:
-    import difflib  # noqa: PLC0415 - for the mistyped alone
+    import difflib
 
     close = difflib.get_close_matches(name.replace("_", "-"), known, n=2)
     return f"did you mean {' or '.join(close)}?" if close else "see man wmbackup.toml"
@@ -174,7 +174,7 @@ def _judge(name: str, value: object, key: Key) -> Iterator[tuple[str, str | None
         return
     for one in values:
         if key.choices and one not in key.choices:
-            import difflib  # noqa: PLC0415 - as above
+            import difflib
 
             close = difflib.get_close_matches(str(one), key.choices, n=1)
             hint = f"did you mean {close[0]}?" if close else None
@@ -218,7 +218,7 @@ def _line(text: str, path: tuple[str, ...]) -> int | None:
     first line that has its name and with which, and with what follows to the end of its value,
     the key is there.
     """
-    import tomllib  # noqa: PLC0415 - as in parse
+    import tomllib
 
     lines = text.splitlines(keepends=True)
     for index, line in enumerate(lines):

@@ -63,7 +63,7 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """
 
     def spool() -> IO[bytes]:
-        import tempfile  # noqa: PLC0415 - not every command needs it
+        import tempfile
 
         return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY, dir=folder)
 
@@ -77,7 +77,7 @@ def temporary_folder() -> str:
         # What tempfile does to try it out leaves a file where a signal comes between.
         return os.path.abspath(chosen)
     if chosen is not None or os.name == "nt" or not os.access("/var/tmp", os.W_OK):  # noqa: S108 - a place for large private files
-        import tempfile  # noqa: PLC0415 - as above
+        import tempfile
 
         return tempfile.gettempdir()
     return "/var/tmp"  # noqa: S108 - its files have no name
@@ -189,7 +189,7 @@ def sync_everything(descriptor: int) -> None:
     One call instead of one for each of many thousand files.
     """
     if sys.platform == "linux":
-        import ctypes  # noqa: PLC0415 - only a restore needs it
+        import ctypes
 
         library = ctypes.CDLL(None, use_errno=True)
         if library.syncfs(descriptor) != 0:

@@ -114,9 +114,9 @@ def load(path: str) -> SigningKey:
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
     # Only those who sign load a private key, and it takes a tenth of the start of the others.
-    from cryptography.exceptions import UnsupportedAlgorithm  # noqa: PLC0415
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
     )
 
@@ -141,8 +141,8 @@ def create(path: str, host: str) -> SigningKey:
 
     Raises KeyExists and leaves the one that is there; SystemFailure.
     """
-    from cryptography.hazmat.primitives import serialization  # noqa: PLC0415 - as above
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415 - as above
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
     )
 

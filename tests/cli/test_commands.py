@@ -361,8 +361,8 @@ def test_restricted_licenses_alone_make_no_archive(
 
 
 def _only_withheld(_store: Any, _control: Any) -> Any:
-    from contextlib import nullcontext  # noqa: PLC0415 - one use
+    from contextlib import nullcontext
 
-    from tests.unit.test_restorer import FakeExport, FakeStore  # noqa: PLC0415 - one use
+    from tests.unit.test_restorer import FakeExport, FakeStore
 
     return nullcontext(FakeExport(FakeStore("a", withheld=["a"])))

@@ -40,7 +40,7 @@ class Plain:
     def __call__(self, text: str) -> str:
         host = platform.node()
         text = text.replace(self._program.here, "/here").replace(self._program.home, "/home/me")
-        text = text.replace(self._program.tmp, "/tmp")  # noqa: S108 - the name that is shown
+        text = text.replace(self._program.tmp, "/tmp")
         for form in ("wmbackup@{}", "on {}", '"host":"{}"', "{}-"):
             text = text.replace(form.format(host), form.format("<host>"))
         text = _ID.sub('"archive_id":"<id>"', text)

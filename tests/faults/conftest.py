@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Path]:
     """Give an empty folder, in memory where that can be."""
-    if not os.access("/dev/shm", os.W_OK):  # noqa: S108 - a file system in memory
+    if not os.access("/dev/shm", os.W_OK):
         yield tmp_path
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:

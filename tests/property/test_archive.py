@@ -157,7 +157,7 @@ def test_a_head_that_was_changed_and_signed_is_refused_or_canonical(
 
 def says_more(archive: bytes) -> bool:
     # An unknown key is passed over, so that only its archive has it.
-    members, known = split(archive), {*rows._FILE_KEYS, *rows._LICENSE_KEYS}  # noqa: SLF001 - no list else
+    members, known = split(archive), {*rows._FILE_KEYS, *rows._LICENSE_KEYS}
     table = members["files.jsonl"] + members["licenses.jsonl"]
     return any(set(json.loads(line)) - known for line in table.splitlines())
 

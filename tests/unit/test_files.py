@@ -222,10 +222,10 @@ def test_large_temporary_files_go_where_tmpdir_says(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     assert files.temporary_folder() == str(tmp_path)
     monkeypatch.delenv("TMPDIR")
-    assert files.temporary_folder() == "/var/tmp"  # noqa: S108 - what is said here
-    monkeypatch.setattr("tempfile.tempdir", "/tmp")  # noqa: S108 - the same
+    assert files.temporary_folder() == "/var/tmp"
+    monkeypatch.setattr("tempfile.tempdir", "/tmp")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert files.temporary_folder() == "/tmp"  # noqa: S108 - the same
+    assert files.temporary_folder() == "/tmp"
 
 
 def test_an_output_is_a_file_or_a_folder_for_the_usual_name(tmp_path: Path) -> None:

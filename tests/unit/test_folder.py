@@ -233,7 +233,7 @@ def test_a_folder_that_became_a_link_is_not_listed(
 ) -> None:
     fill(tmp_path / "outside", {b"secret": b""})
     store = fill(tmp_path / "store", {b"sub/b": b""})
-    real = FolderExport._list  # noqa: SLF001 - the moment between two listings
+    real = FolderExport._list
 
     def swap(self: FolderExport, folder: bytes, prefix: bytes) -> list[bytes]:
         below = real(self, folder, prefix)

@@ -220,7 +220,7 @@ def test_own_names_are_found_from_any_key_on() -> None:
     keys = {own_order(path)[:length] for path in own for length in range(len(path) + 1)}
     for key in {*keys, *(key + b"\0" for key in keys), b"\0", b"\xff", b"e"}:
         wanted = [path for path in own if own_order(path) >= key]
-        assert list(found._own_from(key)) == wanted, key  # noqa: SLF001 - the search is the risk here
+        assert list(found._own_from(key)) == wanted, key
 
 
 def test_an_item_that_lost_its_name_to_an_own_one_is_right() -> None:
@@ -249,7 +249,7 @@ def test_reading_lines_leaves_the_search_alone() -> None:
     found.check(ignore)
     lines = found.lines()
     first = next(lines)
-    assert list(found._own_from(b"")) == [b"A", b"B"]  # noqa: SLF001 - as above
+    assert list(found._own_from(b"")) == [b"A", b"B"]
     assert [first.member, *(line.member for line in lines)] == [
         b"data/A",
         b"data/B",

@@ -248,7 +248,7 @@ def test_a_parent_that_becomes_a_link_is_not_followed(tmp_path: Path) -> None:
 def _forget_handles(import_: Import) -> None:
     tree = vars(import_)["_tree"]
     if isinstance(tree, HandleTree):
-        tree._forget()  # noqa: SLF001 - as after some dozen other folders
+        tree._forget()
 
 
 def test_a_target_that_becomes_a_link_is_not_followed(tmp_path: Path, way: object) -> None:

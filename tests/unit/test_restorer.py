@@ -588,7 +588,7 @@ def test_what_still_works_at_the_end_of_the_program_is_canceled(bench: Bench) ->
     told = Told()
     restorer = bench.backup(told, FakeStore(*map(str, range(500)), before=lambda: time.sleep(0.01)))
     restorer.backup_licenses(BackupFlags.NONE, told)
-    operation._end_all()  # noqa: SLF001 - what atexit calls
+    operation._end_all()
     with pytest.raises(Cancelled):
         restorer.wait(0)
     assert bench.names() == []

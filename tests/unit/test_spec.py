@@ -95,8 +95,8 @@ def test_the_page_has_the_header_that_the_code_makes() -> None:
 def test_the_page_has_the_labels_of_bag_info_in_order() -> None:
     labels = lines(r"\.It Li (\S+?)(?: Pq optional)?", "bag-info.txt")
     optional = lines(r"\.It Li (\S+) Pq optional", "bag-info.txt")
-    assert tuple(labels) == tuple(bag._GRAMMAR)  # noqa: SLF001 - the list of the code
-    assert tuple(optional) == bag._OPTIONAL  # noqa: SLF001 - likewise
+    assert tuple(labels) == tuple(bag._GRAMMAR)
+    assert tuple(optional) == bag._OPTIONAL
 
 
 def test_a_critical_label_is_named_as_on_the_page() -> None:
@@ -109,10 +109,10 @@ def test_a_critical_label_is_named_as_on_the_page() -> None:
 
 def test_the_page_has_the_keys_of_the_rows_in_order() -> None:
     keys = lines(r"\.It Cm (.*)", "files.jsonl")
-    assert tuple(keys) == rows._FILE_KEYS  # noqa: SLF001 - the list of the code
+    assert tuple(keys) == rows._FILE_KEYS
     keys = lines(r"\.It Cm (.*)", "licenses.jsonl")
     found = tuple(key for line in keys for key in line.split(" , "))
-    assert found == rows._LICENSE_KEYS  # noqa: SLF001 - likewise
+    assert found == rows._LICENSE_KEYS
     assert ".Li " + " , ".join(ATTRIBUTES) + " ," in section("files.jsonl")
     assert f"at most {rows.MAX_LINE} bytes" in PAGE
 
@@ -150,7 +150,7 @@ def test_the_page_names_namespace_magic_and_blob() -> None:
         assert int(at) == offset
         offset += int(length)
     assert f"these {offset} bytes" in text
-    assert displays(text)[0].splitlines()[0].encode() + b"\n" == sshsig._BEGIN  # noqa: SLF001 - the code's
+    assert displays(text)[0].splitlines()[0].encode() + b"\n" == sshsig._BEGIN
 
 
 def test_the_page_has_the_longest_safe_path() -> None:

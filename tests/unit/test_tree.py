@@ -276,9 +276,9 @@ def test_a_junction_is_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
         is_dir=lambda follow_symlinks: not follow_symlinks,
         stat=lambda follow_symlinks: SimpleNamespace(st_reparse_tag=not follow_symlinks),
     )
-    assert module._kind(cast("Any", entry)) is EntryKind.FOLDER  # noqa: SLF001 - has no other door here
+    assert module._kind(cast("Any", entry)) is EntryKind.FOLDER
     monkeypatch.setattr(os, "name", "nt")
-    assert module._kind(cast("Any", entry)) is EntryKind.LINK  # noqa: SLF001 - the same
+    assert module._kind(cast("Any", entry)) is EntryKind.LINK
 
 
 def test_windows_names_are_wtf_8_and_counted_in_utf_16(monkeypatch: pytest.MonkeyPatch) -> None:

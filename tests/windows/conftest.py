@@ -21,10 +21,10 @@ def double(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     one = Double(tmp_path)
     for name, value in one.environment.items():
         monkeypatch.setenv(name, value)
-    alive = set(callback._ALIVE)  # noqa: SLF001 (the proof that our own side lets go)
+    alive = set(callback._ALIVE)
     yield one
     one.check()
-    assert set(callback._ALIVE) == alive  # noqa: SLF001 (the same)
+    assert set(callback._ALIVE) == alive
     assert apartment_kind() is None, "COM was not left"
 
 

@@ -44,7 +44,7 @@ def soon(action: Callable[[], object], double: Double, pattern: str) -> threadin
 def release_what_was_left_alone(double: Double, threads: int = 1) -> None:
     """Wait until it has come to its senses; the process of a user ends before that."""
     double.wait_for("^thread-over", count=threads)
-    left = interface._left_alone  # noqa: SLF001 (there is no other way to it)
+    left = interface._left_alone
     assert len(left) == 1
     left.pop().close()
 

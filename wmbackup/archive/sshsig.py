@@ -107,8 +107,8 @@ def signer(armored: bytes, message: bytes) -> bytes:
     if armored != _armor(_BEFORE_KEY + key + _BEFORE_SIGNATURE + signature):
         raise ArchiveDamaged("a signature is not in the form that this format allows")
     # A tenth of the start of those who have no archive before them.
-    from cryptography.exceptions import InvalidSignature  # noqa: PLC0415
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (  # noqa: PLC0415
+    from cryptography.exceptions import InvalidSignature
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PublicKey,
     )
 

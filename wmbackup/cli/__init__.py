@@ -15,7 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with handled():
         try:
             # Loading takes most of a short run, and a signal may come in the midst of it.
-            from wmbackup.cli.run import run  # noqa: PLC0415 - loaded inside the handlers
+            from wmbackup.cli.run import run
 
             return run(arguments)
         except Interrupted as signal:

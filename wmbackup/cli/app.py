@@ -178,7 +178,7 @@ class Group(_Helpful, click.Group):
         """Find the command. Raises click.UsageError with what may have been meant."""
         name = args[0]
         if name not in self.list_commands(ctx):
-            import difflib  # noqa: PLC0415 - for the mistyped alone
+            import difflib
 
             close = difflib.get_close_matches(name, self.list_commands(ctx))
             raise NoSuchCommand(name, close, ctx)
@@ -188,23 +188,23 @@ class Group(_Helpful, click.Group):
 class Program(Group):
     """The top: its commands are loaded when they are asked for."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the help."""
         return list(COMMANDS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's signature
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Load a command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = importlib.import_module(f"wmbackup.cli.{cmd_name}").command
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands without loading them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the exit codes and the deprecation."""
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code.value), code.meaning) for code in ExitCode])
@@ -240,7 +240,7 @@ def _choose_profile(ctx: click.Context, param: click.Parameter, value: Any) -> N
     _remember(ctx, param, value)
     session = ctx.find_object(Session)
     if session is not None and not isinstance(ctx.command, click.Group):
-        from wmbackup.cli.settings import defaults  # noqa: PLC0415 - for those that run alone
+        from wmbackup.cli.settings import defaults
 
         ctx.default_map = defaults(session, ctx)
 

@@ -107,7 +107,7 @@ class JsonLines:
         """See `Output.plan`."""
         self._write("plan", _restore_plan(plan))
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - everything is told anyway
+    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         last: Item | None = None
         for row in rows:
@@ -171,7 +171,7 @@ class JsonLines:
             },
         )
 
-    def ask(self, question: str) -> bool:  # noqa: ARG002 - there is nobody to ask
+    def ask(self, question: str) -> bool:
         """See `Output.ask`."""
         return False
 

@@ -33,16 +33,16 @@ def parse_store(
     if text is None:
         raise UsageError(f"{option} is missing", hint=f"it takes {kinds}")
     if text == "sample":
-        from wmbackup.stores.sample import SampleStore  # noqa: PLC0415 - one store is loaded
+        from wmbackup.stores.sample import SampleStore
 
         return SampleStore()
     if text == "windows":
-        from wmbackup.stores.windows.store import WindowsStore  # noqa: PLC0415 - as above
+        from wmbackup.stores.windows.store import WindowsStore
 
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
-    from wmbackup.stores.folder import FolderStore  # noqa: PLC0415 - one store is loaded
-    from wmbackup.stores.layouts import FOLDER, LAYOUTS  # noqa: PLC0415 - as above
+    from wmbackup.stores.folder import FolderStore
+    from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
     prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
     path = text.removeprefix(prefix)

@@ -59,8 +59,8 @@ def _is_set(variable: str) -> bool:
 
 def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     """Return the exit code; None where only help or the version was shown."""
-    from wmbackup.cli.app import COMMANDS  # noqa: PLC0415 - click loads inside the handlers
-    from wmbackup.cli.usage import invoke  # noqa: PLC0415 - as above
+    from wmbackup.cli.app import COMMANDS
+    from wmbackup.cli.usage import invoke
 
     session.command = next((word for word in arguments if word in COMMANDS), None)
     try:
@@ -89,7 +89,7 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
 
 def _report(session: Session, error: WmbackupError) -> None:
     if session.common.debug:
-        import traceback  # noqa: PLC0415 - a tenth of the start, for the few who want it
+        import traceback
 
         with contextlib.suppress(OSError, AttributeError):
             traceback.print_exc(file=sys.stderr)

@@ -55,11 +55,11 @@ class Session:
         """The renderer, made when it is first needed: its libraries are not free."""
         if self._output is None:
             if self.common.json:
-                from wmbackup.cli.jsonl import JsonLines  # noqa: PLC0415 - loaded when needed
+                from wmbackup.cli.jsonl import JsonLines
 
                 self._output = JsonLines(self)
             else:
-                from wmbackup.cli.terminal import Terminal  # noqa: PLC0415 - loaded when needed
+                from wmbackup.cli.terminal import Terminal
 
                 self._output = Terminal(self)
         return self._output
@@ -72,7 +72,7 @@ class Session:
 
     def control(self) -> Control:
         """Return how an operation on this thread is followed; signals stop it by raising."""
-        from wmbackup.status import Control  # noqa: PLC0415 - loaded when needed
+        from wmbackup.status import Control
 
         return Control(self.output.event)
 
@@ -88,9 +88,9 @@ class Session:
 
     def locks(self) -> Locks:
         """Return the locks of this user."""
-        import tempfile  # noqa: PLC0415 - loaded when needed
+        import tempfile
 
-        from wmbackup.files import Locks  # noqa: PLC0415 - loaded when needed
+        from wmbackup.files import Locks
 
         state = state_folder()
         if state is None or not _can_hold(state):
@@ -104,7 +104,7 @@ class Session:
 
         Raises SigningKeyMissing, SigningKeyUnusable.
         """
-        from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
+        from wmbackup import keys
 
         if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
             key, principal = keys.create_trusted(
@@ -127,7 +127,7 @@ class Session:
 
     def policy(self, allowed_signers: str | None) -> Policy:
         """Read whom to believe. Raises NotFound, TrustFileInvalid."""
-        from wmbackup import keys  # noqa: PLC0415 - cryptography is not free to load
+        from wmbackup import keys
 
         revoked = revoked_keys_path()
         for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):
@@ -190,28 +190,28 @@ def how_to_hide(path: str) -> str:
 
 def host_name() -> str:
     """Return the name of this machine."""
-    import platform  # noqa: PLC0415 - slow to load
+    import platform
 
     return platform.node() or "unknown"
 
 
 def config_folder() -> str | None:
     """Return the folder of keys and trust; None where there is no home at all."""
-    import platformdirs  # noqa: PLC0415 - loaded when needed
+    import platformdirs
 
     return _absolute(platformdirs.user_config_path)
 
 
 def site_config_folder() -> str | None:
     """Return the folder of the configuration that all users share."""
-    import platformdirs  # noqa: PLC0415 - loaded when needed
+    import platformdirs
 
     return _absolute(platformdirs.site_config_path)
 
 
 def state_folder() -> str | None:
     """Return the folder of locks and memory; None where there is no home at all."""
-    import platformdirs  # noqa: PLC0415 - loaded when needed
+    import platformdirs
 
     return _absolute(platformdirs.user_state_path)
 
@@ -255,7 +255,7 @@ def revoked_keys_path() -> str | None:
 
 def error_of(error: OSError) -> WmbackupError:
     """Return our error for one of the system that nobody gave a sentence."""
-    from wmbackup.errors import SystemFailure, os_error_name  # noqa: PLC0415 - on the way out only
+    from wmbackup.errors import SystemFailure, os_error_name
 
     name = os_error_name(error)
     return SystemFailure.of(error, "use" if name else "read or", name or "write")

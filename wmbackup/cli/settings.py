@@ -109,7 +109,7 @@ def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:
     profile = session.profile
     names = [name for one in session.configs for name in one.profiles]
     if profile is not None and profile not in names:
-        import difflib  # noqa: PLC0415 - for the mistyped alone
+        import difflib
 
         close = difflib.get_close_matches(profile, names, n=2)
         raise UsageError(f"there is no profile {profile}", hint=_profiles(close, names))
@@ -206,7 +206,7 @@ def strange_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str
     }
     for name in sorted(environment):
         if name.startswith("WMBACKUP_") and name not in known:
-            import difflib  # noqa: PLC0415 - as above
+            import difflib
 
             close = difflib.get_close_matches(name, known, n=1)
             yield name, close[0] if close else None

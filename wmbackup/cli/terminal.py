@@ -143,7 +143,7 @@ class Terminal:
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
         if counter is None:
-            from wmbackup.cli.progress import Bar, Counter  # noqa: PLC0415 - rich is not free
+            from wmbackup.cli.progress import Bar, Counter
 
             self._counter = counter = Counter()
             if self._on_screen:
@@ -164,7 +164,7 @@ class Terminal:
         self._stand_still()
         self._report("error", error.message, error.hint)
 
-    def warning(self, code: str, message: str, hint: str | None = None) -> None:  # noqa: ARG002 - the code is for programs
+    def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
         self._report("warning", message, hint)
 
@@ -174,7 +174,7 @@ class Terminal:
             for line in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(line)
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:  # noqa: ARG002 - programs want to know whose rows
+    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         if long:
             for row in rows:
@@ -279,7 +279,7 @@ class Terminal:
         self._stand_still()
         self._result = result
 
-    def finish(self, code: ExitCode) -> None:  # noqa: ARG002 - the process says it
+    def finish(self, code: ExitCode) -> None:
         """See `Output.finish`."""
         self._stand_still()
         if not self._common.quiet:
@@ -382,7 +382,7 @@ def _fit(text: str, width: int) -> str:
     """Return the text in exactly so many cells of a terminal."""
     if text.isascii():
         return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
-    from rich.cells import cell_len, set_cell_size  # noqa: PLC0415 - wide characters are rare
+    from rich.cells import cell_len, set_cell_size
 
     if cell_len(text) <= width:
         return set_cell_size(text, width)

@@ -44,7 +44,7 @@ def _translated(error: click.UsageError, name: str | None) -> UsageError:
 
 def _closest(error: click.UsageError) -> list[str]:
     """Return what may have been meant, the likeliest first."""
-    import difflib  # noqa: PLC0415 - for the mistyped alone
+    import difflib
 
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
     name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))

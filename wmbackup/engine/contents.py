@@ -134,12 +134,12 @@ class _Remains:
         self.principals = principals
         self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)
 
-    def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:  # noqa: ARG002 - all is read already
+    def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
         for index, one in enumerate(self._files):
             for license_ in one.licenses or (None,):
                 yield index, Row(one.item, license_, one.sha256)
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:  # noqa: ARG002 - the rest was read before
+    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
         for index, one in enumerate(self._files):
             if wanted(index):
                 self._salvage.release(one, receiver)

@@ -99,7 +99,7 @@ def _is_sound(file: BinaryIO, size: int) -> bool:
 
 def _open(file: BinaryIO, size: int) -> Any:  # noqa: ANN401 - olefile has no types
     """Let olefile read the tables; None where it cannot."""
-    import olefile  # noqa: PLC0415 - few files need it, and every start would pay for it
+    import olefile
 
     ole = olefile.OleFileIO()
     # Comparing each first sector with all others takes the square of the number of streams, and

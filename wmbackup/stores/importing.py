@@ -184,7 +184,7 @@ class _NewFolder(_Import):
         self._made = b"/".join([staging.name + b"/made", *self._missing[1:]])
         self._make_folders(self._made)
 
-    def standing(self, item: Item, sha256: bytes) -> Standing:  # noqa: ARG002 - nothing is there
+    def standing(self, item: Item, sha256: bytes) -> Standing:
         """See `Import.standing`."""
         self._check_name(item)
         return Standing.NEW

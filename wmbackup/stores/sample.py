@@ -216,7 +216,7 @@ class SampleStore:
         control.check()
         yield SampleExport()
 
-    def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:  # noqa: ARG002 - it takes nothing in
+    def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Raise StoreReadOnly."""
         raise StoreReadOnly(
             "the sample store is built in and takes nothing in",

@@ -59,8 +59,8 @@ if sys.platform == "win32":
 
     def documented_binding() -> Binding:
         """Return the documented interface of this system."""
-        from wmbackup import owner  # noqa: PLC0415 - Windows alone has it
-        from wmbackup.stores.windows import enumeration, interface, machine  # noqa: PLC0415 - same
+        from wmbackup import owner
+        from wmbackup.stores.windows import enumeration, interface, machine
 
         return Binding(
             machine=machine.this_machine,
