@@ -454,3 +454,11 @@ def test_a_folder_that_may_not_be_entered_blocks_what_is_below(
         monkeypatch.setattr(way, "stat", refuse(errno.EACCES))
         assert standing(import_, b"sub/a") is Standing.BLOCKED
         monkeypatch.undo()
+
+
+def test_a_file_below_another_file_is_named(tmp_path: Path) -> None:
+    with begin_import(str(tmp_path / "new"), Control(), replace=False) as import_:
+        import_.put(item(b"a:"), b"data")
+        with pytest.raises(RestoreConflict, match=r"a:/b/x has the same name as another file"):
+            import_.put(item(b"a:/b/x"), b"data")
+    assert os.listdir(tmp_path) == []

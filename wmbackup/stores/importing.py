@@ -110,8 +110,7 @@ class _Import(ABC):
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""
-        path = self._place(item)
-        descriptor = self._create(path, item)
+        path, descriptor = self._create(item)
         try:
             view = memoryview(data)
             while view:
@@ -125,7 +124,7 @@ class _Import(ABC):
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
-        return os.fdopen(self._create(self._place(item), item), "w+b")
+        return os.fdopen(self._create(item)[1], "w+b")
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""
@@ -141,10 +140,11 @@ class _Import(ABC):
         with contextlib.suppress(OverflowError):
             os.utime(descriptor, ns=(item.mtime_ns, item.mtime_ns))
 
-    def _create(self, path: bytes, item: Item) -> int:
+    def _create(self, item: Item) -> tuple[bytes, int]:
         try:
-            return self._tree.create(path)
-        except FileExistsError:
+            path = self._place(item)
+            return path, self._tree.create(path)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
             raise _twin(item.path) from None
 
     def _make_folders(self, folder: bytes) -> None:
