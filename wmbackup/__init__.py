@@ -6,10 +6,10 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wmbackup.engine.backup import backup
+    from wmbackup.engine.backing_up import backup
     from wmbackup.engine.opening import open_archive
-    from wmbackup.engine.restore import restore
-    from wmbackup.engine.verify import verify
+    from wmbackup.engine.restoring import restore
+    from wmbackup.engine.verifying import verify
     from wmbackup.restorer import BackupRestorer, Options, create_backup_restorer
     from wmbackup.status import Control
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import IntFlag
-from typing import BinaryIO, Protocol, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from wmbackup.engine.backup import BackupSummary, backup, destination, host_name
+from wmbackup.engine.here import host_name
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import open_archive
-from wmbackup.engine.restore import OnConflict, RestorePlan, RestoreSummary, always, restore
+from wmbackup.engine.restoring import OnConflict, RestorePlan, RestoreSummary, always, restore
 from wmbackup.errors import Busy, UsageError
 from wmbackup.files import Locks
 from wmbackup.keys import SigningKey
@@ -29,6 +29,9 @@ from wmbackup.operation import Operation, Statuses
 from wmbackup.status import Control, Notify, Phase
 from wmbackup.stores.base import Store, TakesConsent
 from wmbackup.trust import Policy
+
+if TYPE_CHECKING:
+    from wmbackup.engine.backing_up import BackupSummary
 
 _PROPERTIES = {"BackupPath", "RestorePath"}
 
@@ -162,6 +165,9 @@ class BackupRestorer:
             self._start(self._backup(notify, replace=replace))
 
     def _backup(self, notify: Notify, *, replace: bool) -> Operation[BackupSummary]:
+        from wmbackup.engine import backup
+        from wmbackup.engine.backing_up import destination
+
         store, options = self._store, self._options
         key = options.signing_key
         if key is None:

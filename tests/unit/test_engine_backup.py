@@ -18,7 +18,7 @@ from tests.archives import Read, read
 from tests.folders import KEY, Log, back_up, fill, snapshot
 from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.engine import BackupSummary, backup, plan_backup
-from wmbackup.engine.backup import ReadBackFailed, archive_name
+from wmbackup.engine.backing_up import ReadBackFailed, archive_name
 from wmbackup.errors import (
     Busy,
     Cancelled,
@@ -552,7 +552,7 @@ def test_another_archive_is_not_taken_for_the_one_that_was_written(
 def test_reading_back_that_fails_otherwise_says_so(
     store: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["wmbackup.engine.backup"]  # its name is the function's as well
+    module = sys.modules["wmbackup.engine.backing_up"]  # its name is the function's as well
     monkeypatch.setattr(module, "ArchiveReader", refuse(errno.EIO))
     with pytest.raises(SystemFailure, match="input/output error"):
         back_up(store, output)

@@ -249,6 +249,9 @@ def _number(digits: str) -> int:
 
 def _time(text: str) -> datetime:
     try:
-        return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+        moment = datetime.fromisoformat(text)
+        if format_time(moment) != text:  # hour 24, to newer Pythons
+            raise ValueError
     except ValueError:
         raise ArchiveDamaged("WMBackup-Created of bag-info.txt is not a date") from None
+    return moment

@@ -10,9 +10,9 @@ import json
 import threading
 from base64 import b64encode
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from wmbackup import hresult
+from wmbackup import engine, hresult
 from wmbackup.archive.bag import BagInfo, format_time
 from wmbackup.cli.hygiene import utc
 from wmbackup.cli.output import (
@@ -28,15 +28,6 @@ from wmbackup.cli.output import (
     Verified,
 )
 from wmbackup.cli.session import Session
-from wmbackup.engine import (
-    BackupPlan,
-    BackupSummary,
-    Differences,
-    Inventory,
-    RestorePlan,
-    RestoreSummary,
-    Row,
-)
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License
@@ -48,6 +39,17 @@ from wmbackup.status import (
     WarningEvent,
     WithheldEvent,
 )
+
+if TYPE_CHECKING:
+    from wmbackup.engine import (
+        BackupPlan,
+        BackupSummary,
+        Differences,
+        Inventory,
+        RestorePlan,
+        RestoreSummary,
+        Row,
+    )
 
 SCHEMA = 1
 
@@ -320,12 +322,6 @@ def _result(result: Result) -> dict[str, Any] | None:
             fields = None
         case Message():
             fields = {"message": _text(result.text)}
-        case BackupSummary():
-            fields = _backup_summary(result)
-        case BackupPlan():
-            fields = _backup_plan(result)
-        case RestoreSummary():
-            fields = _restore_summary(result)
         case Listed():
             fields = _listed(result)
         case Checked():
@@ -333,6 +329,12 @@ def _result(result: Result) -> dict[str, Any] | None:
             fields = {state: states.count(state) for state in ("ok", "warning", "failed")}
         case tuple():
             fields = {"archives": [_verified(one) for one in result]}
+        case engine.RestoreSummary():
+            fields = _restore_summary(result)
+        case engine.BackupSummary():
+            fields = _backup_summary(result)
+        case engine.BackupPlan():
+            fields = _backup_plan(result)
     return fields
 
 

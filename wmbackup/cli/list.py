@@ -14,7 +14,7 @@ from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import default_store, is_store
 from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
 from wmbackup.cli.session import Session
-from wmbackup.engine import Row, Selection, compare
+from wmbackup.engine import Row, Selection
 from wmbackup.errors import ExitCode, UsageError
 
 
@@ -136,6 +136,8 @@ def _differences(
     names: tuple[str | None, str | None, str],
     wanted: Callable[[Row], bool],
 ) -> ExitCode:
+    from wmbackup.engine import compare
+
     archive, store, against = names
     other = (None, against) if is_store(against) else (against, None)
     with (

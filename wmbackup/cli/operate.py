@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from wmbackup.cli.signals import Interrupted
-from wmbackup.engine import BackupSummary, RestoreSummary
 from wmbackup.errors import WmbackupError
 from wmbackup.restorer import BackupRestorer
+
+if TYPE_CHECKING:
+    from wmbackup.engine import BackupSummary, RestoreSummary
 
 _CLEANING = 10.0  # seconds to clean up after a signal; the next run does what is left
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
-from wmbackup.engine import (
-    BackupPlan,
-    BackupSummary,
-    Differences,
-    Inventory,
-    RestorePlan,
-    RestoreSummary,
-    Row,
-    VerifySummary,
-)
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import Event
+
+if TYPE_CHECKING:
+    # A command loads what it does itself, and nothing of what the others do.
+    from wmbackup.engine import (
+        BackupPlan,
+        BackupSummary,
+        Differences,
+        Inventory,
+        RestorePlan,
+        RestoreSummary,
+        Row,
+        VerifySummary,
+    )
 
 DEPRECATION = (
     "Microsoft has deprecated the Windows Media license backup interface in favor of PlayReady"
@@ -109,15 +112,9 @@ class Message:
     text: str
 
 
-Result = (
-    BackupPlan
-    | BackupSummary
-    | RestoreSummary
-    | tuple[Verified, ...]
-    | Listed
-    | Checked
-    | Message
-    | None
+Result: TypeAlias = (
+    "BackupPlan | BackupSummary | RestoreSummary | tuple[Verified, ...] | Listed | Checked"
+    " | Message | None"
 )
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from wmbackup.cli.output import Listed
 from wmbackup.engine import Inventory, Row, Selection
@@ -13,7 +14,9 @@ from wmbackup.engine.reading import Tally
 from wmbackup.errors import NotFound, UsageError
 from wmbackup.license import License
 from wmbackup.status import Control
-from wmbackup.titles import Title, titles_in
+
+if TYPE_CHECKING:
+    from wmbackup.titles import Title
 
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -96,6 +99,8 @@ class Titles:
         """Read the titles of the media files in a folder. Raises NotFound."""
         if folder is None:
             return cls({})
+        from wmbackup.titles import titles_in
+
         try:
             return cls(titles_in(folder, control.check))
         except OSError as error:

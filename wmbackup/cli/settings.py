@@ -6,15 +6,16 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from wmbackup import config
 from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, Seconds, on_command_line, program
 from wmbackup.cli.session import Session, config_folder, site_config_folder
-from wmbackup.config import Config, Key, Kind, Table, Value
 from wmbackup.errors import SystemFailure, UsageError
+
+if TYPE_CHECKING:
+    from wmbackup.config import Config, Key, Table, Value
 
 FILE = "wmbackup.toml"
 
@@ -42,11 +43,15 @@ def commands_below(group: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 def schema() -> Table:
     """Return what a file may hold, by the live tree: all commands are loaded for it."""
+    from wmbackup.config import Table
+
     top = _table(program)
     return Table(top.keys, {**top.tables, "profile": Table(named=top)})
 
 
 def _table(command: click.Command) -> Table:
+    from wmbackup.config import Table
+
     keys = {key_of(option): _key(option) for option in options_of(command)}
     tables = {}
     if isinstance(command, click.Group):
@@ -58,6 +63,8 @@ def _table(command: click.Command) -> Table:
 
 
 def _key(option: click.Option) -> Key:
+    from wmbackup.config import Key, Kind
+
     if option.count:
         kind = Kind.COUNT
     elif option.is_flag:
@@ -85,15 +92,19 @@ def read() -> tuple[Config, ...]:
     for folder in (config_folder(), site_config_folder()):
         text = None if folder is None else _read(os.path.join(folder, FILE))
         if folder is not None and text is not None:
+            from wmbackup.config import parse
+
             known = known or schema()
-            found.append(config.parse(os.path.join(folder, FILE), text, known))
+            found.append(parse(os.path.join(folder, FILE), text, known))
     return tuple(found)
 
 
 def _read(path: str) -> bytes | None:
     try:
         with open(path, "rb") as file:
-            return file.read(config.MAX_FILE + 1)
+            from wmbackup.config import MAX_FILE
+
+            return file.read(MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:

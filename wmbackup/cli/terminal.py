@@ -48,7 +48,6 @@ from wmbackup.cli.wording import (
     summary_lines,
     title_of,
 )
-from wmbackup.engine import Differences, Inventory, RestorePlan, Row
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import (
     Event,
@@ -63,6 +62,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.cli.progress import Bar, Counter
+    from wmbackup.engine import Differences, Inventory, RestorePlan, Row
 
 _READABLE = 30  # columns below which text is not indented as far as its label
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log

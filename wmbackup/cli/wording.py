@@ -6,19 +6,23 @@ import json
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from wmbackup import engine
 from wmbackup.archive.bag import BagInfo
 from wmbackup.cli.hygiene import count, local_time, shown, size, utc, visible
 from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
-from wmbackup.engine import (
-    BackupPlan,
-    BackupSummary,
-    Differences,
-    RestorePlan,
-    RestoreSummary,
-    Row,
-)
 from wmbackup.license import License
+
+if TYPE_CHECKING:
+    from wmbackup.engine import (
+        BackupPlan,
+        BackupSummary,
+        Differences,
+        RestorePlan,
+        RestoreSummary,
+        Row,
+    )
 
 _LONGEST_NAME = 24
 _SHOWN = 10  # conflicts that a plan names
@@ -31,12 +35,8 @@ _PLAIN_COLUMNS = (
 def summary_lines(result: Result) -> list[str]:
     """Return what is said at the end."""
     match result:
-        case BackupSummary():
-            lines = [_backup(result)]
-        case BackupPlan():
-            lines = [_backup_plan(result)]
-        case RestoreSummary():
-            lines = [_restore(result)]
+        case None:
+            lines = []
         case Listed():
             lines = [_listed(result)]
         case Checked():
@@ -45,8 +45,12 @@ def summary_lines(result: Result) -> list[str]:
             lines = [visible(result.text)]
         case tuple():
             lines = [_verified(one) for one in result if one.summary is not None]
-        case None:
-            lines = []
+        case engine.RestoreSummary():
+            lines = [_restore(result)]
+        case engine.BackupSummary():
+            lines = [_backup(result)]
+        case engine.BackupPlan():
+            lines = [_backup_plan(result)]
     return lines
 
 

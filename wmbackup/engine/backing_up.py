@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.rows import FileRow
 from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
+from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import (
     NothingToBackUp,
@@ -86,23 +86,11 @@ class BackupPlan:
     withheld: tuple[License, ...]
 
 
-def host_name() -> str:
-    """Return the name of this machine."""
-    return platform.node() or "unknown"
-
-
 def archive_name(store: Store, host: str, moment: datetime) -> str:
     """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``."""
     label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
     parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
     return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}"
-
-
-def lock_subject(store: Store) -> str | None:
-    """Return what keeps two runs off the same store, None where nothing has to."""
-    if store.root is not None:
-        return resolved(store.root)
-    return store.location if store.gives_statuses else None
 
 
 def backup(

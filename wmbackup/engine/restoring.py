@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.engine.backup import host_name, lock_subject
 from wmbackup.engine.contents import Contents, Lost, open_contents
+from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.inventory import Row, Selection
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
