@@ -39,6 +39,27 @@ def craft(inside: Inside, name: str, *files: File, known: tuple[License, ...] = 
 # list
 
 
+@pytest.mark.parametrize("how", [(), ("-v",), ("--json",)])
+def test_many_rows_at_once_read_as_one_by_one(inside: Inside, how: tuple[str, ...]) -> None:
+    times = (0, -1, 5, 1_161_993_600 * 10**9, 10**24)
+    plain = [File(b"%05d" % number, b"x" * (number % 7)) for number in range(5000)]
+    rare = [
+        *(File(b"t%d" % index, mtime_ns=time) for index, time in enumerate(times)),
+        *(File(b"attributes", attributes=("hidden", "system")), File(b"\x1b:"), File(b"\xff")),
+    ]
+    for number, files in enumerate(([*plain, *rare], plain)):
+        licensed = File(b"licensed", licenses=(License("k"), License("l")))
+        craft(inside, "a.tar", *files, *([licensed] if number else []))
+        allowed = ("--allowed-signers", "signers")
+        at_once = inside("list", "a.tar", *allowed, *how)
+        # A choice that takes everything is made row by row.
+        one_by_one = inside("list", "a.tar", *allowed, *how, "--path", "*")
+        assert at_once.code == one_by_one.code == 0
+        assert at_once.out == one_by_one.out
+        assert at_once.err == one_by_one.err
+        assert len(at_once.out.splitlines()) >= len(files)
+
+
 @pytest.mark.parametrize("where", [("a.tar",), ("--store", "sample", "--no-notice")])
 def test_rows_are_selected(ready: Inside, where: tuple[str, ...]) -> None:
     def found(*selection: str) -> list[str]:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from unittest import mock
+
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.property import strategies as draw
+from wmbackup.archive import tables
 from wmbackup.archive.names import NameCheck, are_safe, is_safe, own_order
-from wmbackup.archive.rows import FileRow, file_row, parse_file_row, plain_sizes
+from wmbackup.archive.plain import plain_rows, plain_sizes
+from wmbackup.archive.rows import FileRow, file_row, parse_file_row
+from wmbackup.archive.tables import count_lines, split
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
 
 plain_names = st.from_regex(rb"[a-cA-C0-1][a-c .]{0,3}(/[a-c .]{1,3})?", fullmatch=True)
@@ -84,9 +90,26 @@ def test_rows_judged_together_are_good_one_by_one(
         cut = data.draw(st.integers(0, 3))
         text = data.draw(st.sampled_from([b"", b"0", b"\n", b",", b"}\n{", b'"archive"']))
         lines[index] = lines[index][:at] + text + lines[index][at + cut :]
-    sizes = plain_sizes(lines)
-    rows = [parsed(line) for line in lines]
+    text = b"".join(lines)
+    sizes = plain_sizes(text, count_lines(text))
+    rows = [parsed(line) for line in split(text)]
+    assert plain_rows(text, count_lines(text)) == (None if sizes is None else rows)
     if sizes is not None:
         assert [None if row is None else row.size for row in rows] == sizes
     else:
         assert any(row is None or row.path is not None or row.size >= 10**9 for row in rows)
+
+
+@given(
+    st.lists(st.sampled_from([b"a", b"bc", b"\r", b"\n", b"\r\n", b"\x0b", b"\x85"])),
+    st.integers(1, 9),
+)
+def test_blocks_of_a_table_are_its_lines(parts: list[bytes], at_once: int) -> None:
+    text = b"".join(parts)
+    with mock.patch.object(tables, "_BLOCK", at_once):
+        found = list(tables.blocks(io.BytesIO(text)))
+    assert b"".join(found) == text
+    assert all(block.endswith(b"\n") for block in found[:-1])
+    lines = [line for block in found for line in split(block)]
+    assert lines == list(io.BytesIO(text))
+    assert sum(map(count_lines, found)) == len(lines)

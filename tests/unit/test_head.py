@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.archives import File, build, ignore, info, read, split
-from wmbackup.archive.head import Head
+from wmbackup.archive.head import Head, Row
 from wmbackup.archive.names import give_names, own_order
 from wmbackup.archive.rows import FileRow, file_row, license_row
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
@@ -49,10 +49,14 @@ def test_lines_and_items_are_what_rows_and_manifest_say() -> None:
         (b"data/b/c", 600),
         (b"data/item-0000001", 0),
     ]
-    assert list(found.items()) == [
-        (Item(b"A", 3, 7, (), b"data/A"), hashlib.sha256(b"A").digest()),
-        (Item(b"b/c", 600, 7, (), b"data/b/c"), hashlib.sha256(b"b/c").digest()),
-        (Item(b"?", 0, 7, (), b"data/item-0000001"), hashlib.sha256(b"item-0000001").digest()),
+    assert list(found.rows()) == [
+        Row(Item(b"A", 3, 7, (), b"data/A"), None, hashlib.sha256(b"A").digest()),
+        Row(Item(b"b/c", 600, 7, (), b"data/b/c"), None, hashlib.sha256(b"b/c").digest()),
+        Row(
+            Item(b"?", 0, 7, (), b"data/item-0000001"),
+            None,
+            hashlib.sha256(b"item-0000001").digest(),
+        ),
     ]
     assert found.payload_length() == (512 + 512) + (512 + 1024) + 512
 
@@ -160,7 +164,7 @@ def test_licenses_have_the_true_path_of_their_file() -> None:
     )
     found = head(THREE, table, withheld=2)
     found.check(ignore)
-    assert [(license_.kind, license_.path) for license_ in found.licenses()] == [
+    assert [(row.license.kind, row.license.path) for row in found.rows() if row.license] == [
         ("a", b"A"),
         ("b", b"A"),
         ("c", b"?"),
@@ -196,7 +200,7 @@ def test_what_is_unsupported_stays_so() -> None:
 def test_a_license_in_no_single_file_need_not_be_withheld() -> None:
     found = head(THREE, license_row(License("k"), None))
     found.check(ignore)
-    assert [license_.withheld for license_ in found.licenses()] == [False]
+    assert [row.license.withheld for row in found.rows() if row.license] == [False]
 
 
 def test_the_caller_hears_of_a_long_check_now_and_then() -> None:
@@ -262,7 +266,8 @@ def test_only_what_may_be_meant_is_parsed() -> None:
     found = read(archive).head
     assert [index for index, _, _ in found.items_like([b"no such"])] == []
     items = list(found.items_like([b"c.l"]))
-    assert (1, *list(found.items())[1]) in items
+    row = list(found.rows())[1]
+    assert (1, row.item, row.sha256) in items
 
 
 def test_items_are_always_among_what_may_be_meant() -> None:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from wmbackup.cli.hygiene import utc, visible
+from wmbackup.cli.hygiene import all_utc, utc, visible
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,13 @@ from wmbackup.cli.hygiene import utc, visible
 )
 def test_times_are_said_in_utc_and_beyond_dates_in_seconds(mtime_ns: int, text: str) -> None:
     assert utc(mtime_ns) == text
+
+
+@pytest.mark.parametrize("beyond", [[], [2**53 * 10**9 + 5, -(2**53) * 10**9]])
+def test_many_times_are_said_as_each_of_them(beyond: list[int]) -> None:
+    times = [0, -1, 59 * 10**9, 60 * 10**9 + 1, 1_161_993_600_000_000_010, -61 * 10**9, *beyond]
+    rows = [("1", str(time // 10**9), str(time % 10**9), "") for time in times]
+    assert all_utc(rows) == list(map(utc, times))
 
 
 def test_every_day_is_said_as_the_calendar_has_it() -> None:

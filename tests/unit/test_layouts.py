@@ -7,8 +7,9 @@ import make  # the synthetic fixtures
 import pytest
 
 from tests.folders import KEY, POLICY, files, fill
+from wmbackup.archive.head import Row
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
-from wmbackup.engine.inventory import Row, inventory_of_store
+from wmbackup.engine.inventory import inventory_of_store
 from wmbackup.errors import NothingToBackUp
 from wmbackup.item import Item
 from wmbackup.license import License

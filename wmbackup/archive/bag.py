@@ -250,8 +250,9 @@ def _number(digits: str) -> int:
 def _time(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
-        if format_time(moment) != text:  # hour 24, to newer Pythons
-            raise ValueError
     except ValueError:
-        raise ArchiveDamaged("WMBackup-Created of bag-info.txt is not a date") from None
+        moment = None
+    # Newer Pythons know an hour 24, and say it otherwise.
+    if moment is None or format_time(moment) != text:
+        raise ArchiveDamaged("WMBackup-Created of bag-info.txt is not a date")
     return moment

@@ -9,31 +9,23 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import IO, NamedTuple
 
+from wmbackup.archive import tables
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
-from wmbackup.archive.rows import (
-    MAX_LINE,
-    FileRow,
-    parse_file_row,
-    parse_license_row,
-    plain_rows,
-    plain_sizes,
-)
-from wmbackup.archive.ustar import record_length
+from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, is_path, is_safe, own_order
+from wmbackup.archive.plain import Plain, own_names, plain, plain_rows, plain_sizes
+from wmbackup.archive.rows import MAX_LINE, FileRow, parse_file_row, parse_license_row
+from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
-_BLOCK = 256 * 1024
 _ITEM = b"data/item-"
 MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
+_ITEM_MEMBER = re.compile(rb"data/item-[0-9]{7}\Z")
+_NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
 _HASH = 64
 _NAME = _HASH + 2  # two spaces stand between them
-
-# The own names in many manifest lines at once, which takes a sixth of the time that matching
-# them one by one does.
-_OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
 
 
 class Line(NamedTuple):
@@ -49,10 +41,29 @@ class Line(NamedTuple):
     row: bytes
 
 
-class _Mark(NamedTuple):
+class Row(NamedTuple):
+    """One line of an inventory: a license, or a file in which none was recognized.
+
+    ``item`` is None for a license that is in no single file; ``sha256`` (32 bytes) is None where
+    it was not asked for.
+    """
+
+    item: Item | None
+    license: License | None
+    sha256: bytes | None = None
+
+    @property
+    def path(self) -> bytes | None:
+        """The true path of the file that it stands for or was found in."""
+        if self.item is not None:
+            return self.item.path
+        return None if self.license is None else self.license.path
+
+
+class Mark(NamedTuple):
     """Where in both tables some files begin, and how many files and bytes come before them.
 
-    ``length`` is that of their members. There is one for some thousand files.
+    ``length`` is that of the members of these files. There is a mark for some thousand of them.
     """
 
     files: int
@@ -60,14 +71,18 @@ class _Mark(NamedTuple):
     row: int
     line: int
 
-    def behind(self, rows: list[bytes], lines: list[bytes], sizes: list[int]) -> _Mark:
+    def behind(self, rows: bytes, lines: list[bytes], sizes: list[int]) -> Mark:
         """Return the mark behind some more files."""
-        return _Mark(
-            self.files + len(rows),
-            self.length + sum(map(record_length, sizes)),
-            self.row + sum(map(len, rows)),
+        return Mark(
+            self.files + len(lines),
+            # The sum of record_length, without a call for each.
+            self.length + sum([(size + 2 * BLOCK - 1) // BLOCK for size in sizes]) * BLOCK,
+            self.row + len(rows),
             self.line + sum(map(len, lines)),
         )
+
+
+START = Mark(0, 0, 0, 0)
 
 
 class Head:
@@ -81,19 +96,26 @@ class Head:
         self._files = files
         self._licenses = licenses
         self._manifest = manifest
-        self._marks: list[_Mark] = []
+        self._marks: list[Mark] = []
+
+    def reopen(self, again: Callable[[IO[bytes]], IO[bytes]]) -> None:
+        """Read from now on through other handles of the private files."""
+        self._files = again(self._files)
+        self._licenses = again(self._licenses)
+        self._manifest = again(self._manifest)
 
     def close(self) -> None:
         """Give the private files back."""
         for table in (self._files, self._licenses, self._manifest):
             table.close()
 
-    def lines(self) -> Iterator[Line]:
+    def lines(self, begin: Mark = START) -> Iterator[Line]:
         """Yield a line for each payload file, in order, judging no more than it has to.
 
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
-        for rows, lines in self._pairs():
+        pairs = tables.pairs(self._files, self._manifest, begin.row, begin.line)
+        for rows, lines in pairs:
             yield from _lines(rows, lines)
 
     def located(self, wanted: Callable[[int], object]) -> Iterator[tuple[int, int, Line]]:
@@ -109,30 +131,57 @@ class Head:
                         yield at, before, line
                     before += record_length(line.size)
 
-    def items(self) -> Iterator[tuple[Item, bytes]]:
-        """Yield each payload file as an Item, with its SHA-256 (32 bytes), in order."""
+    def rows(self) -> Iterator[Row]:
+        """Yield the inventory, in its order, judging the rows as they come.
+
+        Raises ArchiveDamaged or UnsupportedArchive, at the latest behind the last row.
+        """
+        for portion in self._inventory(short=False):
+            if not isinstance(portion, Plain):
+                yield from portion
+
+    def portions(self) -> Iterator[Plain | list[Row]]:
+        """Yield what `rows` yields, many at once, as it stands where nothing in it is special."""
+        return self._inventory(short=True)
+
+    def _inventory(self, *, short: bool) -> Iterator[Plain | list[Row]]:
+        licenses = map(parse_license_row, tables.lines(self._licenses))
+        ahead = next(licenses, None)
+        withheld = 0
         for rows, lines in self._pairs():
-            yield from self._items(rows, lines)
+            columns = plain(rows, lines) if short and not _is_in(ahead, lines) else None
+            if columns is not None:
+                yield columns
+                continue
+            found: list[Row] = []
+            for item, sha256 in _items(rows, lines):
+                before = len(found)
+                while ahead is not None and ahead[1] == item.member:
+                    found.append(Row(item, replace(ahead[0], path=item.path), sha256))
+                    ahead = next(licenses, None)
+                if len(found) == before:
+                    found.append(Row(item, None, sha256))
+            yield found
+        while ahead is not None:
+            if ahead[1] is not None:
+                raise _out_of_order()
+            withheld += ahead[0].withheld
+            yield [Row(None, ahead[0])]
+            ahead = next(licenses, None)
+        self._agree_on_withheld(withheld)
 
     def items_like(self, parts: Sequence[bytes]) -> Iterator[tuple[int, Item, bytes]]:
         """Yield those whose true path may have one of the parts in it, with their index from 0.
 
-        Where none of the parts occurs in many lines together, these are not parsed at all.
+        Where none of the parts occurs in many lines together, these are not parsed at all. What
+        is yielded is judged. Raises ArchiveDamaged or UnsupportedArchive.
         """
         for begin, end in pairwise(self._marked()):
             text = _read(self._manifest, begin.line, end.line)
             if _ITEM in text or any(part in text for part in parts):
-                items = self._items(*self._between(begin, end))
+                items = _items(*self._between(begin, end))
                 for at, (item, sha256) in enumerate(items, begin.files):
                     yield at, item, sha256
-
-    def _items(self, rows: list[bytes], lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
-        parsed = plain_rows(rows) or map(parse_file_row, rows)
-        for row, line in zip(parsed, lines, strict=True):
-            member = line[_NAME:-1]
-            path = member[len(DATA) :] if row.path is None else row.path
-            item = Item(path, row.size, row.mtime_ns, row.attributes, member)
-            yield item, unhexlify(line[:_HASH])
 
     def item(self, line: Line) -> Item:
         """Return the Item of a line."""
@@ -140,17 +189,20 @@ class Head:
         path = line.member[len(DATA) :] if row.path is None else row.path
         return Item(path, row.size, row.mtime_ns, row.attributes, line.member)
 
-    def licenses(self) -> Iterator[License]:
-        """Yield what is known of the licenses, each with the true path of its file.
-
-        Raises ArchiveDamaged where they are not in the order of the files.
-        """
-        for license_, line in self._located():
-            yield license_ if line is None else replace(license_, path=self.item(line).path)
-
     def payload_length(self) -> int:
-        """Return the bytes of all payload members with headers and padding."""
+        """Return the bytes of all payload members with headers and padding.
+
+        Raises ArchiveDamaged where Payload-Oxum does not agree.
+        """
         return self._marked()[-1].length
+
+    def border(self, share: float) -> Mark:
+        """Return the first mark that so large a share of the payload's bytes lies before.
+
+        Raises as `payload_length` does.
+        """
+        marks = self._marked()
+        return next(mark for mark in marks if mark.length >= share * marks[-1].length)
 
     def check(self, tick: Callable[[], None]) -> None:
         """Judge every row, name and number; ``tick`` is called now and then.
@@ -158,38 +210,52 @@ class Head:
         Raises ArchiveDamaged or UnsupportedArchive.
         """
         self.check_files(tick)
-        withheld = sum(license_.withheld for license_, _ in self._located())
-        if withheld != self.info.withheld:
-            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
+        members: Iterator[bytes] = (line.member for line in self.lines())
+        withheld = 0
+        member: bytes | None = None
+        for row in tables.lines(self._licenses):
+            license_, wanted = parse_license_row(row)
+            withheld += license_.withheld
+            if wanted is None:
+                members, member = iter(()), None
+            while member != wanted:
+                member = next(members, None)
+                if member is None:
+                    raise _out_of_order()
+        self._agree_on_withheld(withheld)
 
     def check_files(self, tick: Callable[[], None]) -> None:
         """Judge files.jsonl and manifest-sha256.txt alone. Raises as `check` does."""
         octets = 0
-        marks = [_Mark(0, 0, 0, 0)]
+        marks = [START]
         names = NameCheck(self._own_from)
         for rows, lines in self._pairs():
             tick()
             sizes = self._plain(names, rows, lines)
             if sizes is None:
-                pairs = zip(rows, lines, strict=True)
+                pairs = zip(tables.split(rows), lines, strict=True)
                 sizes = [self._check_one(names, row, line) for row, line in pairs]
             octets += sum(sizes)
             marks.append(marks[-1].behind(rows, lines, sizes))
-        files = marks[-1].files
-        if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
-            raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
+        self._agree(octets, marks[-1].files)
         self._marks = marks
 
-    def _plain(self, names: NameCheck, rows: list[bytes], lines: list[bytes]) -> list[int] | None:
+    def _agree(self, octets: int, files: int) -> None:
+        if (octets, files) != (self.info.octets, self.info.files) or not files <= MAX_FILES:
+            raise ArchiveDamaged("Payload-Oxum does not agree with files.jsonl")
+
+    def _agree_on_withheld(self, withheld: int) -> None:
+        if withheld != self.info.withheld:
+            raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
+
+    def _plain(self, names: NameCheck, rows: bytes, lines: list[bytes]) -> list[int] | None:
         """Judge many rows and lines at once; return the sizes.
 
         None says that they have to be judged one by one: something in them is rare, or wrong.
         """
-        sizes = plain_sizes(rows)
-        if sizes is None:
-            return None
-        own = _OWN_NAMES.findall(b"".join(lines))
-        return sizes if len(own) == len(lines) and names.own_all(own) else None
+        sizes = plain_sizes(rows, len(lines))
+        own = None if sizes is None else own_names(lines)
+        return sizes if own is not None and names.own_all(own) else None
 
     def _check_one(self, names: NameCheck, row_line: bytes, line: bytes) -> int:
         row = parse_file_row(row_line)
@@ -210,58 +276,24 @@ class Head:
         if problem is not None:
             raise ArchiveDamaged(f"{member.decode('ascii', 'backslashreplace')}: {problem}")
 
-    def _located(self) -> Iterator[tuple[License, Line | None]]:
-        lines = self.lines()
-        current: Line | None = None
-        for row in table_lines(self._licenses):
-            license_, member = parse_license_row(row)
-            if member is None:
-                lines, current = iter(()), None
-                yield license_, None
-                continue
-            while current is None or current.member != member:
-                current = next(lines, None)
-                if current is None:
-                    raise ArchiveDamaged(
-                        "licenses.jsonl names a file that is not there, or is out of order"
-                    )
-            yield license_, current
+    def _pairs(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        return tables.pairs(self._files, self._manifest)
 
-    def _pairs(self) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """Yield rows of files.jsonl with their lines of the manifest, many at once.
-
-        Raises ArchiveDamaged where one has more of them than the other.
-        """
-        more_rows, more_lines = table_blocks(self._files), table_blocks(self._manifest)
-        rows: list[bytes] = []
-        lines: list[bytes] = []
-        while True:
-            rows = rows or next(more_rows, [])
-            lines = lines or next(more_lines, [])
-            count = min(len(rows), len(lines))
-            if not count:
-                break
-            yield rows[:count], lines[:count]
-            rows, lines = rows[count:], lines[count:]
-        if rows or lines:
-            raise ArchiveDamaged(
-                "files.jsonl and manifest-sha256.txt do not agree: they differ in length"
-            )
-
-    def _marked(self) -> list[_Mark]:
+    def _marked(self) -> list[Mark]:
         if not self._marks:
-            marks = [_Mark(0, 0, 0, 0)]
+            octets = 0
+            marks = [START]
             for rows, lines in self._pairs():
-                marks.append(
-                    marks[-1].behind(rows, lines, [line.size for line in _lines(rows, lines)])
-                )
+                sizes = _sizes(rows, len(lines))
+                octets += sum(sizes)
+                marks.append(marks[-1].behind(rows, lines, sizes))
+            self._agree(octets, marks[-1].files)
             self._marks = marks
         return self._marks
 
-    def _between(self, begin: _Mark, end: _Mark) -> tuple[list[bytes], list[bytes]]:
+    def _between(self, begin: Mark, end: Mark) -> tuple[bytes, list[bytes]]:
         rows = _read(self._files, begin.row, end.row)
-        lines = _read(self._manifest, begin.line, end.line)
-        return rows.splitlines(keepends=True), lines.splitlines(keepends=True)
+        return rows, tables.split(_read(self._manifest, begin.line, end.line))
 
     def _own_from(self, key: bytes) -> Iterator[bytes]:
         offset = self._first_own(key)
@@ -303,45 +335,56 @@ class Head:
         return self._manifest.read(size)
 
 
+def _is_in(license_: tuple[License, bytes | None] | None, lines: list[bytes]) -> bool:
+    """Whether the file that a license is in may be one of these."""
+    member = None if license_ is None else license_[1]
+    return member is not None and b"  %b\n" % member in b"".join(lines)
+
+
+def _items(rows: bytes, lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
+    """Yield files with their SHA-256 (32 bytes), each judged by itself."""
+    parsed = plain_rows(rows, len(lines)) or map(parse_file_row, tables.split(rows))
+    for row, line in zip(parsed, lines, strict=True):
+        member = line[_NAME:-1]
+        own = member[len(DATA) :]
+        if not MANIFEST_LINE.match(line) or not (
+            is_safe(own) if row.path is None else _ITEM_MEMBER.match(member) and is_path(row.path)
+        ):
+            raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
+        path = own if row.path is None else row.path
+        yield Item(path, row.size, row.mtime_ns, row.attributes, member), unhexlify(line[:_HASH])
+
+
+def _out_of_order() -> ArchiveDamaged:
+    return ArchiveDamaged("licenses.jsonl names a file that is not there, or is out of order")
+
+
+def _lines(rows: bytes, lines: list[bytes]) -> Iterator[Line]:
+    try:
+        hashes = [unhexlify(line[:_HASH]) for line in lines]
+    except ValueError:
+        raise _do_not_agree() from None
+    members = [line[_NAME:-1] for line in lines]
+    return map(Line, members, _sizes(rows, len(lines)), hashes, tables.split(rows))
+
+
+def _sizes(rows: bytes, count: int) -> list[int]:
+    # The rest of the rows is judged by whoever parses them. A plain one has three numbers with
+    # a comma behind each, and no other comma.
+    numbers = rows.translate(None, _NO_NUMBER).split(b",")
+    try:
+        if len(numbers) == 3 * count + 1:
+            return list(map(int, numbers[:-1:3]))
+        # {"size":N, is how every row begins.
+        return [int(row[8 : row.index(b",", 8)]) for row in tables.split(rows)]
+    except ValueError:
+        raise _do_not_agree() from None
+
+
+def _do_not_agree() -> ArchiveDamaged:
+    return ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree")
+
+
 def _read(table: IO[bytes], begin: int, end: int) -> bytes:
     table.seek(begin)
     return table.read(end - begin)
-
-
-def _lines(rows: list[bytes], lines: list[bytes]) -> Iterator[Line]:
-    try:
-        sizes = _sizes(rows)
-        hashes = [unhexlify(line[:_HASH]) for line in lines]
-    except ValueError:
-        raise ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree") from None
-    members = [line[_NAME:-1] for line in lines]
-    return map(Line, members, sizes, hashes, rows)
-
-
-def _sizes(rows: list[bytes]) -> list[int]:
-    # {"size":N, is how every row begins; Head.check judges the rest.
-    return [int(row[8 : row.index(b",", 8)]) for row in rows]
-
-
-def table_lines(table: IO[bytes]) -> Iterator[bytes]:
-    """Yield the lines of a table from its beginning, with their ends."""
-    for lines in table_blocks(table):
-        yield from lines
-
-
-def table_blocks(table: IO[bytes]) -> Iterator[list[bytes]]:
-    """Yield the lines of a table from its beginning, with their ends, many at once."""
-    # Each iterator keeps its own place, so that several can be under way in one table.
-    offset, rest = 0, b""
-    while True:
-        table.seek(offset)
-        block = table.read(_BLOCK)
-        offset += len(block)
-        lines = (rest + block).split(b"\n")
-        rest = lines.pop()
-        if lines:
-            yield [line + b"\n" for line in lines]
-        if not block or len(rest) > MAX_LINE:
-            break
-    if rest:
-        yield [rest]  # without its end, or too long: whoever parses it refuses it

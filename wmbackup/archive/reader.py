@@ -10,10 +10,11 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import islice
 from typing import IO, BinaryIO, NamedTuple, Protocol
 
 from wmbackup.archive import bag, sshsig
-from wmbackup.archive.head import MAX_TABLE, Head, Line
+from wmbackup.archive.head import MAX_TABLE, START, Head, Line, Mark
 from wmbackup.archive.names import BAG
 from wmbackup.archive.source import AT_ONCE, CHUNK, ByteStream, Source
 from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, record_length
@@ -183,17 +184,35 @@ class ArchiveReader:
         if self._length > wanted:
             raise ArchiveDamaged("something follows the end of the archive")
 
+    def border(self, share: float) -> Mark:
+        """See `Head.border`."""
+        return self._head.border(share)
+
+    def reopen(self, again: Callable[[IO[bytes]], IO[bytes]], stream: ByteStream) -> None:
+        """Read from now on through other handles of the archive and of its head."""
+        self._head.reopen(again)
+        self._stream = stream
+
     def payload(
-        self, receiver: Receiver | None = None, wanted: Callable[[int], object] | None = None
+        self,
+        receiver: Receiver | None = None,
+        wanted: Callable[[int], object] | None = None,
+        *,
+        begin: Mark = START,
+        end: Mark | None = None,
     ) -> Iterator[Proven]:
         """Read the payload in order; release each file to the receiver when it is proven.
 
         ``wanted`` says by index what the receiver gets; everything is proven all the same. Ends
-        when the end of the archive is judged. Raises ArchiveTruncated or ArchiveDamaged.
+        when the end of the archive is judged, or before ``end``. Only a seekable stream has
+        another beginning. Raises ArchiveTruncated or ArchiveDamaged.
         """
+        if begin is not START:
+            self._go_to(self._payload_at + begin.length)
         chunk, at = b"", 0
         source, sha256 = self._source, hashlib.sha256
-        for index, line in enumerate(self._head.lines()):
+        lines = islice(self._head.lines(begin), None if end is None else end.files - begin.files)
+        for index, line in enumerate(lines, begin.files):
             member, size, expected, _ = line
             need = record_length(size)
             target = receiver if wanted is None or wanted(index) else None
@@ -221,7 +240,8 @@ class ArchiveReader:
             if not chunk.endswith(PADDINGS[size % BLOCK], start + size, at):
                 raise ArchiveDamaged("the padding of a member is not zero")
         source.push_back(chunk[at:])
-        source.end()
+        if end is None:
+            source.end()
 
     def extract(self, wanted: Callable[[int], object], receiver: Receiver) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
@@ -229,13 +249,15 @@ class ArchiveReader:
         To be called after `check_length`. Raises ArchiveDamaged.
         """
         for index, before, line in self._head.located(wanted):
-            offset = self._payload_at + before
-            self._stream.seek(self._start + offset)
-            self._source = Source(self._stream)
-            self._source.position = offset
+            self._go_to(self._payload_at + before)
             self._large(line, receiver)
             yield Proven(index, line)
             self._source.pad(line.size)
+
+    def _go_to(self, offset: int) -> None:
+        self._stream.seek(self._start + offset)
+        self._source = Source(self._stream)
+        self._source.position = offset
 
     def _large(self, line: Line, receiver: Receiver | None) -> None:
         if self._source.take(BLOCK) != header(BAG + line.member, line.size):

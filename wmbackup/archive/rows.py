@@ -16,7 +16,7 @@ from wmbackup.license import License
 MAX_LINE = 64 * 1024
 _MAX_NUMBER = 2**53 - 1
 _MAX_DEPTH = 4
-_SECOND = 1_000_000_000
+SECOND = 1_000_000_000
 _FILE_KEYS = ("size", "mtime", "mtime_ns", "path", "path_base64", "attributes")
 _LICENSE_KEYS: tuple[str, ...] = (
     *("kind", "kid", "lid", "issued", "begins", "expires"),
@@ -40,22 +40,9 @@ def _attribute_lists() -> dict[bytes, tuple[str, ...]]:
     return lists
 
 
-_ATTRIBUTES = _attribute_lists()
-_ENCODED_ATTRIBUTES = {names: encoded for encoded, names in _ATTRIBUTES.items()}
-
-
-# The same for many rows at once, which takes a fifteenth of the time. It knows the attributes as
-# they are, and leaves the largest sizes to the other.
-_PLAIN_ROWS = re.compile(
-    rb'^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(0|-?[1-9][0-9]{0,14}),'
-    rb'"mtime_ns":(0|[1-9][0-9]{0,8}),"attributes":\[(%s)\]\}\n' % b"|".join(_ATTRIBUTES),
-    re.MULTILINE,
-)
-_PLAIN_SIZES = re.compile(
-    rb'^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(?:0|-?[1-9][0-9]{0,14}),'
-    rb'"mtime_ns":(?:0|[1-9][0-9]{0,8}),"attributes":\[(?:%s)\]\}\n' % b"|".join(_ATTRIBUTES),
-    re.MULTILINE,
-)
+ATTRIBUTE_LISTS = _attribute_lists()
+"""The attributes in each list of them that a row can have, as it stands between its brackets."""
+_ENCODED_LISTS = {names: encoded for encoded, names in ATTRIBUTE_LISTS.items()}
 
 
 class FileRow(NamedTuple):
@@ -74,9 +61,9 @@ def dumps(value: object) -> bytes:
 
 def file_row(row: FileRow) -> bytes:
     """Return the line of files.jsonl. Raises ValueError where there is none."""
-    seconds, rest = divmod(row.mtime_ns, _SECOND)
+    seconds, rest = divmod(row.mtime_ns, SECOND)
     where = b"" if row.path is None else _encode_path(row.path)
-    attributes = _ENCODED_ATTRIBUTES.get(row.attributes)
+    attributes = _ENCODED_LISTS.get(row.attributes)
     if attributes is None:
         raise ValueError("its attributes are none that an archive knows")
     line = b'{"size":%d,"mtime":%d,"mtime_ns":%d,%s"attributes":[%s]}\n' % (
@@ -103,42 +90,21 @@ def parse_file_row(line: bytes) -> FileRow:
     plain = _PLAIN.match(line)
     if plain is not None:
         size, seconds, rest, attributes = plain.groups()
-        names = _ATTRIBUTES.get(attributes)
+        names = ATTRIBUTE_LISTS.get(attributes)
         if names is not None and int(size) <= MAX_SIZE:
-            return FileRow(int(size), int(seconds) * _SECOND + int(rest), None, names)
+            return FileRow(int(size), int(seconds) * SECOND + int(rest), None, names)
     return _parse_rare_file_row(line)
-
-
-def plain_rows(lines: list[bytes]) -> list[FileRow] | None:
-    """Return the rows in lines of files.jsonl; None, as `plain_sizes`, says nothing."""
-    rows = _PLAIN_ROWS.findall(b"".join(lines))
-    if len(rows) != len(lines):
-        return None
-    return [
-        FileRow(int(size), int(seconds) * _SECOND + int(rest), None, _ATTRIBUTES[attributes])
-        for size, seconds, rest, attributes in rows
-    ]
-
-
-def plain_sizes(lines: list[bytes]) -> list[int] | None:
-    """Return the sizes in lines of files.jsonl, all of which are canonical then.
-
-    None says nothing about any of them: `parse_file_row` does.
-    """
-    sizes = _PLAIN_SIZES.findall(b"".join(lines))
-    # A match is a whole line, so that as many matches as lines leave nothing between them.
-    return list(map(int, sizes)) if len(sizes) == len(lines) else None
 
 
 def _parse_rare_file_row(line: bytes) -> FileRow:
     row = _parse(line, _FILE_KEYS)
     size = _integer(row, "size", 0, MAX_SIZE)
     seconds = _integer(row, "mtime", -_MAX_NUMBER, _MAX_NUMBER)
-    rest = _integer(row, "mtime_ns", 0, _SECOND - 1)
+    rest = _integer(row, "mtime_ns", 0, SECOND - 1)
     attributes = row.get("attributes")
-    if not isinstance(attributes, list) or dumps(attributes)[1:-1] not in _ATTRIBUTES:
+    if not isinstance(attributes, list) or dumps(attributes)[1:-1] not in ATTRIBUTE_LISTS:
         raise ArchiveDamaged("a row of files.jsonl has attributes that do not exist")
-    return FileRow(size, seconds * _SECOND + rest, _path(row), tuple(attributes))
+    return FileRow(size, seconds * SECOND + rest, _path(row), tuple(attributes))
 
 
 def _path(row: Mapping[str, Any]) -> bytes | None:

@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from typing import IO, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.head import MANIFEST_LINE, MAX_TABLE, Head, table_lines
+from wmbackup.archive.head import MANIFEST_LINE, MAX_TABLE, Head
 from wmbackup.archive.names import BAG, DATA, is_path
 from wmbackup.archive.reader import ArchiveReader, Receiver, Spool
 from wmbackup.archive.rows import parse_file_row, parse_license_row
 from wmbackup.archive.source import CHUNK, ByteStream
+from wmbackup.archive.tables import lines as table_lines
 from wmbackup.archive.ustar import BLOCK, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 # Controls, line and paragraph separators, what changes the direction of text or hides in it, and
@@ -14,6 +15,7 @@ _UNSEEN = re.compile(
 )
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone it is said in half the time
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_SECONDS = [f"{second:02d}" for second in range(60)]
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 
@@ -71,6 +73,29 @@ def utc(mtime_ns: int) -> str:
     except OverflowError:
         return f"@{seconds}.{rest:09d}"
     return f"{text}.{rest:09d}Z" if rest else f"{text}Z"
+
+
+class _Minutes(dict[int, str]):
+    """Minutes since 1970 as ``2006-10-28T00:00:``, each made when it is first met."""
+
+    def __missing__(self, minute: int) -> str:
+        moment = _EPOCH + timedelta(0, minute * 60)
+        self[minute] = text = f"{moment.isoformat(timespec='minutes')}:"
+        return text
+
+
+def all_utc(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
+    """Do as `utc` for the times in many rows (see `Plain`), in a fifth of the time."""
+    minutes = _Minutes()
+    try:
+        return [
+            minutes[(at := int(seconds)) // 60]
+            + _SECONDS[at % 60]
+            + ("Z" if rest == "0" else f".{rest:0>9}Z")
+            for _, seconds, rest, _ in rows
+        ]
+    except OverflowError:  # one of them is beyond dates
+        return [utc(int(seconds) * 1_000_000_000 + int(rest)) for _, seconds, rest, _ in rows]
 
 
 def is_plain_terminal() -> bool:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmbackup import engine, hresult
 from wmbackup.archive.bag import BagInfo, format_time
-from wmbackup.cli.hygiene import utc
+from wmbackup.cli.hygiene import all_utc, utc
 from wmbackup.cli.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
         BackupSummary,
         Differences,
         Inventory,
+        Plain,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -109,7 +110,7 @@ class JsonLines:
         """See `Output.plan`."""
         self._write("plan", _restore_plan(plan))
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Inventory | None, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         last: Item | None = None
         for row in rows:
@@ -118,6 +119,17 @@ class JsonLines:
                 last = row.item
             if row.license is not None:
                 self._write("license", _license(row.license, row.path))
+
+    takes_portions = True
+
+    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
+        """See `Output.portions`."""
+        for portion in portions:
+            if isinstance(portion, list):
+                self.rows(None, portion, long=False)
+                continue
+            with self._writing:
+                self._session.stdout.write("\n".join(_items(portion)))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
@@ -244,6 +256,17 @@ def _item(item: Item, sha256: bytes | None) -> dict[str, Any]:
         "member": item.member.decode("ascii") or None,
         "sha256": None if sha256 is None else sha256.hex(),
     }
+
+
+def _items(portion: Plain) -> list[str]:
+    """Return the lines of `_item` for many files, in which nothing has to be escaped."""
+    before = f'{{"schema":{SCHEMA},"type":"item","path":"'
+    files = zip(portion.paths, portion.rows, all_utc(portion.rows), portion.lines, strict=True)
+    return [
+        f'{before}{path}","path_base64":null,"size":{row[0]},"mtime":"{time}",'
+        f'"attributes":[{row[3]}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'
+        for path, row, time, line in files
+    ]
 
 
 def _license(license_: License, path: bytes | None) -> dict[str, Any]:

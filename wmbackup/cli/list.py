@@ -122,8 +122,11 @@ def command(  # noqa: PLR0913 - one parameter an option
             sort = "distributor"
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
+        special = wanted or match_media or sort or at_risk or long
         if at_risk:
             session.output.at_risk(rows)
+        elif inventory.portions and session.output.takes_portions and not special:
+            session.output.portions(counted.portions(inventory))
         else:
             session.output.rows(inventory, rows, long=long)
         session.output.result(counted.result(inventory, tally))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         BackupSummary,
         Differences,
         Inventory,
+        Plain,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -138,6 +139,13 @@ class Output(Protocol):
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """Show an inventory, row by row; ``long`` shows all that is known."""
+
+    @property
+    def takes_portions(self) -> bool:
+        """Whether `portions` can do what `rows` does."""
+
+    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
+        """Show all of the inventory of an archive, many rows at once."""
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """Show licenses that a backup does not save, by shop; the rows come in that order."""

@@ -16,6 +16,7 @@ from wmbackup.license import License
 from wmbackup.status import Control
 
 if TYPE_CHECKING:
+    from wmbackup.engine import Plain
     from wmbackup.titles import Title
 
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
@@ -167,10 +168,23 @@ class Counted:
                 last = row.item
                 self._files += 1
                 self._octets += row.item.size
-            if row.license is not None:
-                self._withheld += row.license.withheld
-                self._licenses += not row.license.withheld
+            self._count(row.license)
             yield row
+
+    def _count(self, known: License | None) -> None:
+        if known is not None:
+            self._withheld += known.withheld
+            self._licenses += not known.withheld
+
+    def portions(self, inventory: Inventory) -> Iterator[Plain | list[Row]]:
+        """Yield all of an archive, whose files are counted already."""
+        if inventory.info is not None:
+            self._files, self._octets = inventory.info.files, inventory.info.octets
+        for portion in inventory.portions or ():
+            if isinstance(portion, list):
+                for row in portion:
+                    self._count(row.license)
+            yield portion
 
     def result(self, inventory: Inventory, tally: Tally | None) -> Listed:
         """Return the counts, with what the archive or the tally says of the rest."""

@@ -42,6 +42,7 @@ from wmbackup.cli.wording import (
     difference_lines,
     long_lines,
     plain_header,
+    plain_lines,
     plain_row,
     plan_lines,
     risk_cells,
@@ -62,7 +63,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.cli.progress import Bar, Counter
-    from wmbackup.engine import Differences, Inventory, RestorePlan, Row
+    from wmbackup.engine import Differences, Inventory, Plain, RestorePlan, Row
 
 _READABLE = 30  # columns below which text is not indented as far as its label
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
@@ -182,11 +183,25 @@ class Terminal:
                 self._out("\n".join(long_lines(row)))
             return
         if not is_terminal(sys.stdout):
-            if self._common.verbose:
-                self._out(plain_header())
+            self._plain_header()
             self._session.stdout.write_all(map(plain_row, rows))
             return
         self._table(rows)
+
+    @property
+    def takes_portions(self) -> bool:
+        """See `Output.takes_portions`: a table on the screen is made row by row."""
+        return not is_terminal(sys.stdout)
+
+    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
+        """See `Output.portions`."""
+        self._plain_header()
+        for portion in portions:
+            self._out("\n".join(plain_lines(portion)))
+
+    def _plain_header(self) -> None:
+        if self._common.verbose:
+            self._out(plain_header())
 
     def _table(self, rows: Iterable[Row]) -> None:
         columns = _columns(shutil.get_terminal_size().columns)

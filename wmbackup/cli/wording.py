@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmbackup import engine
 from wmbackup.archive.bag import BagInfo
-from wmbackup.cli.hygiene import count, local_time, shown, size, utc, visible
+from wmbackup.cli.hygiene import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
 from wmbackup.license import License
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         BackupPlan,
         BackupSummary,
         Differences,
+        Plain,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -197,6 +198,14 @@ def plain_row(row: Row) -> str:
         backup_word(known),
     )
     return where + "\t" + "\t".join(visible(cell or "") for cell in cells)
+
+
+def plain_lines(portion: Plain | list[Row]) -> list[str]:
+    """Return what `plain_row` says of each row, for many at once."""
+    if isinstance(portion, list):
+        return [plain_row(row) for row in portion]
+    files = zip(portion.paths, portion.rows, all_utc(portion.rows), strict=True)
+    return [f"{path}\t{row[0]}\t{time}\t\t\t\t\t\t\t" for path, row, time in files]
 
 
 def risk_cells(row: Row) -> tuple[str, str, str, str, str]:

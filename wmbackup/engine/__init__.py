@@ -10,11 +10,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from wmbackup.archive.head import Row
+    from wmbackup.archive.plain import Plain
     from wmbackup.engine.backing_up import BackupPlan, BackupSummary, backup, plan_backup
     from wmbackup.engine.comparing import Differences, compare
     from wmbackup.engine.inventory import (
         Inventory,
-        Row,
         Selection,
         inventory_of_archive,
         inventory_of_store,
@@ -35,6 +36,7 @@ __all__ = [
     "Differences",
     "Inventory",
     "OnConflict",
+    "Plain",
     "RestorePlan",
     "RestoreSummary",
     "Row",
@@ -50,24 +52,17 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = {
-    name: f"wmbackup.engine.{module}"
-    for module, names in {
-        "backing_up": ("BackupPlan", "BackupSummary", "backup", "plan_backup"),
-        "comparing": ("Differences", "compare"),
-        "inventory": (
-            "Inventory",
-            "Row",
-            "Selection",
-            "inventory_of_archive",
-            "inventory_of_store",
-        ),
-        "opening": ("ArchiveInput", "open_archive"),
-        "restoring": ("OnConflict", "RestorePlan", "RestoreSummary", "restore"),
-        "verifying": ("VerifySummary", "verify"),
-    }.items()
-    for name in names
+_PARTS = {
+    "archive.head": ("Row",),
+    "archive.plain": ("Plain",),
+    "engine.backing_up": ("BackupPlan", "BackupSummary", "backup", "plan_backup"),
+    "engine.comparing": ("Differences", "compare"),
+    "engine.inventory": ("Inventory", "Selection", "inventory_of_archive", "inventory_of_store"),
+    "engine.opening": ("ArchiveInput", "open_archive"),
+    "engine.restoring": ("OnConflict", "RestorePlan", "RestoreSummary", "restore"),
+    "engine.verifying": ("VerifySummary", "verify"),
 }
+_HOMES = {name: f"wmbackup.{part}" for part, names in _PARTS.items() for name in names}
 
 
 def __getattr__(name: str) -> object:

@@ -31,7 +31,6 @@ from wmbackup.files import (
     is_inside,
     output_path,
     remove_leftovers,
-    resolved,
     spool_in,
     temporary_folder,
 )

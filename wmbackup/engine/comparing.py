@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wmbackup.archive.bag import format_time
-from wmbackup.engine.inventory import Row
+from wmbackup.archive.head import Row
 
 
 @dataclass(frozen=True, slots=True)

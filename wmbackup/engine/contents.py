@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.head import Row
 from wmbackup.archive.reader import Receiver
 from wmbackup.archive.salvage import Rescued, Salvage
-from wmbackup.engine.inventory import Row, Selection, rows_of
+from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import ArchiveInput, Believed, authenticate, believe
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.files import spool_in, temporary_folder
@@ -67,15 +68,17 @@ class Proven:
 
 @contextlib.contextmanager
 def open_contents(
-    source: ArchiveInput, policy: Policy, control: Control, *, salvage: bool
+    source: ArchiveInput, policy: Policy, control: Control, *, salvage: bool, few: bool = False
 ) -> Iterator[Contents]:
-    """Open an archive for a restore; its head is judged, its payload is not read yet.
+    """Open an archive for a restore; its head is proven, its payload is not read yet.
 
+    All of the head is judged, or with ``few``, for a selection of paths, what is asked for alone.
     Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     if not salvage:
         with believe(source, policy, control) as archive:
-            archive.head.check(control.check)
+            if not few:
+                archive.head.check(control.check)
             archive.reader.check_length()
             yield _Whole(archive, seekable=source.length is not None)
         return
@@ -105,7 +108,7 @@ class _Whole:
         head = self._archive.head
         beginnings = selection.beginnings
         if not beginnings:
-            yield from _by_file(rows_of(head))
+            yield from _by_file(head.rows())
             return
         # Most files are not even looked at, which is most of what restoring one takes.
         for index, item, sha256 in head.items_like(beginnings):

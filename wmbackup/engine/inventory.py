@@ -8,39 +8,19 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.head import Head
+from wmbackup.archive.head import Row
+from wmbackup.archive.plain import Plain
 from wmbackup.engine.opening import ArchiveInput, believe
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import UsageError
 from wmbackup.item import Item
-from wmbackup.license import License
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
 from wmbackup.stores.base import Content, ItemUnavailable, Store
 from wmbackup.trust import Policy
 
 _SIGNS = re.compile(rb"[*?\[]")
-
-
-class Row(NamedTuple):
-    """One line of an inventory: a license, or a file in which none was recognized.
-
-    ``item`` is None for a license that is in no single file; ``sha256`` (32 bytes) is None where
-    it was not asked for.
-    """
-
-    item: Item | None
-    license: License | None
-    sha256: bytes | None = None
-
-    @property
-    def path(self) -> bytes | None:
-        """The true path of the file that it stands for or was found in."""
-        if self.item is not None:
-            return self.item.path
-        return None if self.license is None else self.license.path
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,43 +71,35 @@ def _matches(path: bytes | None, wanted: bytes) -> bool:
 class Inventory:
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
-    ``rows`` can be taken once, while the archive or the store is open.
+    ``rows`` can be taken once, while the archive or the store is open; or else ``portions``, which
+    are the same rows of an archive, many at once.
     """
 
     info: BagInfo | None
     principals: tuple[str, ...]
     rows: Iterator[Row]
+    portions: Iterator[Plain | list[Row]] | None = None
 
 
 @contextlib.contextmanager
 def inventory_of_archive(
     source: ArchiveInput, policy: Policy, control: Control | None = None
 ) -> Iterator[Inventory]:
-    """Open the inventory of an archive: its head alone, proven.
+    """Open the inventory of an archive: its head alone, proven, and its length.
 
+    Rows are judged as they are taken, which raises ArchiveDamaged or UnsupportedArchive as well.
     Raises SignerUntrusted and its kin, ArchiveDamaged, ArchiveTruncated, UnsupportedArchive.
     """
     control = control or Control()
+
+    def portions() -> Iterator[Plain | list[Row]]:
+        for portion in archive.head.portions():
+            control.check()
+            yield portion
+
     with believe(source, policy, control) as archive:
-        archive.head.check(control.check)
         archive.reader.check_length()
-        yield Inventory(archive.info, archive.principals, rows_of(archive.head))
-
-
-def rows_of(head: Head) -> Iterator[Row]:
-    """Yield what the head of an archive says, in its order."""
-    licenses = head.licenses()
-    ahead = next(licenses, None)
-    for item, sha256 in head.items():
-        if ahead is None or ahead.path != item.path:
-            yield Row(item, None, sha256)
-            continue
-        while ahead is not None and ahead.path == item.path:
-            yield Row(item, ahead, sha256)
-            ahead = next(licenses, None)
-    while ahead is not None:
-        yield Row(None, ahead)
-        ahead = next(licenses, None)
+        yield Inventory(archive.info, archive.principals, archive.head.rows(), portions())
 
 
 @contextlib.contextmanager

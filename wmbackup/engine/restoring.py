@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from enum import Enum
 
 from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.head import Row
 from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.here import host_name, lock_subject
-from wmbackup.engine.inventory import Row, Selection
+from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
 from wmbackup.files import Locks, extended, is_inside, resolved
@@ -99,6 +100,8 @@ def restore(
     control = control or Control()
     selection = selection or Selection()
     replace = on_conflict is OnConflict.REPLACE
+    # One of many files costs no more than finding it. A pipe is read whole, and so judged whole.
+    few = bool(selection.beginnings) and source.length is not None
     if store.gives_statuses and selection:
         raise UsageError(
             "the Windows Media interface restores all licenses of a backup or none",
@@ -107,7 +110,7 @@ def restore(
     with (
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
-        open_contents(source, policy, control, salvage=salvage) as contents,
+        open_contents(source, policy, control, salvage=salvage, few=few) as contents,
     ):
         if store.gives_statuses:
             _refuse_what_no_interface_wrote(contents)

@@ -1,0 +1,87 @@
+"""What is read many at once says what reading it one by one says."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.archives import File, build, read
+from wmbackup.archive.head import Head, Row
+from wmbackup.archive.plain import Plain, plain
+from wmbackup.archive.rows import FileRow, file_row
+from wmbackup.license import License
+
+ROW = file_row(FileRow(3, 1_161_993_600_000_000_005, None, ("hidden", "system")))
+LINE = b"0123456789abcdef" * 4 + b"  data/a b/c.lic\n"
+MANY = 8000  # files: more than one block
+
+
+def test_plain_files_are_told_as_they_stand() -> None:
+    assert plain(ROW * 2, [LINE, LINE]) == Plain(
+        ["a b/c.lic"] * 2,
+        [("3", "1161993600", "5", '"hidden","system"')] * 2,
+        [LINE.decode()[:-1]] * 2,
+    )
+
+
+@pytest.mark.parametrize(
+    ("row", "line"),
+    [
+        (ROW.replace(b":3,", b":03,"), LINE),
+        (ROW.replace(b":3,", b":3,"), LINE.replace(b"/c", b"/\x1b")),
+        (ROW, LINE.replace(b"/c", "/é".encode())),
+        (ROW, LINE.replace(b"a b", b"a\tb")),
+        (ROW, LINE.replace(b"a b/c.lic", b"item-0000001")),
+        (ROW, LINE[1:]),
+        (ROW, LINE.replace(b"  data", b" data/")),
+        (file_row(FileRow(3, 5, b"?", ())), LINE.replace(b"a b/c.lic", b"item-0000001")),
+        (file_row(FileRow(10**9, 5, None, ())), LINE),
+        (ROW[:-1], LINE),
+        (ROW * 2, LINE),
+        (b"", LINE),
+    ],
+)
+def test_of_anything_else_nothing_is_said(row: bytes, line: bytes) -> None:
+    assert plain(row, [line]) is None
+    assert plain(ROW + row, [LINE, line]) is None
+
+
+def expanded(head: Head) -> list[tuple[bytes, str | None]]:
+    """Return path and kind of every row that the portions of a head stand for."""
+    found: list[tuple[bytes, str | None]] = []
+    for portion in head.portions():
+        if isinstance(portion, Plain):
+            found += [(path.encode(), None) for path in portion.paths]
+        else:
+            found += [
+                (row.path or b"", None if row.license is None else row.license.kind)
+                for row in portion
+            ]
+    return found
+
+
+def files(*special: File) -> list[File]:
+    return [*(File(b"%06d.lic" % number) for number in range(MANY)), *special]
+
+
+@pytest.mark.parametrize(
+    "special",
+    [
+        (),
+        (File(b"?"), File(b"\xff")),
+        (File(b"000000", licenses=(License("first"),)),),
+        (File(b"004000x", licenses=(License("middle"), License("again"))),),
+        (File(b"z", licenses=(License("last"),)), File(b":", licenses=(License("item"),))),
+        (File(b"z", mtime_ns=-1), File(b"zz", mtime_ns=10**24)),
+    ],
+)
+def test_portions_are_the_rows_and_as_short_as_can_be(special: tuple[File, ...]) -> None:
+    head = read(build(files(*special), [License("known", withheld=True)])).head
+    rows = list(head.rows())
+    assert expanded(head) == [
+        (row.path or b"", None if row.license is None else row.license.kind) for row in rows
+    ]
+    assert len({row.path for row in rows}) == MANY + len(special) + 1
+    portions = list(head.portions())
+    assert any(isinstance(portion, Plain) for portion in portions)
+    assert isinstance(portions[-1], list)
+    assert portions[-1] == [Row(None, License("known", withheld=True))]

@@ -1,0 +1,86 @@
+"""What nearly all files of an archive are, judged or read many at once.
+
+That is a file with its own name and a row in the usual form. What is asked here of a few thousand
+of them takes a tenth of the time that it takes one by one. None for an answer says that something
+else is among them, or something wrong, and nothing about any of them.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from wmbackup.archive.rows import ATTRIBUTE_LISTS, SECOND, FileRow
+
+# A match is a whole line, so that as many matches as lines leave nothing between them. Sizes and
+# times that are larger are left to those who look at single rows.
+_FORM = (
+    rb'^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(%b0|-?[1-9][0-9]{0,14}),'
+    rb'"mtime_ns":(%b0|[1-9][0-9]{0,8}),"attributes":\[(%b%b)\]\}\n'
+)
+_LISTS = b"|".join(ATTRIBUTE_LISTS)
+_ROWS = re.compile(_FORM % (b"", b"", b"", _LISTS), re.MULTILINE)
+_TEXTS = re.compile(_ROWS.pattern.decode(), re.MULTILINE)
+_SIZES = re.compile(_FORM % (b"?:", b"?:", b"?:", _LISTS), re.MULTILINE)
+_OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
+
+_OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ /-\n"
+_HASH = 64
+_FOLDER = b"  data/"
+_NAME = _HASH + len(_FOLDER)
+
+
+class Plain(NamedTuple):
+    """Files as the head tells them, in texts as they stand there.
+
+    ``paths`` are ASCII and visible. A row is size, seconds and nanoseconds of the time, and the
+    attributes, in quotes with commas between them; ``lines`` are those of the manifest without
+    their ends.
+    """
+
+    paths: list[str]
+    rows: list[tuple[str, str, str, str]]
+    lines: list[str]
+
+
+def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
+    """Return what lines of files.jsonl and as many of the manifest say of plain files.
+
+    The rows are judged; of the names it is judged that they are visible and no items.
+    """
+    manifest = b"".join(lines)
+    if (
+        manifest.translate(None, _OF_NAMES)
+        or {line[_HASH:_NAME] for line in lines} != {_FOLDER}
+        or b"  data/item-" in manifest
+    ):
+        return None
+    found = _TEXTS.findall(rows.decode("latin-1"))
+    if len(found) != len(lines):
+        return None
+    texts = manifest.decode("ascii").split("\n")
+    texts.pop()
+    return Plain([text[_NAME:] for text in texts], found, texts)
+
+
+def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:
+    """Return the rows in ``count`` lines of files.jsonl, which are canonical then."""
+    found = _ROWS.findall(rows)
+    if len(found) != count:
+        return None
+    return [
+        FileRow(int(size), int(seconds) * SECOND + int(rest), None, ATTRIBUTE_LISTS[attributes])
+        for size, seconds, rest, attributes in found
+    ]
+
+
+def plain_sizes(rows: bytes, count: int) -> list[int] | None:
+    """Return the sizes in ``count`` lines of files.jsonl, which are canonical then."""
+    sizes = _SIZES.findall(rows)
+    return list(map(int, sizes)) if len(sizes) == count else None
+
+
+def own_names(lines: list[bytes]) -> list[bytes] | None:
+    """Return the names below data/ in lines of the manifest, which have the form of own names."""
+    names = _OWN_NAMES.findall(b"".join(lines))
+    return names if len(names) == len(lines) else None
