@@ -5,7 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.engine.opening import ArchiveInput, believe
+from wmbackup.archive.head import START, Mark
+from wmbackup.engine.opening import ArchiveInput, Believed, believe
+from wmbackup.engine.second import SHARE, second
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
@@ -28,17 +30,46 @@ def verify(
 ) -> VerifySummary:
     """Verify an archive: its signers, its head, its length, and unless ``quick`` every byte.
 
+    Of a large one a second process proves a part, where that is possible (see `second`).
+
     Raises SignerUntrusted and its kin, ArchiveDamaged, ArchiveTruncated, UnsupportedArchive,
     Cancelled, SystemFailure.
     """
     control = control or Control()
     with believe(source, policy, control) as archive:
-        info = archive.info
-        archive.head.check(control.check)
-        archive.reader.check_length()
-        if not quick:
-            control.notify(PhaseEvent(Phase.VERIFYING, items=info.files, size=info.octets))
-            for position, line in archive.reader.payload():
-                control.check()
-                control.notify(ItemEvent(line.member, position + 1, line.size))
-    return VerifySummary(info, archive.principals, quick)
+        if quick:
+            _judge_head(archive, control)
+        else:
+            _prove(source, archive, control)
+    return VerifySummary(archive.info, archive.principals, quick)
+
+
+def _judge_head(archive: Believed, control: Control) -> None:
+    archive.head.check(control.check)
+    archive.reader.check_length()
+
+
+def _prove(source: ArchiveInput, archive: Believed, control: Control) -> None:
+    info, head = archive.info, archive.head
+    with second(archive.reader, source) as helper:
+        _judge_head(archive, control)
+        control.notify(PhaseEvent(Phase.VERIFYING, items=info.files, size=info.octets))
+        if helper is None:
+            _prove_payload(archive, control)
+            return
+        border = head.border(SHARE)
+        _prove_payload(archive, control, end=border)
+        if not helper.proved(control):
+            _prove_payload(archive, control, begin=border)
+            return
+        for index, line in enumerate(head.lines(border), border.files + 1):
+            control.check()
+            control.notify(ItemEvent(line.member, index, line.size))
+
+
+def _prove_payload(
+    archive: Believed, control: Control, *, begin: Mark = START, end: Mark | None = None
+) -> None:
+    for position, line in archive.reader.payload(begin=begin, end=end):
+        control.check()
+        control.notify(ItemEvent(line.member, position + 1, line.size))

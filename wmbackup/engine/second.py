@@ -1,0 +1,155 @@
+"""A second process, which proves the rest of a large archive while this one proves the beginning.
+
+Hashing many small files keeps one processor busy, and this gives half of it to another. The second
+process only reads, and says nothing but that all is well: of anything else this one finds out by
+itself, in the plain way, so that errors are the same with it and without.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import select
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from wmbackup.archive.reader import ArchiveReader
+from wmbackup.engine.opening import ArchiveInput
+from wmbackup.status import Control
+
+SHARE = 0.4
+"""What the first process proves of the payload; meanwhile it judges the head as well."""
+
+_PAYS = 64 * 1024 * 1024  # bytes of an archive from which on it is worth a process
+_POLL = 0.1  # seconds between two looks whether to stop waiting
+
+
+class Second:
+    """A process that reads on its own."""
+
+    def __init__(self, process: int, pipe: int) -> None:
+        """Take its process ID, and what it holds open until it ends."""
+        self._process = process
+        self._pipe = pipe
+        self._status: int | None = None
+
+    def proved(self, control: Control) -> bool:
+        """Wait for it; return whether its share is proven."""
+        while not select.select([self._pipe], [], [], _POLL)[0]:
+            control.check()
+        _, self._status = os.waitpid(self._process, 0)
+        return self._status == 0
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        os.close(self._pipe)
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._process, signal.SIGKILL)
+            os.waitpid(self._process, 0)
+
+
+@contextlib.contextmanager
+def second(reader: ArchiveReader, source: ArchiveInput) -> Iterator[Second | None]:
+    """Begin to prove what lies behind SHARE of the payload; None where that does not pay.
+
+    The reader has read the head of the archive.
+    """
+    if source.length is None or source.length < _PAYS or not _can_help():
+        yield None
+        return
+    with contextlib.closing(_begin(reader, source.stream.fileno())) as helper:
+        yield helper
+
+
+def _can_help() -> bool:
+    # Where there are other threads, one of them may hold a lock that nobody gives back in a copy
+    # of this process. macOS and Windows take the plain way.
+    return (
+        sys.platform == "linux"
+        and threading.active_count() == 1
+        and len(os.sched_getaffinity(0)) > 1
+    )
+
+
+def _begin(reader: ArchiveReader, descriptor: int) -> Second:
+    mine, others = os.pipe()
+    # No signal may meet the copy before it is one that does nothing else.
+    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, set(signal.valid_signals()))
+    try:
+        process = os.fork()
+        if process == 0:
+            _be_second(reader, descriptor, blocked)
+        os.close(others)
+        return Second(process, mine)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+def _be_second(reader: ArchiveReader, descriptor: int, blocked: set[int]) -> None:
+    """Do the work of the second process, and end it."""
+    code = 1
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        prove_rest(reader, descriptor)
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def prove_rest(reader: ArchiveReader, descriptor: int) -> None:
+    """Prove what lies behind SHARE of the payload through handles of its own.
+
+    Raises what `ArchiveReader.payload` raises, and OSError.
+    """
+    reader.reopen(_again, _OwnPlace(descriptor))
+    for _ in reader.payload(begin=reader.border(SHARE)):
+        pass
+
+
+def _again(file: IO[bytes]) -> IO[bytes]:
+    return io.BufferedReader(_OwnPlace(file.fileno(), file))
+
+
+class _OwnPlace(io.RawIOBase):
+    """An open file with a position that is not the one that two processes share."""
+
+    def __init__(self, descriptor: int, owner: IO[bytes] | None = None) -> None:
+        """Begin at the beginning; ``owner`` is closed when this is."""
+        self._descriptor = descriptor
+        self._owner = owner
+        self._at = 0
+
+    def close(self) -> None:
+        if self._owner is not None:
+            self._owner.close()
+        super().close()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            offset += os.fstat(self._descriptor).st_size
+        elif whence == os.SEEK_CUR:
+            offset += self._at
+        self._at = offset
+        return offset
+
+    def tell(self) -> int:
+        return self._at
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # the bases differ in how they name a buffer
+        size = os.preadv(self._descriptor, [buffer], self._at)
+        self._at += size
+        return size
