@@ -268,7 +268,8 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(row, dict) or canonical != line[:-1] or depth > _MAX_DEPTH:
         raise ArchiveDamaged("a row is not in the canonical form")
     unknown = sorted(set(row).difference(keys))
-    if list(row) != [*(key for key in keys if key in row), *unknown]:
+    known = [key for key in keys if key in row]
+    if list(row) != [*known, *unknown] or not all(map(_is_sorted, row.values())):
         raise ArchiveDamaged("the keys of a row are out of order")
     for key in unknown:
         if key.startswith("!"):
@@ -276,8 +277,6 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
                 "the archive needs a kind of row that this program does not know",
                 hint="use a newer wmbackup",
             )
-    if not all(_is_sorted(row[key]) for key in row):
-        raise ArchiveDamaged("the keys of a row are out of order")
     return row
 
 
