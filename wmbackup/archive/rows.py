@@ -75,6 +75,8 @@ def dumps(value: object) -> bytes:
 def file_row(row: FileRow) -> bytes:
     """Return the line of files.jsonl. Raises ValueError where there is none."""
     seconds, rest = divmod(row.mtime_ns, _SECOND)
+    if abs(seconds) > _MAX_NUMBER:
+        raise ValueError("its time is further away than an archive can say")
     where = b"" if row.path is None else _encode_path(row.path)
     attributes = _ENCODED_ATTRIBUTES.get(row.attributes)
     if attributes is None:

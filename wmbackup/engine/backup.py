@@ -15,7 +15,7 @@ from wmbackup import __version__
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.rows import FileRow, file_row
 from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import (
@@ -170,10 +170,17 @@ def plan_backup(
     with store.export(control) as export:
         names = tally.names(export)
         files = octets = 0
-        for path in (*names.own, *names.items):
-            control.check()
-            content = tally.read(export, path)
-            if content is not None:
+        for is_own, paths in ((True, names.own), (False, names.items)):
+            for path in paths:
+                control.check()
+                content = tally.read(export, path)
+                if content is None:
+                    continue
+                try:
+                    file_row(_row(path, content, is_own=is_own))
+                except ValueError as error:
+                    tally.skip(path, str(error))
+                    continue
                 files += 1
                 octets += content.size
                 tally.licenses += len(content.licenses)
@@ -183,6 +190,11 @@ def plan_backup(
         raise _nothing(store, tally)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
     return BackupPlan(target, files, octets, tally.licenses, skipped, withheld)
+
+
+def _row(path: bytes, content: Content, *, is_own: bool) -> FileRow:
+    true_path = None if is_own else path
+    return FileRow(content.size, content.mtime_ns, true_path, content.attributes)
 
 
 def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
@@ -300,7 +312,7 @@ class _Run:
         return False
 
     def _add(self, writer: ArchiveWriter, path: bytes, content: Content, *, is_own: bool) -> None:
-        row = FileRow(content.size, content.mtime_ns, None if is_own else path, content.attributes)
+        row = _row(path, content, is_own=is_own)
         index = writer.files + 1
         told = 0
 
