@@ -3,7 +3,7 @@
 The tests compare wmbackup with other programs, and fail where one is missing:
 tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
 (with and without bash-completion), zsh and fish.
-Arguments go to pytest.
+Arguments go to pytest: ``python3 tests/run.py tests/unit -k salvage``.
 """
 
 from __future__ import annotations
@@ -31,6 +31,12 @@ ORACLES = {
 }
 
 
+def _absolute(argument: str) -> str:
+    # A path is meant from where one stands, and pytest runs elsewhere.
+    path, colons, test = argument.partition("::")
+    return f"{Path(path).resolve()}{colons}{test}" if Path(path).exists() else argument
+
+
 def main() -> None:
     """Set up and run the tests, with coverage when all of them run."""
     missing = sorted(package for name, package in ORACLES.items() if shutil.which(name) is None)
@@ -48,7 +54,7 @@ def main() -> None:
     coverage = environment.program("coverage")
     pytest = ("-c", configuration, "--rootdir", ROOT, "-p", "no:cacheprovider")
     if len(sys.argv) > 1:
-        run(environment.program("pytest"), *pytest, *sys.argv[1:], cwd=work)
+        run(environment.program("pytest"), *pytest, *map(_absolute, sys.argv[1:]), cwd=work)
         return
     rules = f"--rcfile={configuration}"
     tests = (environment.program("pytest"), *pytest, ROOT / "tests")
