@@ -221,9 +221,9 @@ class _Run:
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
-        with self._holding(locks, None), _writing("write to", "the output stream"):
+        with self._holding(locks, None), _writing("write temporary files to", folder):
             remove_leftovers(folder)
-            with self._filled(folder) as (writer, tally):
+            with self._filled(folder) as (writer, tally), _writing("write to", "the output stream"):
                 sealed = self._seal(writer, output, tally)
         return self._summary(None, sealed, tally, read_back=False)
 
