@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,6 +70,8 @@ def _absolute(argument: str) -> str:
 
 def main() -> None:
     """Set up and run the tests, with coverage when all of them run."""
+    # A shell starts what runs in its background with Ctrl-C ignored, and the tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     provide()
     say("setting up build/test …")
     environment = Environment("test")
