@@ -36,7 +36,11 @@ class Environment:
             raise SystemExit(1)
         self.folder = BUILD / name
         shutil.rmtree(self.folder, ignore_errors=True)
-        venv.create(self.folder, with_pip=True, clear=True)
+        try:
+            venv.create(self.folder, with_pip=True, clear=True)
+        except subprocess.CalledProcessError:  # Debian keeps ensurepip in a package of its own
+            say("this Python cannot make environments; on Debian: apt-get install python3-venv")
+            raise SystemExit(1) from None
         # Dependency groups need pip 25.1.
         self.pip("--upgrade", "pip>=25.1")
 

@@ -2,13 +2,17 @@
 
 The tests compare wmbackup with other programs, and fail where one is missing:
 tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
-(with and without bash-completion), zsh and fish.
-Arguments go to pytest.
+(with and without bash-completion), zsh and fish. As root on Debian, as in a container, what is
+missing is installed; elsewhere it is named.
+Arguments go to pytest: ``python3 tests/run.py tests/unit -k salvage``.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -16,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.environment import BUILD, ROOT, Environment, run, say
 
-# The program, and the package that has it on Debian.
+# The program, or a file of it, and the package that has it on Debian.
 ORACLES = {
     "tar": "tar",
     "bsdtar": "libarchive-tools",
@@ -28,14 +32,47 @@ ORACLES = {
     "mandoc": "mandoc",
     "zsh": "zsh",
     "fish": "fish",
+    "/usr/share/bash-completion/bash_completion": "bash-completion",
 }
+
+
+def provide() -> None:
+    """Install what the tests compare with, where that can be done unasked; name the rest."""
+    missing = _missing()
+    apt_get = shutil.which("apt-get")
+    if missing and apt_get is not None and hasattr(os, "geteuid") and os.geteuid() == 0:
+        say(f"installing {' '.join(missing)} …")
+        install = ("install", "-y", "-qq", "--no-install-recommends", *missing)
+        for arguments in (("update", "-qq"), install):
+            subprocess.run(
+                [apt_get, *arguments],
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
+        missing = _missing()
+    if missing:
+        say(f"missing, some tests will fail; on Debian: apt-get install {' '.join(missing)}")
+
+
+def _missing() -> list[str]:
+    def is_there(name: str) -> bool:
+        return Path(name).exists() if name.startswith("/") else shutil.which(name) is not None
+
+    return sorted(package for name, package in ORACLES.items() if not is_there(name))
+
+
+def _absolute(argument: str) -> str:
+    # A path is meant from where one stands, and pytest runs elsewhere.
+    path, colons, test = argument.partition("::")
+    return f"{Path(path).resolve()}{colons}{test}" if Path(path).exists() else argument
 
 
 def main() -> None:
     """Set up and run the tests, with coverage when all of them run."""
-    missing = sorted(package for name, package in ORACLES.items() if shutil.which(name) is None)
-    if missing:
-        say(f"missing, some tests will fail; on Debian: apt-get install {' '.join(missing)}")
+    # A shell starts what runs in its background with Ctrl-C ignored, and the tests send it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    provide()
     say("setting up build/test …")
     environment = Environment("test")
     environment.pip("--group", f"{ROOT / 'pyproject.toml'}:test")
@@ -48,7 +85,7 @@ def main() -> None:
     coverage = environment.program("coverage")
     pytest = ("-c", configuration, "--rootdir", ROOT, "-p", "no:cacheprovider")
     if len(sys.argv) > 1:
-        run(environment.program("pytest"), *pytest, *sys.argv[1:], cwd=work)
+        run(environment.program("pytest"), *pytest, *map(_absolute, sys.argv[1:]), cwd=work)
         return
     rules = f"--rcfile={configuration}"
     tests = (environment.program("pytest"), *pytest, ROOT / "tests")

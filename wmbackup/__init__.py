@@ -26,12 +26,9 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine") | {
-    "BackupRestorer": "wmbackup.restorer",
-    "Control": "wmbackup.status",
-    "Options": "wmbackup.restorer",
-    "create_backup_restorer": "wmbackup.restorer",
-}
+_RESTORER = ("BackupRestorer", "Options", "create_backup_restorer")
+_HOMES = dict.fromkeys(_RESTORER, "wmbackup.restorer") | {"Control": "wmbackup.status"}
+_HOMES |= dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine")
 
 
 def __getattr__(name: str) -> object:

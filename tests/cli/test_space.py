@@ -53,8 +53,23 @@ def test_a_full_spool_is_named(program: Process) -> None:
         result = program("backup", "--store", "store", "-o", "-", *QUIET, env={"TMPDIR": disk})
         assert result.code == 1
         assert result.raw == b""
-        assert result.errors == ["cannot write to the output stream: no space left on device"]
+        assert result.errors == [f"cannot write temporary files to {disk}: no space left on device"]
         assert os.listdir(disk) == []
+
+
+def test_a_pipe_that_does_not_wait_is_named(program: Process) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+
+    def inherit() -> None:
+        os.dup2(writing, 1)
+
+    result = program("backup", "--store", "store", "-o", "-", *QUIET, before=inherit)
+    for descriptor in (reading, writing):
+        os.close(descriptor)
+    assert result.code == 1
+    message = "cannot write to the output stream: resource temporarily unavailable"
+    assert result.errors == [message]
 
 
 def test_a_full_target_gets_nothing(program: Process) -> None:

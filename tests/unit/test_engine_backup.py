@@ -223,11 +223,20 @@ def test_a_file_that_is_too_large_is_skipped_unread(output: Path) -> None:
 
 
 def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Path) -> None:
-    store = FakeStore({b"a": b"1", b"b": FakeItem(b"2", attributes=("unknown",))})
+    far = 2**53 * 1_000_000_000
+    unfit: dict[bytes, bytes | FakeItem] = {
+        b"b": FakeItem(b"2", attributes=("unknown",)),
+        b"future": FakeItem(b"3", mtime_ns=far),
+        b"past": FakeItem(b"4", mtime_ns=-far),
+        b"x" * 65536: b"5",
+    }
+    near = FakeItem(b"1", mtime_ns=far - 1)
+    store = FakeStore({b"a": near, **unfit})
     summary = save(store, output)
-    assert [skipped.path for skipped in summary.skipped] == [b"b"]
-    assert store.reads.count(b"b") == 1
-    assert carried(opened(output)) == {b"a": b"1"}
+    assert [skipped.path for skipped in summary.skipped] == list(unfit)
+    assert all(store.reads.count(path) == 1 for path in unfit)
+    assert [item.mtime_ns for item, _ in opened(output).released] == [far - 1]
+    assert plan_backup(store, None).skipped == summary.skipped
 
 
 def test_what_vanishes_from_a_folder_or_becomes_a_pipe_is_skipped(

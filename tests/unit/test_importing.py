@@ -120,6 +120,17 @@ def test_times_are_those_of_the_items(tmp_path: Path) -> None:
         assert (tmp_path / target / "impossible").is_file()
 
 
+def test_a_time_that_the_system_refuses_costs_no_restore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "utime", refuse(errno.EINVAL))  # Windows, before the year 1601
+    put(tmp_path / "new", {b"a": b"1", b"large": b"2"})
+    assert files(tmp_path / "new") == {b"a": b"1", b"large": b"2"}
+    monkeypatch.setattr(os, "utime", refuse(errno.EIO))
+    with pytest.raises(SystemFailure, match="input/output error"):
+        put(tmp_path / "other", {b"a": b"1"})
+
+
 @pytest.mark.parametrize("target", ["there", "new"])
 def test_names_that_the_file_system_cannot_hold_are_unavailable(
     tmp_path: Path, target: str

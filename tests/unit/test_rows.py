@@ -247,6 +247,14 @@ def test_a_line_has_at_most_65536_bytes() -> None:
         parse_file_row(file_row(row).replace(b'"x', b'"xx'))
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_no_row_is_written_that_says_a_time_no_reader_takes(sign: int) -> None:
+    furthest = FileRow(1, sign * (2**53 - 1) * 1_000_000_000, None, ())
+    assert parse_file_row(file_row(furthest)) == furthest
+    with pytest.raises(ValueError, match="further away"):
+        file_row(furthest._replace(mtime_ns=furthest.mtime_ns + sign * 1_000_000_000))
+
+
 FULL = License(
     kind="wmdrm-v7",
     kid="k",

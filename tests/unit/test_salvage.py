@@ -169,9 +169,9 @@ def test_a_selection_of_what_is_left_can_be_restored(archive: bytes, tmp_path: P
 def test_what_is_lost_is_named_by_its_title(tmp_path: Path) -> None:
     backup(SampleStore(), str(tmp_path / "a.tar"), KEY)
     data = (tmp_path / "a.tar").read_bytes()
-    done = salvage(broken(data, place(data, "data/harbour/blue-hour.lic") + BLOCK), tmp_path)
+    done = salvage(broken(data, place(data, "data/harbour/preview.lic") + BLOCK), tmp_path)
     assert [(lost.path, lost.title) for lost in done.plan.lost] == [
-        (b"harbour/blue-hour.lic", "Blue Hour")
+        (b"harbour/preview.lic", "Evening Ferry (preview)")
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from cases_good import one, three
 from forge import (
@@ -17,6 +18,7 @@ from forge import (
     Sshsig,
     armor,
     find,
+    replace_once,
     sha256,
 )
 from forge import stream as joined
@@ -387,6 +389,9 @@ def _order() -> Vectors:
     gap = witnessed(WITNESS).members()
     gap[3].name = b"tagmanifest-sha256.txt.3.sig"
     cut = one().archive()[:-1024]
+    stamped = one()
+    stamped.time_stamp = bytes(100)
+    in_stamp = joined(stamped.members()[:4], b"")[:-500]
     for name, comment, archive, trusted, expect in (
         (
             "signature-trust",
@@ -424,6 +429,13 @@ def _order() -> Vectors:
             "untrusted",
         ),
         ("trust-end", "a stranger's archive without an end", cut, unknown, "untrusted"),
+        (
+            "trust-time-stamp",
+            "a stranger's archive that is cut in its time stamp",
+            in_stamp,
+            unknown,
+            "untrusted",
+        ),
     ):
         yield Vector(
             name=f"order-{name}",
@@ -448,6 +460,27 @@ def _order() -> Vectors:
         expect="unsigned",
         archive=joined(members[:2] + members[3:]),
     )
+    members = one().members()
+    other = bytes(len(members[3].content))
+    yield Vector(
+        name="order-readme-cut",
+        comment="the first fault decides: another README.txt, and bag-info.txt is cut",
+        archive=joined([*members[:3], replace(members[3], content=other)], b"")
+        + members[4].encode()[:520],
+    )
+    for name, comment, inner, nanoseconds, expect in (
+        ("form", "inner keys out of order below one with !", b'"b":0,"a":0', b"0", "damaged"),
+        ("value", "a key with !, and a second of ns", b'"a":0', b"1000000000", "unsupported"),
+    ):
+        row = one()
+        row.rows[0] = replace_once(row.rows[0], b"]}", b'],"!c":{%s}}' % inner)
+        row.rows[0] = replace_once(row.rows[0], b'_ns":0', b'_ns":' + nanoseconds)
+        yield Vector(
+            name=f"order-row-{name}",
+            comment=f"the form of a row, then a critical key, then values: {comment}",
+            expect=expect,
+            archive=row.archive(),
+        )
     yield Vector(
         name="order-rows-end",
         comment="the first fault decides: an impossible row in an archive without an end",

@@ -62,6 +62,8 @@ def dumps(value: object) -> bytes:
 def file_row(row: FileRow) -> bytes:
     """Return the line of files.jsonl. Raises ValueError where there is none."""
     seconds, rest = divmod(row.mtime_ns, SECOND)
+    if abs(seconds) > _MAX_NUMBER:
+        raise ValueError("its time is further away than an archive can say")
     where = b"" if row.path is None else _encode_path(row.path)
     attributes = _ENCODED_LISTS.get(row.attributes)
     if attributes is None:
@@ -234,7 +236,8 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(row, dict) or canonical != line[:-1] or depth > _MAX_DEPTH:
         raise ArchiveDamaged("a row is not in the canonical form")
     unknown = sorted(set(row).difference(keys))
-    if list(row) != [*(key for key in keys if key in row), *unknown]:
+    known = [key for key in keys if key in row]
+    if list(row) != [*known, *unknown] or not all(map(_is_sorted, row.values())):
         raise ArchiveDamaged("the keys of a row are out of order")
     for key in unknown:
         if key.startswith("!"):
@@ -242,8 +245,6 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
                 "the archive needs a kind of row that this program does not know",
                 hint="use a newer wmbackup",
             )
-    if not all(_is_sorted(row[key]) for key in row):
-        raise ArchiveDamaged("the keys of a row are out of order")
     return row
 
 

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import sys
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from wmbackup.cli.session import state_folder
 from wmbackup.errors import UsageError
 from wmbackup.stores.base import Store
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
 WORDS = ("sample", "windows")
@@ -85,4 +90,20 @@ def standard_output() -> BinaryIO:
         descriptor = sys.stdout.fileno()
     except OSError:
         return sys.stdout.buffer
-    return open(descriptor, "wb", closefd=False)
+    # What a buffer still holds when the disk is full would be written, and complained of, by
+    # Python itself when it ends.
+    return cast("BinaryIO", _Whole(descriptor, "wb", closefd=False))
+
+
+class _Whole(io.FileIO):
+    """A file without a buffer that takes all that it is given."""
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        view = memoryview(data).cast("B")
+        size = len(view)
+        while view:
+            written = super().write(view)
+            if written is None:
+                raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+            view = view[written:]
+        return size

@@ -88,6 +88,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     Everything that is touched is verified before anything is changed, and all of it is restored
     or nothing. The plan is shown first.
     """
+    if not archive:
+        raise UsageError("ARCHIVE|- is missing", hint="see wmbackup restore --help")
     store = parse_store(target, option="--to", target=True)
     if allow_individualize and not isinstance(store, TakesConsent):
         raise UsageError(

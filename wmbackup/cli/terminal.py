@@ -299,6 +299,8 @@ class Terminal:
         self._stand_still()
         if not self._common.quiet:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
+            if to_stderr:  # in a log that takes both, the data comes first
+                self._session.stdout.flush()
             for line in summary_lines(self._result):
                 if to_stderr:
                     self._err(wrapped("", line, sys.stderr))

@@ -14,7 +14,7 @@ from wmbackup import __version__
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.rows import FileRow, file_row
 from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
 from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.reading import Tally
@@ -157,10 +157,17 @@ def plan_backup(
     with store.export(control) as export:
         names = tally.names(export)
         files = octets = 0
-        for path in (*names.own, *names.items):
-            control.check()
-            content = tally.read(export, path)
-            if content is not None:
+        for is_own, paths in ((True, names.own), (False, names.items)):
+            for path in paths:
+                control.check()
+                content = tally.read(export, path)
+                if content is None:
+                    continue
+                try:
+                    file_row(_row(path, content, is_own=is_own))
+                except ValueError as error:
+                    tally.skip(path, str(error))
+                    continue
                 files += 1
                 octets += content.size
                 tally.licenses += len(content.licenses)
@@ -170,6 +177,11 @@ def plan_backup(
         raise _nothing(store, tally)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
     return BackupPlan(target, files, octets, tally.licenses, skipped, withheld)
+
+
+def _row(path: bytes, content: Content, *, is_own: bool) -> FileRow:
+    true_path = None if is_own else path
+    return FileRow(content.size, content.mtime_ns, true_path, content.attributes)
 
 
 def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
@@ -196,9 +208,9 @@ class _Run:
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
-        with self._holding(locks, None), _writing("write to", "the output stream"):
+        with self._holding(locks, None), _writing("write temporary files to", folder):
             remove_leftovers(folder)
-            with self._filled(folder) as (writer, tally):
+            with self._filled(folder) as (writer, tally), _writing("write to", "the output stream"):
                 sealed = self._seal(writer, output, tally)
         return self._summary(None, sealed, tally, read_back=False)
 
@@ -287,7 +299,7 @@ class _Run:
         return False
 
     def _add(self, writer: ArchiveWriter, path: bytes, content: Content, *, is_own: bool) -> None:
-        row = FileRow(content.size, content.mtime_ns, None if is_own else path, content.attributes)
+        row = _row(path, content, is_own=is_own)
         index = writer.files + 1
         told = 0
 

@@ -83,6 +83,8 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             start = 0 if length is None else source.tell()
             yield ArchiveInput("standard input", source, length, start=start)
         return
+    if not source:
+        raise UsageError("the name of an archive is empty", hint="name a file, or - for a pipe")
     try:
         file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
     except FileNotFoundError:

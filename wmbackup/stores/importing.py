@@ -8,12 +8,13 @@ change; whatever ends the run early, the journal says how to undo it, at once or
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import BinaryIO
+from collections.abc import Callable, Iterator
+from typing import BinaryIO, TypeVar
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
 from wmbackup.files import NO_LINKS, resolved, sync_everything
@@ -23,6 +24,7 @@ from wmbackup.stores.base import Import, ItemUnavailable, Standing
 from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
 from wmbackup.stores.tree import Tree, encode, name_length, open_tree
 
+_T = TypeVar("_T")
 _BLOCK = 1024 * 1024
 # Without looking the name up again, where the system can.
 _BY_DESCRIPTOR = os.utime in os.supports_fd
@@ -73,6 +75,20 @@ def _undo_above(folder: str, control: Control) -> None:
         folder = parent
 
 
+def _set_time_of(descriptor: int, mtime_ns: int) -> None:
+    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+
+
+def _set_time(setter: Callable[[_T, int], None], file: _T, mtime_ns: int) -> None:
+    try:
+        setter(file, mtime_ns)
+    except OverflowError:
+        return  # a time that this system cannot say
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the same, in the words of Windows
+            raise
+
+
 class _Import(ABC):
     """What both manners share: files are staged one by one."""
 
@@ -116,7 +132,7 @@ class _Import(ABC):
             while view:
                 view = view[os.write(descriptor, view) :]
             if _BY_DESCRIPTOR:
-                self._set_time_of(descriptor, item)
+                _set_time(_set_time_of, descriptor, item.mtime_ns)
         finally:
             os.close(descriptor)
         if not _BY_DESCRIPTOR or item.attributes:
@@ -131,14 +147,9 @@ class _Import(ABC):
         self._finish(self._staged(item), item)
 
     def _finish(self, path: bytes, item: Item) -> None:
-        with contextlib.suppress(OverflowError):  # a time that this system cannot say
-            self._tree.set_time(path, item.mtime_ns)
+        _set_time(self._tree.set_time, path, item.mtime_ns)
         if item.attributes:
             self._tree.set_attributes(path, item.attributes)
-
-    def _set_time_of(self, descriptor: int, item: Item) -> None:
-        with contextlib.suppress(OverflowError):
-            os.utime(descriptor, ns=(item.mtime_ns, item.mtime_ns))
 
     def _create(self, item: Item) -> tuple[bytes, int]:
         try:

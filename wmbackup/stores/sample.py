@@ -134,10 +134,6 @@ _SONGS = (
         "2006-01-02T15:04:05Z", _FREE, encoding="utf-16",
     ),
     _Song(
-        "harbour/blue-hour.lic", "Blue Hour", "Ines Vidal Trio", _HARBOUR,
-        "2006-07-01T20:15:00Z", _FREE,
-    ),
-    _Song(
         "harbour/low-tide.lic", "Low Tide", "Ines Vidal Trio", _HARBOUR,
         "2006-07-01T20:15:01Z", {**_FREE, "AllowBackupRestore": False},
     ),
@@ -158,6 +154,24 @@ _SONGS = (
         "2008-02-29T12:00:00Z", {"AllowPlay": True, "AllowCollaborativePlay": False},
     ),
 )  # fmt: skip
+
+
+def _version_1() -> tuple[bytes, License]:
+    """Return a version 1 license, with the note where a shop has its certificates."""
+    kid = b64encode(_uuid("version 1").bytes_le)
+    secret = b"".join(sha256(b"key %d" % n).digest() for n in range(3))[:80]
+    rights, security = b"\x01\0\0\0", 150
+    data = kid + b"\0" + secret + rights + security.to_bytes(4, "little") + b"\xff" * 4
+    text = b64encode(NOTE.encode().center(320) + data)
+    known = License(
+        kind="wmdrm-v1",
+        kid=kid.decode(),
+        expires="f" * 8,
+        rights={"AllowBackupRestore": True, "Rights": rights.hex(), "AppSec": security},
+        path=b"harbour/blue-hour.lic",
+    )
+    lines = [text[at : at + 76] + b"\r\n" for at in range(0, len(text), 76)]
+    return b"".join(lines), known
 
 
 def _response() -> bytes:
@@ -189,6 +203,8 @@ def _files() -> dict[bytes, tuple[bytes, License | None]]:
         attributes={"LicenseAcquisitionURL": "https://lending.example/playready"},
         path=b"playready/winter-garden.prh",
     )
+    old, known = _version_1()
+    files[b"harbour/blue-hour.lic"] = (old, known)
     files[b"incoming/response.xml"] = (_response(), response)
     files[b"playready/winter-garden.prh"] = (_playready(), header)
     files[b"READ ME.txt"] = (f"{NOTE}\r\n".encode(), None)
