@@ -37,8 +37,12 @@ class Interrupted(BaseException):
 
 
 @contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Turn signals into `Interrupted` while this is entered."""
+def handled(*, to_the_end: bool = False) -> Iterator[None]:
+    """Turn signals into `Interrupted` while this is entered.
+
+    ``to_the_end`` of the process they are ignored afterwards: what was done is done, and the
+    exit code that says so must not be lost while Python ends.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,4 +64,4 @@ def handled() -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if to_the_end else handler)
