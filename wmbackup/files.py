@@ -83,6 +83,13 @@ def temporary_folder() -> str:
     return "/var/tmp"  # noqa: S108 - its files have no name
 
 
+def spool_failure(error: OSError) -> SystemFailure:
+    """Return the error for private temporary files that cannot be written."""
+    failure = SystemFailure.of(error, "write temporary files in", temporary_folder())
+    failure.hint = "free some space there, or set TMPDIR to another folder"
+    return failure
+
+
 class Draft:
     """A private file beside its destination, which becomes the destination by `publish`."""
 

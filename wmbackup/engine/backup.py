@@ -17,6 +17,7 @@ from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.rows import FileRow
 from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
+from wmbackup.engine.opening import spooling
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import (
     NothingToBackUp,
@@ -209,9 +210,12 @@ class _Run:
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
-        with self._holding(locks, None), _writing("write to", "the output stream"):
+        with self._holding(locks, None), spooling():
             remove_leftovers(folder)
-            with self._filled(folder) as (writer, tally):
+            with (
+                self._filled(folder) as (writer, tally),
+                _writing("write to", "the output stream"),
+            ):
                 sealed = self._seal(writer, output, tally)
         return self._summary(None, sealed, tally, read_back=False)
 
@@ -227,7 +231,7 @@ class _Run:
                 writer.close()
                 draft.sync()
                 if read_back:
-                    self._read_back(draft.file, sealed)
+                    self._read_back(draft.file, sealed, folder)
                 self._control.check()
                 draft.publish(replace=replace_output)
         return self._summary(path, sealed, tally, read_back=read_back)
@@ -340,12 +344,12 @@ class _Run:
 
         return tick
 
-    def _read_back(self, file: BinaryIO, sealed: Sealed) -> None:
+    def _read_back(self, file: BinaryIO, sealed: Sealed, folder: str) -> None:
         """Prove that the disk holds what was sealed. Raises ReadBackFailed."""
         control = self._control
         info = sealed.info
         control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
-        reader = ArchiveReader(file, spool_in(temporary_folder()), sealed.size)
+        reader = ArchiveReader(file, spool_in(folder), sealed.size)
         try:
             signatures = reader.signatures()
             if signatures.maker != self._key.public or reader.info() != info:

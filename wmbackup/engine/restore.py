@@ -13,7 +13,14 @@ from wmbackup.engine.backup import host_name, lock_subject
 from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.inventory import Row, Selection
 from wmbackup.engine.opening import ArchiveInput
-from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
+from wmbackup.errors import (
+    ArchiveDamaged,
+    Declined,
+    NotFound,
+    RestoreConflict,
+    UsageError,
+    WmbackupError,
+)
 from wmbackup.files import Locks, extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
@@ -38,7 +45,8 @@ class RestorePlan:
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
     replaced at all, ``unfit`` cannot be held by the target. After a salvage ``lost`` cannot be
-    proven, and ``nameless`` files have lost their true path and their time.
+    proven, and ``nameless`` files have lost their true path and their time; ``licenses_lost`` says
+    that the archive's list of licenses is.
     """
 
     info: BagInfo
@@ -53,6 +61,7 @@ class RestorePlan:
     left_out: int
     lost: tuple[Lost, ...] = ()
     nameless: int = 0
+    licenses_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +205,10 @@ class _Run:
         self._unfit: list[Skipped] = []
 
     def plan(self, selection: Selection, target: str) -> RestorePlan:
-        """Compare what is asked for with what stands in the target. Raises NotFound."""
+        """Compare what is asked for with what stands in the target.
+
+        Raises NotFound, and ArchiveDamaged where what was asked for is lost.
+        """
         files = self._contents.info.files
         self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
@@ -209,10 +221,7 @@ class _Run:
         count = self._new + self._same + len(self._conflicts) + len(self._blocked)
         count += len(self._unfit)
         if not count:
-            raise NotFound(
-                "nothing in the archive matches the selection",
-                hint="look with wmbackup list what there is",
-            )
+            raise self._nothing(selection)
         return RestorePlan(
             info=self._contents.info,
             principals=self._contents.principals,
@@ -226,6 +235,25 @@ class _Run:
             left_out=files - count - len(self._contents.lost),
             lost=self._contents.lost,
             nameless=self._contents.nameless,
+            licenses_lost=self._contents.licenses_lost,
+        )
+
+    def _nothing(self, selection: Selection) -> WmbackupError:
+        """Return why nothing is left to restore."""
+        lost = len(self._contents.lost)
+        if lost:
+            return ArchiveDamaged(
+                f"nothing that the selection names can be proven; lost files: {lost:,}",
+                hint="leave the selection out to see which, or use another copy of the archive",
+            )
+        if self._contents.withholds(selection):
+            return NotFound(
+                "what matches the selection was not backed up: its issuer forbids that",
+                hint="ask the shop that sold it for a new one; wmbackup list --at-risk names it",
+            )
+        return NotFound(
+            "nothing in the archive matches the selection",
+            hint="look with wmbackup list what there is",
         )
 
     def _judge(self, index: int, row: Row) -> None:
