@@ -75,11 +75,13 @@ def command(
     The archive appears whole and read back, or not at all. Licenses are copied as they are;
     what their issuers do not let go is named and left where it is.
     """
-    if output is None and not dry_run:
-        raise UsageError("--output is missing", hint="add -o FILE, -o FOLDER/, or -o -")
+    if output == "" or (output is None and not dry_run):
+        what = "is missing" if output is None else "names nothing"
+        raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")
     source = parse_store(store, all_files=all_files)
+    session.accepts_restricted = accept_restricted
     session.notice()
     done: BackupSummary | BackupPlan
     if dry_run:

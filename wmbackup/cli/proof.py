@@ -82,7 +82,7 @@ class Proof:
             )
 
     def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
-        control = self._session.control()
+        control = self._session.inventory_control()
         _rewind(archive)
         with (
             inventory_of_archive(archive, self._policy, control) as ours,

@@ -46,6 +46,8 @@ class Session:
     command: str | None = None
     stdout: StandardOutput = field(default_factory=StandardOutput)
     data_on_stdout: bool = False
+    accepts_restricted: bool = False
+    running: bool = False
     given: dict[str, tuple[int, Any]] = field(default_factory=dict)
     configs: tuple[Config, ...] = ()
     _output: Output | None = None
@@ -75,6 +77,16 @@ class Session:
         from wmbackup.status import Control
 
         return Control(self.output.event)
+
+    def inventory_control(self) -> Control:
+        """Return how an inventory is followed: its rows name the restricted licenses already."""
+        from wmbackup.status import Control, Event, WithheldEvent
+
+        def notify(event: Event) -> None:
+            if not isinstance(event, WithheldEvent):
+                self.output.event(event)
+
+        return Control(notify)
 
     def notice(self) -> None:
         """Say that the interface is deprecated, unless nobody wants to know."""
