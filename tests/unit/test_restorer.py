@@ -3,6 +3,8 @@ from __future__ import annotations
 import gc
 import io
 import os
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -592,6 +594,40 @@ def test_what_still_works_at_the_end_of_the_program_is_canceled(bench: Bench) ->
     with pytest.raises(Cancelled):
         restorer.wait(0)
     assert bench.names() == []
+
+
+HANGS = """
+import sys
+from wmbackup import create_backup_restorer, Options, keys
+from wmbackup.errors import TimedOut
+from wmbackup.testing import FakeStore
+
+store = FakeStore({b"a": b"1"})
+store.hang(b"a")
+options = Options(signing_key=keys.load(sys.argv[1]))
+restorer = create_backup_restorer(print, store=store, options=options)
+restorer.set_prop("BackupPath", sys.argv[2])
+restorer.backup_licenses(0, lambda event: None)
+try:
+    restorer.wait(0.1)
+except TimedOut as error:
+    print(error)
+"""
+
+
+def test_a_store_that_hangs_to_the_end_of_the_program_leaves_nothing(tmp_path: Path) -> None:
+    keys.create_trusted(str(tmp_path / "key"), str(tmp_path / "signers"), "host")
+    (tmp_path / "out").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", HANGS, str(tmp_path / "key"), str(tmp_path / "out" / "a.tar")],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "the operation did not end within 0.1 s\n"
+    assert os.listdir(tmp_path / "out") == []
 
 
 # Callbacks that raise
