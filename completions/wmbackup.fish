@@ -107,7 +107,7 @@ complete -c wmbackup -n '__wmbackup_at \'restore\'' -l path -x -a '(__wmbackup_o
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l allowed-signers -x -a '(__wmbackup_offer @files)' -d 'an allowed_signers file instead of the one of key trust'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l salvage -d 'what a damaged or cut archive still proves, and name what is lost'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l allow-individualize -d 'into windows: allow Microsoft\'s component a security upgrade'
-complete -c wmbackup -n '__wmbackup_at \'restore\'' -s n -l dry-run -d 'show the plan, change nothing'
+complete -c wmbackup -n '__wmbackup_at \'restore\'' -s n -l dry-run -d 'verify, show the plan, change nothing'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -s y -l yes -d 'do not ask'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l timeout -x -a '(__wmbackup_offer @nothing)' -d 'give up after so many seconds'
 complete -c wmbackup -n '__wmbackup_at \'restore\' 1' -a '(__wmbackup_offer @archives -)'

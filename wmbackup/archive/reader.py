@@ -223,7 +223,9 @@ class ArchiveReader:
         source.push_back(chunk[at:])
         source.end()
 
-    def extract(self, wanted: Callable[[int], object], receiver: Receiver) -> Iterator[Proven]:
+    def extract(
+        self, wanted: Callable[[int], object], receiver: Receiver | None = None
+    ) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
         To be called after `check_length`. Raises ArchiveDamaged.

@@ -64,7 +64,9 @@ from wmbackup.stores.base import TakesConsent
     section="Where to",
     help="into windows: allow Microsoft's component a security upgrade",
 )
-@option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
+@option(
+    "-n", "--dry-run", is_flag=True, section="How", help="verify, show the plan, change nothing"
+)
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",

@@ -67,8 +67,13 @@ class Contents(Protocol):
     def withholds(self, selection: Selection) -> bool:
         """Whether a license that the selection matches is known and was not backed up."""
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
-        """Prove and release what is wanted; with ``alone`` nothing else is read."""
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
+        """Prove what is wanted and release it to the receiver, where there is one.
+
+        With ``alone`` nothing else is read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +137,9 @@ class _Whole:
         rows = rows_of(self._archive.head)
         return any(row.item is None and selection.matches(row) for row in rows)
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
@@ -164,10 +171,13 @@ class _Remains:
     def withholds(self, selection: Selection) -> bool:
         return False  # what was withheld is no file, and a salvage is about files
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
         for index, one in enumerate(self._files):
             if wanted(index):
-                self._salvage.release(one, receiver)
+                if receiver is not None:  # without one: it was proven when the plan was made
+                    self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)
 
 

@@ -66,7 +66,10 @@ class RestorePlan:
 
 @dataclass(frozen=True, slots=True)
 class RestoreSummary:
-    """What was restored: numbers of files, and bytes. ``applied`` is False after a dry run."""
+    """What was restored: numbers of files, and bytes.
+
+    ``applied`` is False after a dry run, which has proven all of it and changed nothing.
+    """
 
     plan: RestorePlan
     restored: int
@@ -125,7 +128,9 @@ def restore(
         plan = run.plan(selection, store.location)
         announce(plan)
         run.refuse_conflicts(plan)
-        if not dry_run:
+        if dry_run:
+            run.prove(plan, selective=bool(selection))
+        else:
             if not confirm(plan):
                 raise Declined("nothing was restored: the plan was declined")
             run.carry_out(plan, selective=bool(selection))
@@ -300,15 +305,23 @@ class _Run:
                 hint="move the archive to another folder first",
             )
 
-    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
-        """Prove and stage everything, then make it visible."""
+    def prove(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Prove what would be restored, and stage nothing: a plan that cannot be is no plan."""
+        self._release(plan, None, selective=selective)
+
+    def _release(self, plan: RestorePlan, receiver: Import | None, *, selective: bool) -> None:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(self._wanted.__getitem__, self._import, alone=selective)
+        proven = self._contents.release(self._wanted.__getitem__, receiver, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
             control.notify(ItemEvent(one.member, count, one.size))
+
+    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Prove and stage everything, then make it visible."""
+        control = self._control
+        self._release(plan, self._import, selective=selective)
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
         control.check()
         self._import.commit()
