@@ -169,7 +169,7 @@ def _hresult(known: hresult.HResult) -> Explanation:
         known.name,
         known.value,
         known.sentence,
-        category.next_step,
+        known.next_step,
         category.exit_code,
         category.word,
     )
