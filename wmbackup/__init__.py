@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # that of typing would be loaded before a Ctrl-C is heard
 if TYPE_CHECKING:
     from wmbackup.engine.backup import backup
     from wmbackup.engine.opening import open_archive
@@ -35,5 +33,7 @@ _HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbacku
 def __getattr__(name: str) -> object:
     # Loaded when they are asked for: the program's own start must not pay for the library.
     if name in __all__:
+        import importlib
+
         return getattr(importlib.import_module(_HOMES.get(name, "wmbackup.restorer")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -291,6 +291,18 @@ def interrupted() -> None:
     raise Interrupted(signal.SIGTERM)
 
 
+def test_little_is_loaded_before_a_signal_is_heard() -> None:
+    program = (
+        "import sys; old = {*sys.modules}; import wmbackup.cli; print(*({*sys.modules} - old))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "wmbackup.cli.signals" in loaded
+    assert not loaded & {"typing", "re", "contextlib", "threading", "wmbackup.errors", "importlib"}
+
+
 def test_a_signal_while_python_ends_does_not_change_the_exit_code() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from wmbackup.cli.signals import Interrupted, handled
+
+TYPE_CHECKING = False  # what is loaded here is loaded before a Ctrl-C is heard
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
