@@ -267,7 +267,17 @@ def revoked_keys_path() -> str | None:
 
 def error_of(error: OSError) -> WmbackupError:
     """Return our error for one of the system that nobody gave a sentence."""
-    from wmbackup.errors import SystemFailure, os_error_name
+    from wmbackup.errors import NotFound, SystemFailure, os_error_name
 
     name = os_error_name(error)
+    if not name and isinstance(error, FileNotFoundError) and _nowhere():
+        return NotFound("the current folder is gone", hint="change to another one")
     return SystemFailure.of(error, "use" if name else "read or", name or "write")
+
+
+def _nowhere() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False
