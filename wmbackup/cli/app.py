@@ -189,16 +189,6 @@ class Group(_Helpful, click.Group):
 class Program(Group):
     """The top: its commands are loaded when they are asked for."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command, and remember which one it is for the summary and for hints."""
-        name, found, rest = super().resolve_command(ctx, args)
-        session = ctx.find_object(Session)
-        if session is not None:
-            session.command = name
-        return name, found, rest
-
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order of the help."""
         return list(COMMANDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.cli.hygiene import count, local_time, shown, size, utc, visible
@@ -209,7 +209,13 @@ def risk_cells(row: Row) -> tuple[str, str, str, str, str]:
     if known.withheld or known.backup_allowed is False:
         risks.append("its issuer forbids the backup")
     if known.expires is not None:
-        risks.append(f"its time ends {date(known.expires, long=True)}")
+        # Dates that cannot be read stand as they are, and do not end in Z as these do.
+        over = (
+            known.expires.endswith("Z")
+            and known.expires < f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        verb = "ended" if over else "ends"
+        risks.append(f"its time {verb} {date(known.expires, long=True)}")
     shop, address = (
         visible(known.attributes.get(name, ""))
         for name in ("ContentDistributor", "LicenseAcquisitionURL")

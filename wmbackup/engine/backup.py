@@ -192,7 +192,7 @@ def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
     elif tally.skipped:
         message = f"nothing in the store {store.location} can be carried"
     else:
-        message = f"the store {store.location} is empty"
+        message = f"the store {store.location} has nothing to back up"
     return NothingToBackUp(message, hint="no archive was made; older ones are as they were")
 
 
