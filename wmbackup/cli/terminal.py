@@ -138,7 +138,7 @@ class Terminal:
             if verbose > 1 and event.path:
                 self._err(shown(event.path))
         elif verbose or (isinstance(event, StatusEvent) and event.status is Status.ERROR_WITHURL):
-            self._err(wrapped("wmbackup: ", _told(event), sys.stderr))
+            self._err(wrapped("", f"wmbackup: {_told(event)}", sys.stderr))
 
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
