@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # that of typing would be loaded before a Ctrl-C is heard
 if TYPE_CHECKING:
     from wmbackup.engine.backing_up import backup
     from wmbackup.engine.opening import open_archive
     from wmbackup.engine.restoring import restore
     from wmbackup.engine.verifying import verify
-    from wmbackup.restorer import BackupRestorer, Options, create_backup_restorer
+    from wmbackup.restorer import BackupFlags, BackupRestorer, Options, RestoreFlags
+    from wmbackup.restorer import create_backup_restorer as create_backup_restorer
     from wmbackup.status import Control
 
 __version__ = "0.1.0"
 __all__ = [
+    "BackupFlags",
     "BackupRestorer",
     "Control",
     "Options",
+    "RestoreFlags",
     "__version__",
     "backup",
     "create_backup_restorer",
@@ -26,13 +27,13 @@ __all__ = [
     "verify",
 ]
 
-_RESTORER = ("BackupRestorer", "Options", "create_backup_restorer")
-_HOMES = dict.fromkeys(_RESTORER, "wmbackup.restorer") | {"Control": "wmbackup.status"}
-_HOMES |= dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine")
+_HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine")
 
 
 def __getattr__(name: str) -> object:
     # Loaded when they are asked for: the program's own start must not pay for the library.
-    if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in __all__:
+        import importlib
+
+        return getattr(importlib.import_module(_HOMES.get(name, "wmbackup.restorer")), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

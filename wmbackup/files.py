@@ -6,6 +6,7 @@ next run: a private file under way is locked by its writer, so an unlocked one i
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import errno
 import hashlib
@@ -83,6 +84,13 @@ def temporary_folder() -> str:
     return "/var/tmp"  # noqa: S108 - its files have no name
 
 
+def spool_failure(error: OSError) -> SystemFailure:
+    """Return the error for private temporary files that cannot be written."""
+    failure = SystemFailure.of(error, "write temporary files in", temporary_folder())
+    failure.hint = "free some space there, or set TMPDIR to another folder"
+    return failure
+
+
 class Draft:
     """A private file beside its destination, which becomes the destination by `publish`."""
 
@@ -93,6 +101,7 @@ class Draft:
         # `name` is what it is called until then.
         self.name, self.file = _create_part(self._folder)
         self._published = False
+        _DRAFTS[self.name] = os.getpid()
 
     def sync(self) -> None:
         """Bring what was written to the disk, and let it be read from there. Raises OSError."""
@@ -112,6 +121,7 @@ class Draft:
         else:
             _rename_new(self.name, self.path)
         self._published = True
+        _DRAFTS.pop(self.name, None)
         sync_folder(self._folder)
 
     def close(self) -> None:
@@ -122,6 +132,22 @@ class Draft:
             if not self._published:
                 with contextlib.suppress(OSError):
                     os.unlink(self.name)
+                _DRAFTS.pop(self.name, None)
+
+
+_DRAFTS: dict[str, int] = {}
+"""Those under way, and the process that each belongs to: a fork knows its parent's as well."""
+
+
+def _remove_drafts() -> None:
+    """Remove what a thread still writes at the end of the program, be it in a disk that hangs."""
+    for name, process in tuple(_DRAFTS.items()):
+        if process == os.getpid():
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+
+
+atexit.register(_remove_drafts)
 
 
 def _create_part(folder: str) -> tuple[str, BinaryIO]:

@@ -6,6 +6,7 @@ sentences and next steps are this program's own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -81,6 +82,7 @@ class HResult:
     name: str
     category: Category
     sentence: str
+    next_step: str
 
     @property
     def signed(self) -> int:
@@ -93,345 +95,145 @@ class HResult:
         return self.value >= 2**31
 
 
-def _table() -> tuple[HResult, ...]:
-    c = Category
-    rows: tuple[tuple[int, str, Category, str], ...] = (
-        (0x00000000, "S_OK", c.OK, "the call succeeded"),
-        (
-            0x80004001,
-            "E_NOTIMPL",
-            c.ENVIRONMENT,
-            "this system has the interface's name but not its function, as Wine has",
-        ),
-        (0x80004005, "E_FAIL", c.OTHER, "the interface failed and gave no reason"),
-        (
-            0x80070005,
-            "E_ACCESSDENIED",
-            c.ENVIRONMENT,
-            "this user may not use the interface or read the store",
-        ),
-        (
-            0x80070103,
-            "ERROR_NO_MORE_ITEMS",
-            c.OK,
-            "the list has come to its end",
-        ),
-        (0x8007000E, "E_OUTOFMEMORY", c.OTHER, "the interface ran out of memory"),
-        (0x80070057, "E_INVALIDARG", c.OTHER, "the interface was called with a wrong argument"),
-        (
-            0x80040154,
-            "REGDB_E_CLASSNOTREG",
-            c.ENVIRONMENT,
-            "the Windows Media components are not registered on this system",
-        ),
-        (
-            0xC00D2711,
-            "NS_E_DRM_INVALID_APPLICATION",
-            c.MACHINE,
-            "the DRM component does not accept the program that called it",
-        ),
-        (
-            0xC00D2712,
-            "NS_E_DRM_LICENSE_STORE_ERROR",
-            c.MACHINE,
-            "the license store cannot be read or written",
-        ),
-        (
-            0xC00D2713,
-            "NS_E_DRM_SECURE_STORE_ERROR",
-            c.MACHINE,
-            "the secure store beside the licenses cannot be read or written",
-        ),
-        (
-            0xC00D2717,
-            "NS_E_DRM_UNABLE_TO_OPEN_LICENSE",
-            c.CORRUPT,
-            "a license is there and cannot be opened",
-        ),
-        (0xC00D2718, "NS_E_DRM_INVALID_LICENSE", c.CORRUPT, "a license is not a valid one"),
-        (
-            0xC00D2719,
-            "NS_E_DRM_INVALID_MACHINE",
-            c.MACHINE,
-            "the licenses were made for another machine",
-        ),
-        (
-            0xC00D271D,
-            "NS_E_DRM_UNABLE_TO_INITIALIZE",
-            c.ENVIRONMENT,
-            "the DRM component does not start on this system",
-        ),
-        (
-            0xC00D2725,
-            "NS_E_DRM_LICENSE_INVALID_XML",
-            c.CORRUPT,
-            "the text of a license is not well formed",
-        ),
-        (
-            0xC00D2728,
-            "NS_E_DRM_NEEDS_INDIVIDUALIZATION",
-            c.CONSENT,
-            "the DRM component wants a security upgrade for this machine first",
-        ),
-        (
-            0xC00D272B,
-            "NS_E_DRM_ACQUIRING_LICENSE",
-            c.BUSY,
-            "another license is being fetched at this moment",
-        ),
-        (
-            0xC00D272C,
-            "NS_E_DRM_INDIVIDUALIZING",
-            c.BUSY,
-            "a security upgrade is running at this moment",
-        ),
-        (
-            0xC00D272D,
-            "NS_E_BACKUP_RESTORE_FAILURE",
-            c.SERVICE,
-            "the license service could not carry out the request",
-        ),
-        (
-            0xC00D272E,
-            "NS_E_BACKUP_RESTORE_BAD_REQUEST_ID",
-            c.SERVICE,
-            "the license service does not know the number of this request",
-        ),
-        (
-            0xC00D2735,
-            "NS_E_DRM_UNABLE_TO_CREATE_BACKUP_OBJECT",
-            c.ENVIRONMENT,
-            "the backup object cannot be created on this system",
-        ),
-        (
-            0xC00D2736,
-            "NS_E_DRM_INDIVIDUALIZE_ERROR",
-            c.SERVICE,
-            "the security upgrade failed",
-        ),
-        (
-            0xC00D2742,
-            "NS_E_DRM_BACKUP_EXISTS",
-            c.EXISTS,
-            "a backup is there already and was not touched",
-        ),
-        (0xC00D2743, "NS_E_DRM_BACKUP_CORRUPT", c.CORRUPT, "the backup is damaged"),
-        (
-            0xC00D2744,
-            "NS_E_DRM_BACKUPRESTORE_BUSY",
-            c.BUSY,
-            "another backup or restore is running",
-        ),
-        (
-            0xC00D2745,
-            "NS_E_BACKUP_RESTORE_BAD_DATA",
-            c.SERVICE,
-            "the license service could not make sense of the backup's data",
-        ),
-        (
-            0xC00D274C,
-            "NS_E_DRM_INDIVIDUALIZATION_INCOMPLETE",
-            c.CONSENT,
-            "an earlier security upgrade of this machine was not finished",
-        ),
-        (
-            0xC00D2752,
-            "NS_E_DRM_APPCERT_REVOKED",
-            c.ENVIRONMENT,
-            "the DRM component no longer accepts the certificate of its caller",
-        ),
-        (
-            0xC00D2753,
-            "NS_E_DRM_RESTORE_FRAUD",
-            c.LIMIT,
-            "the license service refuses this restore as one too many",
-        ),
-        (
-            0xC00D2754,
-            "NS_E_DRM_HARDWARE_INCONSISTENT",
-            c.MACHINE,
-            "the hardware changed while the DRM component was looking at it",
-        ),
-        (
-            0xC00D275E,
-            "NS_E_DRM_ERROR_BAD_NET_RESP",
-            c.SERVICE,
-            "the answer from the network is not what the DRM component expects",
-        ),
-        (
-            0xC00D275F,
-            "NS_E_DRM_STORE_NOTALLSTORED",
-            c.PARTIAL,
-            "some of the licenses were stored and some were not",
-        ),
-        (
-            0xC00D2761,
-            "NS_E_DRM_INVALID_DATA",
-            c.CORRUPT,
-            "data that the DRM component was given is not valid",
-        ),
-        (
-            0xC00D2762,
-            "NS_E_DRM_POLICY_DISABLE_ONLINE",
-            c.SERVICE,
-            "a group policy forbids Windows Media DRM to use the Internet",
-        ),
-        (
-            0xC00D2766,
-            "NS_E_BACKUP_RESTORE_TOO_MANY_RESETS",
-            c.LIMIT,
-            "the licenses were restored on too many machines, or too often in a day",
-        ),
-        (
-            0xC00D2767,
-            "NS_E_DRM_DEBUGGING_NOT_ALLOWED",
-            c.ENVIRONMENT,
-            "the DRM component does not run while a debugger is attached",
-        ),
-        (
-            0xC00D2768,
-            "NS_E_DRM_OPERATION_CANCELED",
-            c.CANCELLED,
-            "the operation was canceled",
-        ),
-        (
-            0xC00D2778,
-            "NS_E_DRM_SDK_VERSIONMISMATCH",
-            c.ENVIRONMENT,
-            "parts of the Windows Media components are of different versions",
-        ),
-        (
-            0xC00D277F,
-            "NS_E_DRM_CHECKPOINT_FAILED",
-            c.MACHINE,
-            "the DRM component's check of its own state failed",
-        ),
-        (
-            0xC00D2780,
-            "NS_E_DRM_BB_UNABLE_TO_INITIALIZE",
-            c.MACHINE,
-            "the machine-bound part of the DRM component does not start",
-        ),
-        (
-            0xC00D2781,
-            "NS_E_DRM_UNABLE_TO_LOAD_HARDWARE_ID",
-            c.MACHINE,
-            "the DRM component cannot read what identifies this hardware",
-        ),
-        (
-            0xC00D2782,
-            "NS_E_DRM_UNABLE_TO_OPEN_DATA_STORE",
-            c.MACHINE,
-            "the DRM data store cannot be opened",
-        ),
-        (0xC00D2783, "NS_E_DRM_DATASTORE_CORRUPT", c.MACHINE, "the DRM data store is damaged"),
-        (
-            0xC00D2785,
-            "NS_E_DRM_STUBLIB_REQUIRED",
-            c.ENVIRONMENT,
-            "this function wants a library that Microsoft gave to license holders only",
-        ),
-        (
-            0xC00D278C,
-            "NS_DRM_E_MIGRATION_SOURCE_MACHINE_IN_USE",
-            c.BUSY,
-            "the machine that the licenses come from is still being used",
-        ),
-        (
-            0xC00D278F,
-            "NS_E_DRM_HARDWAREID_MISMATCH",
-            c.MACHINE,
-            "the hardware is not the one that the licenses were bound to",
-        ),
-        (
-            0xC00D2796,
-            "NS_E_DRM_CHECKPOINT_MISMATCH",
-            c.MACHINE,
-            "the DRM component's state does not fit its last known one",
-        ),
-        (
-            0xC00D2797,
-            "NS_E_DRM_CHECKPOINT_CORRUPT",
-            c.MACHINE,
-            "the DRM component's record of its own state is damaged",
-        ),
-        (
-            0xC00D2799,
-            "NS_E_HDS_KEY_MISMATCH",
-            c.MACHINE,
-            "the key of the DRM data store does not fit this machine",
-        ),
-        (
-            0xC00D279B,
-            "NS_E_DRM_MIGRATION_OBJECT_IN_USE",
-            c.BUSY,
-            "the object that moves licenses is in use",
-        ),
-        (
-            0xC00D27DB,
-            "NS_E_DRM_STORE_NEEDINDI",
-            c.CONSENT,
-            "storing these licenses wants a security upgrade first",
-        ),
-        (
-            0x000D27DE,
-            "NS_S_DRM_NEEDS_INDIVIDUALIZATION",
-            c.CONSENT,
-            "the call succeeded, and a security upgrade is wanted before the licenses serve",
-        ),
-        (
-            0xC00D1131,
-            "NS_E_WMPBR_BACKUPCANCEL",
-            c.CANCELLED,
-            "the backup was canceled in Windows Media Player",
-        ),
-        (
-            0xC00D1132,
-            "NS_E_WMPBR_RESTORECANCEL",
-            c.CANCELLED,
-            "the restore was canceled in Windows Media Player",
-        ),
-        (
-            0xC00D1133,
-            "NS_E_WMPBR_ERRORWITHURL",
-            c.LIMIT,
-            "the license service refused and named a page that says why",
-        ),
-        (
-            0x000D1136,
-            "NS_S_WMPBR_PARTIALSUCCESS",
-            c.PARTIAL,
-            "some licenses were backed up or restored and some were not",
-        ),
-        (
-            0xC00D11B2,
-            "NS_E_WMP_VERIFY_ONLINE",
-            c.SERVICE,
-            "the right to do this can only be checked online, and that failed",
-        ),
-        (
-            0xC00D11B4,
-            "NS_E_WMP_DRM_CORRUPT_BACKUP",
-            c.CORRUPT,
-            "Windows Media Player found the backup damaged",
-        ),
-        (
-            0xC00D11D6,
-            "NS_E_WMP_DRM_NEW_HARDWARE",
-            c.MACHINE,
-            "the hardware changed, and the licenses are bound to the old one",
-        ),
-        (
-            0xC00D11D8,
-            "NS_E_WMP_DRM_CANNOT_RESTORE",
-            c.LIMIT,
-            "Windows Media Player cannot restore the licenses onto this machine",
-        ),
-    )
-    return tuple(HResult(*row) for row in rows)
+# Number, class and name; the sentence; and the next step where it is not that of the class.
+_ROWS = """
+0x00000000 ok S_OK
+  the call succeeded
+0x80004001 environment E_NOTIMPL
+  this system has the interface's name but not its function, as Wine has
+0x80004005 other E_FAIL
+  the interface failed and gave no reason
+0x80070005 environment E_ACCESSDENIED
+  this user may not use the interface or read the store
+0x80070103 ok ERROR_NO_MORE_ITEMS
+  the list has come to its end
+0x8007000E other E_OUTOFMEMORY
+  the interface ran out of memory
+0x80070057 other E_INVALIDARG
+  the interface was called with a wrong argument
+0x80040154 environment REGDB_E_CLASSNOTREG
+  the Windows Media components are not registered on this system
+0xC00D2711 machine NS_E_DRM_INVALID_APPLICATION
+  the DRM component does not accept the program that called it
+0xC00D2712 machine NS_E_DRM_LICENSE_STORE_ERROR
+  the license store cannot be read or written
+0xC00D2713 machine NS_E_DRM_SECURE_STORE_ERROR
+  the secure store beside the licenses cannot be read or written
+0xC00D2717 corrupt NS_E_DRM_UNABLE_TO_OPEN_LICENSE
+  a license is there and cannot be opened
+0xC00D2718 corrupt NS_E_DRM_INVALID_LICENSE
+  a license is not a valid one
+0xC00D2719 machine NS_E_DRM_INVALID_MACHINE
+  the licenses were made for another machine
+0xC00D271D environment NS_E_DRM_UNABLE_TO_INITIALIZE
+  the DRM component does not start on this system
+0xC00D2725 corrupt NS_E_DRM_LICENSE_INVALID_XML
+  the text of a license is not well formed
+0xC00D2728 consent NS_E_DRM_NEEDS_INDIVIDUALIZATION
+  the DRM component wants a security upgrade for this machine first
+0xC00D272B busy NS_E_DRM_ACQUIRING_LICENSE
+  another license is being fetched at this moment
+0xC00D272C busy NS_E_DRM_INDIVIDUALIZING
+  a security upgrade is running at this moment
+0xC00D272D service NS_E_BACKUP_RESTORE_FAILURE
+  the license service could not carry out the request
+0xC00D272E service NS_E_BACKUP_RESTORE_BAD_REQUEST_ID
+  the license service does not know the number of this request
+0xC00D2735 environment NS_E_DRM_UNABLE_TO_CREATE_BACKUP_OBJECT
+  the backup object cannot be created on this system
+0xC00D2736 service NS_E_DRM_INDIVIDUALIZE_ERROR
+  the security upgrade failed
+0xC00D2742 exists NS_E_DRM_BACKUP_EXISTS
+  a backup is there already and was not touched
+0xC00D2743 corrupt NS_E_DRM_BACKUP_CORRUPT
+  the backup is damaged
+0xC00D2744 busy NS_E_DRM_BACKUPRESTORE_BUSY
+  another backup or restore is running
+0xC00D2745 service NS_E_BACKUP_RESTORE_BAD_DATA
+  the license service could not make sense of the backup's data
+0xC00D274C consent NS_E_DRM_INDIVIDUALIZATION_INCOMPLETE
+  an earlier security upgrade of this machine was not finished
+0xC00D2752 environment NS_E_DRM_APPCERT_REVOKED
+  the DRM component no longer accepts the certificate of its caller
+0xC00D2753 limit NS_E_DRM_RESTORE_FRAUD
+  the license service refuses this restore as one too many
+0xC00D2754 machine NS_E_DRM_HARDWARE_INCONSISTENT
+  the hardware changed while the DRM component was looking at it
+0xC00D275E service NS_E_DRM_ERROR_BAD_NET_RESP
+  the answer from the network is not what the DRM component expects
+0xC00D275F partial NS_E_DRM_STORE_NOTALLSTORED
+  some of the licenses were stored and some were not
+0xC00D2761 corrupt NS_E_DRM_INVALID_DATA
+  data that the DRM component was given is not valid
+0xC00D2762 service NS_E_DRM_POLICY_DISABLE_ONLINE
+  a group policy forbids Windows Media DRM to use the Internet
+  > ask whoever sets the group policy to lift it for the time of the restore; see wmbackup check
+0xC00D2766 limit NS_E_BACKUP_RESTORE_TOO_MANY_RESETS
+  the licenses were restored on too many machines, or too often in a day
+0xC00D2767 environment NS_E_DRM_DEBUGGING_NOT_ALLOWED
+  the DRM component does not run while a debugger is attached
+  > end the debugger, or run without one
+0xC00D2768 cancelled NS_E_DRM_OPERATION_CANCELED
+  the operation was canceled
+0xC00D2778 environment NS_E_DRM_SDK_VERSIONMISMATCH
+  parts of the Windows Media components are of different versions
+0xC00D277F machine NS_E_DRM_CHECKPOINT_FAILED
+  the DRM component's check of its own state failed
+0xC00D2780 machine NS_E_DRM_BB_UNABLE_TO_INITIALIZE
+  the machine-bound part of the DRM component does not start
+0xC00D2781 machine NS_E_DRM_UNABLE_TO_LOAD_HARDWARE_ID
+  the DRM component cannot read what identifies this hardware
+0xC00D2782 machine NS_E_DRM_UNABLE_TO_OPEN_DATA_STORE
+  the DRM data store cannot be opened
+0xC00D2783 machine NS_E_DRM_DATASTORE_CORRUPT
+  the DRM data store is damaged
+0xC00D2785 environment NS_E_DRM_STUBLIB_REQUIRED
+  this function wants a library that Microsoft gave to license holders only
+0xC00D278C busy NS_DRM_E_MIGRATION_SOURCE_MACHINE_IN_USE
+  the machine that the licenses come from is still being used
+0xC00D278F machine NS_E_DRM_HARDWAREID_MISMATCH
+  the hardware is not the one that the licenses were bound to
+0xC00D2796 machine NS_E_DRM_CHECKPOINT_MISMATCH
+  the DRM component's state does not fit its last known one
+0xC00D2797 machine NS_E_DRM_CHECKPOINT_CORRUPT
+  the DRM component's record of its own state is damaged
+0xC00D2799 machine NS_E_HDS_KEY_MISMATCH
+  the key of the DRM data store does not fit this machine
+0xC00D279B busy NS_E_DRM_MIGRATION_OBJECT_IN_USE
+  the object that moves licenses is in use
+0xC00D27DB consent NS_E_DRM_STORE_NEEDINDI
+  storing these licenses wants a security upgrade first
+0x000D27DE consent NS_S_DRM_NEEDS_INDIVIDUALIZATION
+  the call succeeded, and a security upgrade is wanted before the licenses serve
+0xC00D1131 cancelled NS_E_WMPBR_BACKUPCANCEL
+  the backup was canceled in Windows Media Player
+0xC00D1132 cancelled NS_E_WMPBR_RESTORECANCEL
+  the restore was canceled in Windows Media Player
+0xC00D1133 limit NS_E_WMPBR_ERRORWITHURL
+  the license service refused and named a page that says why
+0x000D1136 partial NS_S_WMPBR_PARTIALSUCCESS
+  some licenses were backed up or restored and some were not
+0xC00D11B2 service NS_E_WMP_VERIFY_ONLINE
+  the right to do this can only be checked online, and that failed
+0xC00D11B4 corrupt NS_E_WMP_DRM_CORRUPT_BACKUP
+  Windows Media Player found the backup damaged
+0xC00D11D6 machine NS_E_WMP_DRM_NEW_HARDWARE
+  the hardware changed, and the licenses are bound to the old one
+0xC00D11D8 limit NS_E_WMP_DRM_CANNOT_RESTORE
+  Windows Media Player cannot restore the licenses onto this machine
+"""
 
 
-TABLE = _table()
+def _table() -> Iterator[HResult]:
+    classes = {category.word: category for category in Category}
+    for text in _ROWS.strip().split("\n0x"):
+        head, sentence, *step = text.split("\n")
+        value, word, name = head.removeprefix("0x").split()
+        own = step[0].strip(" >") if step else classes[word].next_step
+        yield HResult(int(value, 16), name, classes[word], sentence.strip(), own)
+
+
+TABLE = tuple(_table())
 """Every HRESULT that this program knows, each once."""
 
 _BY_VALUE = {row.value: row for row in TABLE}
@@ -450,7 +252,8 @@ def find(value: int) -> HResult:
     if known is not None:
         return known
     sentence = f"the interface answered 0x{value:08X}, which this program does not know"
-    return HResult(value, f"0x{value:08X}", Category.OTHER, sentence)
+    other = Category.OTHER
+    return HResult(value, f"0x{value:08X}", other, sentence, other.next_step)
 
 
 def by_name(name: str) -> HResult | None:
@@ -467,9 +270,9 @@ class InterfaceError(WmbackupError):
     code = "interface"
 
     def __init__(self, hresult: int, *, doing: str, url: str | None = None) -> None:
-        """Say what failed while doing what, with the next step of its class."""
+        """Say what failed while doing what, with the next step."""
         known = find(hresult)
-        step = known.category.next_step
+        step = known.next_step
         super().__init__(
             f"cannot {doing}: {known.sentence} ({known.name}, 0x{known.value:08X})",
             hint=step if url is None else f"the page that says why is {url}; {step}",

@@ -200,11 +200,11 @@ class Operation(Generic[_T]):
                 self._result.append(self._work(control))
             except BaseException as error:  # noqa: BLE001 - it is raised again by wait
                 self._error = error
-            if self._callback_error is None:
-                try:
-                    self._statuses.end(_hresult(self._error))
-                except BaseException as error:  # noqa: BLE001 - as above
-                    self._callback_error = error
+            # Also to a callback that has raised: whoever heard BEGIN hears END.
+            try:
+                self._statuses.end(_hresult(self._error))
+            except BaseException as error:  # noqa: BLE001 - as above
+                self._callback_error = self._callback_error or error
         finally:
             with self._changed:
                 self.ended = True

@@ -218,7 +218,8 @@ class BackupRestorer:
         if consent and isinstance(store, TakesConsent):
             store = store.with_consent()
         source = options.source or self.get_prop_by_name("RestorePath")
-        statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.VERIFYING)
+        begins = Phase.APPLYING if options.dry_run else Phase.VERIFYING  # which then never comes
+        statuses = Statuses(notify, silent=store.gives_statuses, begins=begins)
 
         def work(control: Control) -> RestoreSummary:
             with open_archive(source) as archive:

@@ -118,6 +118,17 @@ def test_json_lists_items_and_their_licenses(ready: Inside) -> None:
     assert all(line["sha256"] is None for line in live if line["type"] == "item")
 
 
+def test_a_store_is_listed_without_telling_anything_twice(inside: Inside) -> None:
+    lines = inside("list", "--store", "sample", "--json", "--no-notice").lines
+    assert sum(line.get("kid") == "DxwlWmpGl0+tY4ODAE83wQ==" for line in lines) == 1
+    selected = inside(
+        "list", "--store", "sample", "--kind", "playready-header", "--json", "--no-notice"
+    )
+    kinds = {line["kind"] for line in selected.lines if line["type"] == "license"}
+    assert kinds == {"playready-header"}
+    assert "restricted" not in inside("list", "--store", "sample", "--no-notice").err
+
+
 def test_every_right_and_time_of_an_archive_is_shown(inside: Inside) -> None:
     known = License(
         "wmdrm-v7",

@@ -15,7 +15,7 @@ import pytest
 from tests.cli.program import DEADLINE, Process, judge
 from wmbackup import keys
 from wmbackup.cli.operate import operate
-from wmbackup.cli.signals import Interrupted
+from wmbackup.cli.signals import Interrupted, handled
 from wmbackup.engine import BackupSummary, RestoreSummary
 from wmbackup.errors import Cancelled, TimedOut
 from wmbackup.restorer import BackupRestorer, Options
@@ -289,6 +289,31 @@ def nothing() -> None:
 def interrupted() -> None:
     """Be interrupted while beginning."""
     raise Interrupted(signal.SIGTERM)
+
+
+def test_little_is_loaded_before_a_signal_is_heard() -> None:
+    program = (
+        "import sys; old = {*sys.modules}; import wmbackup.cli; print(*({*sys.modules} - old))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split())
+    assert "wmbackup.cli.signals" in loaded
+    assert not loaded & {"typing", "re", "contextlib", "threading", "wmbackup.errors", "importlib"}
+
+
+def test_a_signal_while_python_ends_does_not_change_the_exit_code() -> None:
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        with handled(to_the_end=True):
+            pass
+        for number in before:
+            os.kill(os.getpid(), number)
+            assert signal.getsignal(number) is signal.SIG_IGN
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("end", [Cancelled(), TimedOut("it hangs")])

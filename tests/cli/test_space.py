@@ -53,7 +53,31 @@ def test_a_full_spool_is_named(program: Process) -> None:
         result = program("backup", "--store", "store", "-o", "-", *QUIET, env={"TMPDIR": disk})
         assert result.code == 1
         assert result.raw == b""
-        assert result.errors == [f"cannot write temporary files to {disk}: no space left on device"]
+        assert result.errors == [f"cannot write temporary files in {disk}: no space left on device"]
+        assert result.hints == ["free some space there, or set TMPDIR to another folder"]
+        assert os.listdir(disk) == []
+
+
+def test_a_full_spool_of_a_salvage_is_named(program: Process) -> None:
+    program("backup", "--store", "store", "-o", "a.tar", *QUIET)
+    with small_disk(program.path("disk")) as disk:
+        result = program.shell(
+            f"cat a.tar | TMPDIR={disk} wmbackup restore - --to out --yes --quiet --salvage"
+        )
+        assert result.code == 1
+        assert result.errors == [f"cannot write temporary files in {disk}: no space left on device"]
+        assert os.listdir(disk) == []
+    assert "out/" not in program.tree()
+
+
+def test_a_restore_test_without_room_says_where_it_wants_some(program: Process) -> None:
+    program("backup", "--store", "store", "-o", "a.tar", *QUIET)
+    with small_disk(program.path("disk")) as disk:
+        result = program("verify", "a.tar", "--restore-test", "--json", env={"TMPDIR": disk})
+        assert result.code == 1
+        (told,) = (line for line in result.lines if line["type"] == "error")
+        assert told["hint"].endswith("set TMPDIR to a folder that has it")
+        assert result.summary["result"]["archives"][0]["ok"] is False
         assert os.listdir(disk) == []
 
 

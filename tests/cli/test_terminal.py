@@ -168,7 +168,9 @@ def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> No
     os.unlink(f"{ready.config}/allowed_signers")
     for answer, code, done in (("n", 1, "the key was declined"), ("y", 0, "trusting SHA256:")):
         with terminal(ready, "key", "trust", "a.tar") as child:
-            child.expect(r"Trust SHA256:\S{43}, which says that it is wmbackup@\S+\? \[y/N\] ")
+            child.expect(
+                r"Trust SHA256:\S{43}, which says\s+that it is\s+wmbackup@\S+\?\s+\[y/N\] "
+            )
             child.sendline(answer)
             child.expect_exact(done)
             child.expect(pexpect.EOF)
@@ -250,7 +252,7 @@ def test_words_are_kept_whole(ready: Process) -> None:
     assert rows(text) == [
         "wmbackup: error: there is no file",
         "  missing",
-        "hint: check the path of the archive",
+        "hint: check its path",
     ]
     _, text = screen(ready, "check", size=(24, 80))
     assert rows(text)[:3] == [
@@ -258,6 +260,58 @@ def test_words_are_kept_whole(ready: Process) -> None:
         "                  interface in favor of PlayReady:",
         "                  https://www.microsoft.com/PlayReady/",
     ]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_the_plan_and_the_question_stay_below_their_labels(ready: Process, width: int) -> None:
+    target = "a/folder/whose/name/is/long"
+    os.makedirs(ready.path(target))
+    with terminal(
+        ready, "restore", "a.tar", "--to", target, "--no-notice", "--no-progress", size=(24, width)
+    ) as child:
+        child.expect_exact("[y/N] ")
+        shown = rows(child.before or "")
+        child.sendline("n")
+        child.expect(pexpect.EOF)
+    labels = ("archive:", "from:", "to:", "plan:", "Restore", " ")
+    plan = shown[: next(n for n, row in enumerate(shown) if row.startswith("Restore"))]
+    assert [row for row in plan if not row.startswith(labels)] == []
+    # Only a path may be wider than the terminal: it stays whole, for it may be copied.
+    assert [row for row in shown if len(row) >= width and target not in row] == []
+
+
+def test_nothing_is_asked_where_nothing_would_change(ready: Process) -> None:
+    ready("restore", "a.tar", "--to", "out", "--yes")
+    code, text = screen(ready, "restore", "a.tar", "--to", "out", "--no-notice")
+    assert (code, "[y/N]" in text) == (0, False)
+    assert "12 files stood there already" in text.replace("\n", " ")
+
+
+def test_a_single_file_is_one_file(ready: Process) -> None:
+    with terminal(
+        ready, "restore", "a.tar", "--to", "out", "--path", "READ ME.txt", "--no-notice"
+    ) as child:
+        child.expect_exact("Restore 1 file to ")
+        child.sendline("n")
+
+
+def test_check_fits_a_narrow_terminal(ready: Process) -> None:
+    _, text = screen(ready, "check", "--no-notice", size=(60, 40))
+    shown = rows(text)
+    at = shown.index("warning interface:")
+    assert shown[at + 1 : at + 4] == [
+        "  the Windows Media interface exists on",
+        "  Windows only",
+        "  hint: back up a copy of the DRM",
+    ]
+
+
+def test_risks_are_told_below_their_shop(ready: Process) -> None:
+    _, text = screen(ready, "list", "a.tar", "--at-risk", size=(60, 60))
+    told = rows(text)
+    at = next(n for n, row in enumerate(told) if row.startswith("  - The Cartographer"))
+    assert told[at + 1].startswith("    ")
+    assert all(len(row) < 60 for row in told)
 
 
 # Colors

@@ -340,7 +340,7 @@ def test_nothing_to_back_up_makes_no_archive_and_keeps_the_old_one(
     elif what != "empty":
         assert isinstance(store, FakeStore)
         (store.lose if what == "lost" else store.withhold)(b"a")
-    message = {"empty": "is empty", "withheld": "withheld by their issuers"}.get(
+    message = {"empty": "has nothing to back up", "withheld": "withheld by their issuers"}.get(
         what, "can be carried"
     )
     for call in (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import subprocess
@@ -178,7 +179,21 @@ def test_a_dry_run_changes_nothing(archive: Path, target: Path) -> None:
     assert not summary.applied
     assert summary.restored == 5
     assert not target.exists()
-    assert log.phases() == ["authenticating", "planning"]
+    assert log.phases() == ["authenticating", "planning", "verifying"]
+
+
+@pytest.mark.parametrize("selection", [None, Selection(paths=(b"a.lic",))])
+@pytest.mark.parametrize("salvage", [False, True])
+def test_a_dry_run_proves_what_it_promises(
+    archive: Path, target: Path, selection: Selection | None, *, salvage: bool
+) -> None:
+    data = archive.read_bytes()
+    at = data.index(b"data/a.lic\0") - len(b"wmbackup-1/") + 512
+    archive.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    with pytest.raises(ArchiveDamaged) if selection or not salvage else contextlib.nullcontext():
+        summary = bring_back(archive, target, selection=selection, salvage=salvage, dry_run=True)
+        assert (summary.restored, len(summary.plan.lost)) == (4, 1)
+    assert not target.exists()
 
 
 def test_a_plan_that_is_declined_changes_nothing(archive: Path, target: Path) -> None:

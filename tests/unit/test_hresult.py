@@ -30,9 +30,20 @@ def test_sentences_are_clauses() -> None:
     for row in TABLE:
         assert row.sentence == row.sentence.strip()
         assert not row.sentence.endswith(".")
+        assert row.next_step == row.next_step.strip()
+        assert not row.next_step.startswith(">")
     for category in Category:
         assert category.next_step
         assert category.word
+
+
+def test_a_step_of_its_own_comes_before_that_of_the_class() -> None:
+    policy = hresult.by_name("NS_E_DRM_POLICY_DISABLE_ONLINE")
+    assert policy is not None
+    assert policy.next_step.startswith("ask whoever sets the group policy")
+    cancelled = hresult.by_name("NS_E_DRM_OPERATION_CANCELED")
+    assert cancelled is not None
+    assert cancelled.next_step == Category.CANCELLED.next_step
 
 
 @pytest.mark.parametrize(
@@ -64,9 +75,9 @@ def test_a_failure_of_the_interface_has_the_exit_code_of_its_class(row: hresult.
     error = InterfaceError(row.signed, doing="back up", url="https://example.com/")
     assert error.message == f"cannot back up: {row.sentence} ({row.name}, 0x{row.value:08X})"
     assert (error.hresult, error.exit_code) == (row.value, row.category.exit_code)
-    step = f"the page that says why is https://example.com/; {row.category.next_step}"
+    step = f"the page that says why is https://example.com/; {row.next_step}"
     assert (error.hint, error.url) == (step, "https://example.com/")
-    assert InterfaceError(row.value, doing="back up").hint == row.category.next_step
+    assert InterfaceError(row.value, doing="back up").hint == row.next_step
 
 
 def test_the_numbers_of_the_errors_are_in_the_table_under_their_names() -> None:

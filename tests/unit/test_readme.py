@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import pytest
 import wmbackup
 from wmbackup import keys
 from wmbackup.errors import ExitCode
-from wmbackup.stores.sample import SampleStore
+from wmbackup.stores.sample import _files
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
@@ -44,16 +45,21 @@ def test_the_engine_example_runs(home: Path) -> None:
     assert (home / "restored/a.lic").read_bytes() == b"a license"
 
 
-def test_the_restorer_example_runs(home: Path) -> None:
+def test_the_listening_example_runs() -> None:
     told = run(PROGRAMS[1]).splitlines()
+    assert "stays behind: Low Tide" in told
+    assert told[-1] == "12 files, 1 license withheld"
+
+
+def test_the_restorer_example_runs(home: Path) -> None:
+    told = run(PROGRAMS[2]).splitlines()
     assert told[-1] == str(home / "sample.wmbackup.tar")
     assert any(line.startswith("StatusEvent(status=<Status.BACKUPRESTORE_END") for line in told)
 
 
-def test_the_contract_example_finds_a_store_that_keeps_it(home: Path) -> None:
-    (home / "test_mine.py").write_text(PROGRAMS[2].replace("MyStore(...)", "SampleStore()").replace(
-        "\n", "\nfrom wmbackup.stores.sample import SampleStore\n", 1
-    ))  # fmt: skip
+def test_the_store_of_ones_own_keeps_the_contract(home: Path) -> None:
+    (home / "zipstore.py").write_text(PROGRAMS[3])
+    (home / "test_mine.py").write_text(PROGRAMS[4])
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
         capture_output=True,
@@ -62,7 +68,19 @@ def test_the_contract_example_finds_a_store_that_keeps_it(home: Path) -> None:
     )
     assert done.returncode == 0, done.stdout
     assert " passed" in done.stdout
-    assert SampleStore().kind == "sample"
+    assert "skipped" not in done.stdout
+
+
+def test_both_manners_take_the_store_of_ones_own(home: Path) -> None:
+    (home / "zipstore.py").write_text(PROGRAMS[3])
+    with zipfile.ZipFile(home / "licenses.zip", "w") as file:
+        for path, (data, _) in _files().items():
+            file.writestr(path.decode(), data)
+    start = "from zipstore import ZipStore\n"
+    engine = PROGRAMS[0].replace('FolderStore("licenses")', 'ZipStore("licenses.zip")')
+    assert run(start + engine).splitlines()[-1] == "12"
+    restorer = PROGRAMS[2].replace("SampleStore()", 'ZipStore("licenses.zip")')
+    assert run(start + restorer).splitlines()[-1] == str(home / "sample.wmbackup.tar")
 
 
 def test_the_table_of_exit_codes_is_the_enum() -> None:

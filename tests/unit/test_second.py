@@ -127,7 +127,7 @@ def test_signals_end_it_as_they_end_any_process(
     archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(_reader: object, _descriptor: int) -> None:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(600)
 
     monkeypatch.setattr(second, "prove_rest", interrupted)

@@ -146,7 +146,7 @@ def test_every_hresult_becomes_our_error(double: Double, row: HResult) -> None:
     assert (error.hresult, error.exit_code) == (row.value, row.category.exit_code)
     assert row.name in error.message
     assert row.sentence in error.message
-    assert error.hint == row.category.next_step
+    assert error.hint == row.next_step
 
 
 @pytest.mark.parametrize(

@@ -243,7 +243,9 @@ class ArchiveReader:
         if end is None:
             source.end()
 
-    def extract(self, wanted: Callable[[int], object], receiver: Receiver) -> Iterator[Proven]:
+    def extract(
+        self, wanted: Callable[[int], object], receiver: Receiver | None = None
+    ) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
         To be called after `check_length`. Raises ArchiveDamaged.

@@ -56,7 +56,12 @@ class Rescued:
 
 
 class Salvage:
-    """An archive that is read for what it still proves; close it after use."""
+    """An archive that is read for what it still proves; close it after use.
+
+    ``knows_licenses`` is False when `files` found the list of licenses lost.
+    """
+
+    knows_licenses = True
 
     def __init__(self, reader: ArchiveReader, info: BagInfo, spool: Spool) -> None:
         """Begin behind `ArchiveReader.info`; a pipe is copied to a private file first."""
@@ -92,6 +97,7 @@ class Salvage:
             files = [self._without_row(name, digest, found) for name, digest in lines]
         else:
             files = list(self._with_rows(lines, rows, manifest, payload, tick))
+        self.knows_licenses = "licenses.jsonl" in tables
         licenses = self._licenses(tables.get("licenses.jsonl"))
         rescued = []
         for one in files:

@@ -94,7 +94,9 @@ class Source:
                 hint="use a newer wmbackup",
             )
         if start != MAGIC:
-            raise NotAnArchive("not an archive of wmbackup")
+            raise NotAnArchive(
+                "not an archive of wmbackup", hint="name a file that wmbackup backup has made"
+            )
         self.push_back(start)
 
     def next_name(self) -> bytes:
@@ -116,6 +118,8 @@ class Source:
             size, expected = -1, b""
         if head != expected:
             found = head[:100].rstrip(b"\0").decode("ascii", "backslashreplace")
+            if found == name.decode():
+                raise ArchiveDamaged(f"the header of {found} is not as the format wants it")
             raise ArchiveDamaged(f"where {name.decode()} should begin stands {found or 'nothing'}")
         if not low <= size <= high:
             raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")

@@ -153,6 +153,7 @@ class Command(_Helpful, click.Command):
         session = ctx.find_object(Session)
         assert session is not None  # noqa: S101 - main made it
         settle(session)
+        session.running = True
         code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
         return code
 

@@ -76,10 +76,12 @@ def command(
     what their issuers do not let go is named and left where it is.
     """
     if output == "" or (output is None and not dry_run):
-        raise UsageError("--output is missing", hint="add -o FILE, -o FOLDER/, or -o -")
+        what = "is missing" if output is None else "names nothing"
+        raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")
     source = parse_store(store, all_files=all_files)
+    session.accepts_restricted = accept_restricted
     session.notice()
     done: BackupSummary | BackupPlan
     if dry_run:

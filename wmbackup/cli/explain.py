@@ -15,7 +15,7 @@ from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, NotFound, UsageError, WmbackupError
 from wmbackup.status import Status
 
-_NUMBER = re.compile(r"[+-]?[0-9]{1,10}\Z|[+-]?0[xX][0-9a-fA-F]{1,8}\Z")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,99}\Z|[+-]?0[xX][0-9a-fA-F]{1,99}\Z")
 _STATUSES = {
     Status.ERROR: "an error occurred; its HRESULT says which",
     Status.OPENED: "a media file or stream has been opened",
@@ -169,7 +169,7 @@ def _hresult(known: hresult.HResult) -> Explanation:
         known.name,
         known.value,
         known.sentence,
-        category.next_step,
+        known.next_step,
         category.exit_code,
         category.word,
     )

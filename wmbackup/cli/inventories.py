@@ -26,7 +26,7 @@ class Opener:
         self, archive: str | None, store: str | None, *, hashes: bool
     ) -> Iterator[tuple[Inventory, Tally | None]]:
         """Open one of both; ``hashes`` has the files of a store read to their end."""
-        control = self._session.control()
+        control = self._session.inventory_control()
         if archive is None:
             with inventory_of_store(parse_store(store), control, hashes=hashes) as opened:
                 yield opened

@@ -323,6 +323,7 @@ def _restore_plan(plan: RestorePlan) -> dict[str, Any]:
         "unfit": _skipped(plan.unfit),
         "not_selected": plan.left_out,
         "nameless": plan.nameless,
+        "licenses_lost": plan.licenses_lost,
         "lost": [{**_path(one.path), "title": _text(one.title)} for one in plan.lost],
     }
 

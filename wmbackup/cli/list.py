@@ -33,7 +33,7 @@ from wmbackup.errors import ExitCode, UsageError
     help="show what differs instead; exit code 11 when anything does",
 )
 @option("--kid", multiple=True, metavar="K", section="Which rows", help="with this key ID")
-@option("--title", multiple=True, metavar="T", section="Which rows", help="with this title")
+@option("--title", multiple=True, metavar="T", section="Which rows", help="with this in the title")
 @option(
     "--path",
     "paths",
@@ -113,9 +113,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if against is not None:
         return _differences(session, opener, (archive, store, against), wanted)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
-        found = inventory.rows
-        if match_media is not None:
-            found = map(entitle, found)
+        found = inventory.rows if match_media is None else map(entitle, inventory.rows)
         counted = Counted(name, filter(wanted, found) if wanted else found)
         rows: Iterable[Row] = counted
         if at_risk and sort is None:

@@ -17,6 +17,7 @@ from wmbackup.cli.hygiene import size
 from wmbackup.status import ItemEvent, PhaseEvent, StatusEvent
 
 _REFRESH = 8  # times a second
+_TELLING = 0.01  # of a phase, before which the time it takes is anybody's guess
 _NARROW, _MIDDLE = 50, 70  # columns below which parts are left out
 
 
@@ -68,7 +69,7 @@ class Counter:
     def remaining(self) -> str:
         """Return ``0:12 left``, where it can be told."""
         fraction, elapsed = self.fraction, time.monotonic() - self.since
-        if not fraction or fraction >= 1:
+        if fraction is None or not _TELLING <= fraction < 1:
             return ""
         minutes, seconds = divmod(round(elapsed * (1 - fraction) / fraction), 60)
         hours, minutes = divmod(minutes, 60)

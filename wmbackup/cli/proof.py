@@ -17,7 +17,8 @@ from wmbackup.engine import (
     restore,
     verify,
 )
-from wmbackup.errors import UsageError, WmbackupError
+from wmbackup.engine.opening import spooling
+from wmbackup.errors import SystemFailure, UsageError, WmbackupError
 from wmbackup.files import temporary_folder
 from wmbackup.stores.base import Store
 from wmbackup.stores.folder import FolderStore
@@ -71,18 +72,24 @@ class Proof:
 
     def _try_restore(self, archive: ArchiveInput) -> None:
         control = self._session.control()
-        with private_folder(temporary_folder()) as folder:
-            target = FolderStore(f"{folder}/restored")
-            _rewind(archive)
-            restore(archive, target, self._policy, control)
-            differences = self._compare(archive, target)
+        try:
+            with spooling(), private_folder(temporary_folder()) as folder:
+                target = FolderStore(f"{folder}/restored")
+                _rewind(archive)
+                restore(archive, target, self._policy, control)
+                differences = self._compare(archive, target)
+        except SystemFailure as error:
+            error.hint = (
+                "a restore test needs room for all files: set TMPDIR to a folder that has it"
+            )
+            raise
         if differences:
             raise WmbackupError(
                 "the restored files differ from the archive", hint="check the disk and its memory"
             )
 
     def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
-        control = self._session.control()
+        control = self._session.inventory_control()
         _rewind(archive)
         with (
             inventory_of_archive(archive, self._policy, control) as ours,

@@ -8,6 +8,7 @@ import click
 
 from wmbackup.cli.app import Seconds, option
 from wmbackup.cli.app import command as declare
+from wmbackup.cli.hygiene import count
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
@@ -34,7 +35,9 @@ from wmbackup.stores.base import TakesConsent
     help="what to do with files that stand there with other content",
 )
 @option("--kid", multiple=True, metavar="K", section="What", help="licenses with this key ID")
-@option("--title", multiple=True, metavar="T", section="What", help="licenses with this title")
+@option(
+    "--title", multiple=True, metavar="T", section="What", help="licenses with this in the title"
+)
 @option(
     "--path",
     "paths",
@@ -61,7 +64,9 @@ from wmbackup.stores.base import TakesConsent
     section="Where to",
     help="into windows: allow Microsoft's component a security upgrade",
 )
-@option("-n", "--dry-run", is_flag=True, section="How", help="show the plan, change nothing")
+@option(
+    "-n", "--dry-run", is_flag=True, section="How", help="verify, show the plan, change nothing"
+)
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
@@ -88,14 +93,14 @@ def command(  # noqa: PLR0913 - one parameter an option
     Everything that is touched is verified before anything is changed, and all of it is restored
     or nothing. The plan is shown first.
     """
-    if not archive:
-        raise UsageError("ARCHIVE|- is missing", hint="see wmbackup restore --help")
     store = parse_store(target, option="--to", target=True)
     if allow_individualize and not isinstance(store, TakesConsent):
         raise UsageError(
             "--allow-individualize is for a restore into windows",
             hint="leave it out, or add --to windows",
         )
+    if not archive:
+        raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
     from_pipe = archive == "-"
     asks = session.interactive and not from_pipe
     if not (yes or dry_run or asks):
@@ -123,7 +128,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     done = operate(restorer, lambda: restorer.restore_licenses(flags, notify), timeout)
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
-    if done.plan.lost or done.plan.nameless:
+    if done.plan.lost or done.plan.nameless or done.plan.licenses_lost:
         return ExitCode.DAMAGED
     return ExitCode.PARTIAL if done.skipped else ExitCode.OK
 
@@ -131,5 +136,7 @@ def command(  # noqa: PLR0913 - one parameter an option
 def _ask(session: Session, plan: RestorePlan, *, replace: bool) -> bool:
     replaced = len(plan.conflicts) if replace else 0
     which = f", {replaced:,} of them in place of others" if replaced else ""
-    count = plan.new + replaced
-    return session.output.ask(f"Restore {count:,} files to {plan.target}{which}?")
+    files = plan.new + replaced
+    if not files:
+        return True  # nothing would change
+    return session.output.ask(f"Restore {count(files, 'file')} to {plan.target}{which}?")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
 from wmbackup.cli.stdout import ClosedOutput
-from wmbackup.errors import Cancelled, ExitCode, WmbackupError
+from wmbackup.errors import Cancelled, ExitCode, SystemFailure, WmbackupError
 
 _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
@@ -59,10 +59,8 @@ def _is_set(variable: str) -> bool:
 
 def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     """Return the exit code; None where only help or the version was shown."""
-    from wmbackup.cli.app import COMMANDS
     from wmbackup.cli.usage import invoke
 
-    session.command = next((word for word in arguments if word in COMMANDS), None)
     try:
         return invoke(session, arguments)
     except Interrupted as signal:
@@ -75,7 +73,12 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
         session.stdout.give_up()
         return ExitCode.FAILED
     except OSError as error:
-        ours = error_of(error)
+        # What runs before a command prints its help or the version, and nothing else.
+        ours = (
+            error_of(error)
+            if session.running
+            else SystemFailure.of(error, "write to", "standard output")
+        )
         _report(session, ours)
         return ours.exit_code
     except Exception as error:  # noqa: BLE001 - the last place; --debug shows where it came from

@@ -46,6 +46,8 @@ class Session:
     command: str | None = None
     stdout: StandardOutput = field(default_factory=StandardOutput)
     data_on_stdout: bool = False
+    accepts_restricted: bool = False
+    running: bool = False
     given: dict[str, tuple[int, Any]] = field(default_factory=dict)
     configs: tuple[Config, ...] = ()
     _output: Output | None = None
@@ -75,6 +77,16 @@ class Session:
         from wmbackup.status import Control
 
         return Control(self.output.event)
+
+    def inventory_control(self) -> Control:
+        """Return how an inventory is followed: its rows name the restricted licenses already."""
+        from wmbackup.status import Control, Event, WithheldEvent
+
+        def notify(event: Event) -> None:
+            if not isinstance(event, WithheldEvent):
+                self.output.event(event)
+
+        return Control(notify)
 
     def notice(self) -> None:
         """Say that the interface is deprecated, unless nobody wants to know."""
@@ -255,7 +267,17 @@ def revoked_keys_path() -> str | None:
 
 def error_of(error: OSError) -> WmbackupError:
     """Return our error for one of the system that nobody gave a sentence."""
-    from wmbackup.errors import SystemFailure, os_error_name
+    from wmbackup.errors import NotFound, SystemFailure, os_error_name
 
     name = os_error_name(error)
+    if not name and isinstance(error, FileNotFoundError) and _nowhere():
+        return NotFound("the current folder is gone", hint="change to another one")
     return SystemFailure.of(error, "use" if name else "read or", name or "write")
+
+
+def _nowhere() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False

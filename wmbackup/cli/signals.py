@@ -1,18 +1,19 @@
 """Ctrl-C and requests to end.
 
-The first stops the work and lets it clean up; the second stops at once.
+The first stops the work and lets it clean up; the second stops at once. Little is imported here:
+until it is done, a Ctrl-C is answered by Python, with a traceback.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
-import threading
-from collections.abc import Iterator
-from types import FrameType
 
-from wmbackup.errors import ExitCode
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+    from wmbackup.errors import ExitCode
 
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
@@ -28,6 +29,8 @@ class Interrupted(BaseException):
     @property
     def exit_code(self) -> ExitCode:
         """130 for Ctrl-C and Ctrl-Break, 143 for the others."""
+        from wmbackup.errors import ExitCode
+
         return ExitCode.INTERRUPTED if self.by_user else ExitCode.TERMINATED
 
     @property
@@ -36,28 +39,43 @@ class Interrupted(BaseException):
         return "interrupted" if self.by_user else "terminated"
 
 
-@contextlib.contextmanager
-def handled() -> Iterator[None]:
-    """Turn signals into `Interrupted` while this is entered."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    seen: list[int] = []
+class handled:  # noqa: N801 - it stands behind `with`, and contextlib would have to be loaded
+    """Turns signals into `Interrupted` while it is entered, on the main thread.
 
-    def handle(number: int, _frame: FrameType | None) -> None:
-        if seen:
+    ``to_the_end`` of the process they are ignored afterwards: what was done is done, and the
+    exit code that says so must not be lost while Python ends.
+    """
+
+    def __init__(self, *, to_the_end: bool = False) -> None:
+        """Change nothing yet."""
+        self._to_the_end = to_the_end
+        self._seen = False
+        self._before: dict[int, object] = {}
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self._seen:
             os._exit(Interrupted(number).exit_code)
-        seen.append(number)
+        self._seen = True
         raise Interrupted(number)
 
-    before = {}
-    for name in _NAMES:
-        number = getattr(signal, name, None)
-        # What was ignored before, as under nohup or in the background, stays ignored.
-        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
-            before[number] = signal.signal(number, handle)
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def __enter__(self) -> None:
+        """Listen."""
+        for name in _NAMES:
+            number = getattr(signal, name, None)
+            # What was ignored before, as under nohup or in the background, stays ignored.
+            if number is None or signal.getsignal(number) is signal.SIG_IGN:
+                continue
+            try:
+                self._before[number] = signal.signal(number, self._handle)
+            except ValueError:  # on another thread, which hears none
+                return
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Go back to what was before."""
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_IGN if self._to_the_end else handler)  # type: ignore[arg-type] # what signal gave

@@ -37,7 +37,11 @@ class StandardOutput:
         """Write a line. Raises ClosedOutput, and SystemFailure once."""
         with self._judged():
             if sys.stdout is None:
-                raise ClosedOutput
+                self._closed = True
+                self.failure = SystemFailure(
+                    "standard output is closed", hint="open it, or send it to a file"
+                )
+                raise self.failure
             sys.stdout.write(line + "\n")
 
     def write_all(self, lines: Iterable[str]) -> None:

@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from wmbackup.cli.hygiene import is_plain_terminal, shown, utc, visible
+from wmbackup.cli.hygiene import is_plain_terminal, shown, visible
 from wmbackup.cli.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -36,9 +36,8 @@ from wmbackup.cli.output import (
     State,
 )
 from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.table import cells, columns, fit
 from wmbackup.cli.wording import (
-    backup_word,
-    date,
     difference_lines,
     long_lines,
     plain_header,
@@ -47,7 +46,6 @@ from wmbackup.cli.wording import (
     plan_lines,
     risk_cells,
     summary_lines,
-    title_of,
 )
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import (
@@ -66,6 +64,7 @@ if TYPE_CHECKING:
     from wmbackup.engine import Differences, Inventory, Plain, RestorePlan, Row
 
 _READABLE = 30  # columns below which text is not indented as far as its label
+_NARROW = 60  # columns below which what `check` found stands below its name
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
 _STYLES = {"error": "31;1", "warning": "33;1", "hint": "36", "ok": "32", "bold": "1", "dim": "2"}
 _STATES = {State.OK: "ok", State.WARNING: "warning", State.FAILED: "error"}
@@ -129,7 +128,8 @@ class Terminal:
         elif isinstance(event, SkipEvent):
             self._report("skipped", f"{shown(event.path)}: {event.reason}", None)
         elif isinstance(event, WithheldEvent):
-            self._report("restricted", _withheld(event), None)
+            if not (self._common.quiet and self._session.accepts_restricted):
+                self._report("restricted", _withheld(event), None)
         elif isinstance(event, WarningEvent):
             self.warning(event.code, event.message, event.hint)
 
@@ -139,7 +139,7 @@ class Terminal:
             if verbose > 1 and event.path:
                 self._err(shown(event.path))
         elif verbose or (isinstance(event, StatusEvent) and event.status is Status.ERROR_WITHURL):
-            self._err(_told(event))
+            self._err(wrapped("", f"wmbackup: {_told(event)}", sys.stderr))
 
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
@@ -172,8 +172,8 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for line in plan_lines(plan, everything=bool(self._common.verbose)):
-                self._err(line)
+            for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
+                self._err(wrapped(label, text, sys.stderr))
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
@@ -204,16 +204,16 @@ class Terminal:
             self._out(plain_header())
 
     def _table(self, rows: Iterable[Row]) -> None:
-        columns = _columns(shutil.get_terminal_size().columns)
-        header = "  ".join(_fit(name, width) for name, width in columns)
+        shape = columns(shutil.get_terminal_size().columns)
+        header = "  ".join(fit(name, width) for name, width in shape)
         told = False
         for row in rows:
             self._stand_still()
             if not told:
                 self._out(self._style(header.rstrip(), "bold", sys.stdout))
                 told = True
-            cells = _cells(row)
-            line = "  ".join(_fit(cells[name], width) for name, width in columns).rstrip()
+            known = cells(row)
+            line = "  ".join(fit(known[name], width) for name, width in shape).rstrip()
             dim = row.license is not None and row.license.withheld
             self._out(self._style(line, "dim", sys.stdout) if dim else line)
 
@@ -232,7 +232,8 @@ class Terminal:
                 self._out(self._style(shop or "(no shop is named)", "bold", sys.stdout))
                 if address:
                     self._out(f"  {address}")
-            self._out(f"  - {title}: {why}" + (f" (key ID {kid})" if kid else ""))
+            text = f"{title}: {why}" + (f" (key ID {kid})" if kid else "")
+            self._out(wrapped("  - ", text, sys.stdout))
 
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`."""
@@ -242,12 +243,15 @@ class Terminal:
 
     def check(self, row: CheckRow) -> None:
         """See `Output.check`."""
-        label = f"{row.state.value:<8}{row.name + ':':<14} "
-        told = wrapped(label, visible(row.message), sys.stdout)
         state = self._style(row.state.value, _STATES[row.state], sys.stdout)
-        self._out(told.replace(row.state.value, state, 1))
+        label, before = f"{row.state.value:<8}{row.name + ':':<14} ", " " * 23
+        if is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _NARROW:
+            self._out(f"{state}{label[len(row.state.value) :].rstrip()}")
+            label, before = "  ", "  "
+        told = wrapped(label, visible(row.message), sys.stdout)
+        self._out(told.replace(row.state.value, state, 1) if label.strip() else told)
         if row.remedy is not None:
-            told = wrapped(f"{'':<23}hint: ", visible(row.remedy), sys.stdout)
+            told = wrapped(f"{before}hint: ", visible(row.remedy), sys.stdout)
             self._out(told.replace("hint:", self._style("hint:", "hint", sys.stdout), 1))
 
     def keys(self, rows: Iterable[KeyRow]) -> None:
@@ -285,7 +289,7 @@ class Terminal:
     def ask(self, question: str) -> bool:
         """See `Output.ask`."""
         self._stand_still()
-        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.write(wrapped("", f"{visible(question)} [y/N]", sys.stderr) + " ")
         sys.stderr.flush()
         return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
@@ -338,10 +342,10 @@ def _write(stream: TextIO, text: str) -> None:
 
 def _told(event: PhaseEvent | StatusEvent) -> str:
     if isinstance(event, PhaseEvent):
-        return f"wmbackup: phase: {event.phase.value}"
+        return f"phase: {event.phase.value}"
     value = "" if event.value is None else f": {visible(str(event.value))}"
     failed = f" failed with 0x{event.hresult:08X}" if event.hresult else ""
-    return f"wmbackup: status: {event.status.documented_name} ({int(event.status)}){failed}{value}"
+    return f"status: {event.status.documented_name} ({int(event.status)}){failed}{value}"
 
 
 def _withheld(event: WithheldEvent) -> str:
@@ -359,48 +363,3 @@ def _number(explanation: Explanation) -> str:
         return str(value)
     signed = value - 2**32 if value >= 2**31 else value
     return f"0x{value:08X}, {signed}"
-
-
-def _columns(width: int) -> list[tuple[str, int]]:
-    """Return the columns of a table that fit, with their widths in cells."""
-    fixed = [("EXPIRES", 10), ("BACKUP", 8)]
-    if width >= 60:  # noqa: PLR2004 - below that a title would vanish
-        fixed.insert(0, ("KIND", 16))
-    if width >= 110:  # noqa: PLR2004
-        fixed[1:1] = [("KEY ID", 24)]
-    if width >= 150:  # noqa: PLR2004
-        fixed[2:2] = [("DISTRIBUTOR", min(44, 28 + (width - 150) // 2)), ("ISSUED", 10)]
-    rest = width - sum(size + 2 for _, size in fixed)
-    return [("TITLE OR FILE", max(8, rest)), *fixed]
-
-
-def _cells(row: Row) -> dict[str, str]:
-    known = row.license
-    if known is None:
-        stamp = "" if row.item is None else utc(row.item.mtime_ns)[:10]
-        return {
-            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "EXPIRES", "BACKUP"), ""),
-            "TITLE OR FILE": title_of(row),
-            "KIND": "file",
-            "ISSUED": stamp,
-        }
-    return {
-        "TITLE OR FILE": title_of(row),
-        "KIND": visible(known.kind),
-        "KEY ID": visible(known.kid or ""),
-        "DISTRIBUTOR": visible(known.attributes.get("ContentDistributor", "")),
-        "ISSUED": date(known.issued),
-        "EXPIRES": date(known.expires),
-        "BACKUP": backup_word(known),
-    }
-
-
-def _fit(text: str, width: int) -> str:
-    """Return the text in exactly so many cells of a terminal."""
-    if text.isascii():
-        return text.ljust(width) if len(text) <= width else text[: width - 1] + "…"
-    from rich.cells import cell_len, set_cell_size
-
-    if cell_len(text) <= width:
-        return set_cell_size(text, width)
-    return set_cell_size(text, width - 1) + "…"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from wmbackup.cli.app import program
+from wmbackup.cli.app import COMMANDS, program
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
 
@@ -20,6 +20,7 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
 
     Raises UsageError and whatever the command raises.
     """
+    session.command = _command(arguments)
     try:
         result = program.main(
             list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
@@ -27,6 +28,23 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     except click.UsageError as error:
         raise _translated(error, session.command) from error
     return result if isinstance(result, ExitCode) else None
+
+
+def _command(arguments: Sequence[str]) -> str | None:
+    """Return the command that is asked for, also where the parser does not come as far."""
+    valued = {
+        name
+        for option in program.params
+        if isinstance(option, click.Option) and not (option.is_flag or option.count)
+        for name in option.opts
+    }
+    words = iter(arguments)
+    for word in words:
+        if word in valued:
+            next(words, None)  # a value, whatever it is called like
+        elif not word.startswith("-"):
+            return word if word in COMMANDS else None
+    return None
 
 
 def _translated(error: click.UsageError, name: str | None) -> UsageError:
@@ -59,7 +77,7 @@ def _message(error: click.UsageError) -> str:
         return f"no such option: {error.option_name}"
     if isinstance(error, click.MissingParameter):
         return f"{_name(error.param)} is missing"
-    text = error.format_message().strip().removesuffix(".")
+    text = error.format_message().split(". Recognized values")[0].strip().removesuffix(".")
     return text[:1].lower() + text[1:]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wmbackup import engine
@@ -124,36 +124,41 @@ def _checked(done: Checked) -> str:
     return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
 
 
-def plan_lines(plan: RestorePlan, *, everything: bool) -> list[str]:
-    """Return the plan of a restore; ``everything`` names more than the first few conflicts."""
+def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
+    """Return the plan of a restore as labels and texts, one line each.
+
+    ``everything`` names more than the first few conflicts.
+    """
     info = plan.info
     signers = visible(", ".join(plan.principals))
     conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
     files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
     lines = [
-        f"archive: made {local_time(info.created)} on {visible(info.host)} by {signers}",
-        f"from:    {visible(info.store_kind)} store {visible(info.store)}",
-        f"to:      {visible(plan.target)}",
-        f"plan:    {files}, {size(plan.size)} to write",
+        ("archive: ", f"made {local_time(info.created)} on {visible(info.host)} by {signers}"),
+        ("from:    ", f"{visible(info.store_kind)} store {visible(info.store)}"),
+        ("to:      ", visible(plan.target)),
+        ("plan:    ", f"{files}, {size(plan.size)} to write"),
     ]
-    trouble = [f"  conflict: {shown(path)}" for path in plan.conflicts]
-    trouble += [f"  in the way: {shown(path)}" for path in plan.blocked]
+    trouble = [("  conflict: ", shown(path)) for path in plan.conflicts]
+    trouble += [("  in the way: ", shown(path)) for path in plan.blocked]
     if len(trouble) > _SHOWN and not everything:
-        trouble[_SHOWN:] = [f"  and {len(trouble) - _SHOWN:,} more; -v shows all of them"]
+        trouble[_SHOWN:] = [("  ", f"and {len(trouble) - _SHOWN:,} more; -v shows all of them")]
     lines += trouble
     for lost in plan.lost:
         title = "" if lost.title is None else f" ({visible(lost.title)})"
-        lines.append(f"  lost: {shown(lost.path)}{title}")
+        lines.append(("  lost: ", f"{shown(lost.path)}{title}"))
     if plan.lost:
-        lines.append(
-            f"  {info.files - len(plan.lost):,} of {count(info.files, 'file')} are left;"
-            " whoever cut or damaged the archive chose which"
-        )
+        left = f"{info.files - len(plan.lost):,} of {count(info.files, 'file')}"
+        lines.append(("  ", f"{left} are left; whoever cut or damaged the archive chose which"))
     if plan.nameless:
         files = count(plan.nameless, "file")
-        lines.append(f"  {files} lost name and time, and will have those of the archive")
+        lines.append(("  ", f"{files} lost name and time, and will have those of the archive"))
+    if plan.licenses_lost:
+        lines.append(
+            ("  ", "the list of licenses is lost, with the titles in it and what was withheld")
+        )
     if plan.left_out:
-        lines.append(f"  not selected: {count(plan.left_out, 'file')}")
+        lines.append(("  not selected: ", count(plan.left_out, "file")))
     return lines
 
 
@@ -217,7 +222,13 @@ def risk_cells(row: Row) -> tuple[str, str, str, str, str]:
     if known.withheld or known.backup_allowed is False:
         risks.append("its issuer forbids the backup")
     if known.expires is not None:
-        risks.append(f"its time ends {date(known.expires, long=True)}")
+        # Dates that cannot be read stand as they are, and do not end in Z as these do.
+        over = (
+            known.expires.endswith("Z")
+            and known.expires < f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
+        )
+        verb = "ended" if over else "ends"
+        risks.append(f"its time {verb} {date(known.expires, long=True)}")
     shop, address = (
         visible(known.attributes.get(name, ""))
         for name in ("ContentDistributor", "LicenseAcquisitionURL")

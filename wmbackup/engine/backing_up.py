@@ -17,6 +17,7 @@ from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.rows import FileRow, file_row
 from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
 from wmbackup.engine.here import host_name, lock_subject
+from wmbackup.engine.opening import spooling
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import (
     NothingToBackUp,
@@ -190,7 +191,7 @@ def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
     elif tally.skipped:
         message = f"nothing in the store {store.location} can be carried"
     else:
-        message = f"the store {store.location} is empty"
+        message = f"the store {store.location} has nothing to back up"
     return NothingToBackUp(message, hint="no archive was made; older ones are as they were")
 
 
@@ -208,9 +209,12 @@ class _Run:
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
-        with self._holding(locks, None), _writing("write temporary files to", folder):
+        with self._holding(locks, None), spooling():
             remove_leftovers(folder)
-            with self._filled(folder) as (writer, tally), _writing("write to", "the output stream"):
+            with (
+                self._filled(folder) as (writer, tally),
+                _writing("write to", "the output stream"),
+            ):
                 sealed = self._seal(writer, output, tally)
         return self._summary(None, sealed, tally, read_back=False)
 
@@ -226,7 +230,7 @@ class _Run:
                 writer.close()
                 draft.sync()
                 if read_back:
-                    self._read_back(draft.file, sealed)
+                    self._read_back(draft.file, sealed, folder)
                 self._control.check()
                 draft.publish(replace=replace_output)
         return self._summary(path, sealed, tally, read_back=read_back)
@@ -339,12 +343,12 @@ class _Run:
 
         return tick
 
-    def _read_back(self, file: BinaryIO, sealed: Sealed) -> None:
+    def _read_back(self, file: BinaryIO, sealed: Sealed, folder: str) -> None:
         """Prove that the disk holds what was sealed. Raises ReadBackFailed."""
         control = self._control
         info = sealed.info
         control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
-        reader = ArchiveReader(file, spool_in(temporary_folder()), sealed.size)
+        reader = ArchiveReader(file, spool_in(folder), sealed.size)
         try:
             signatures = reader.signatures()
             if signatures.maker != self._key.public or reader.info() != info:

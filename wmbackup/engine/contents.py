@@ -12,7 +12,14 @@ from wmbackup.archive.head import Row
 from wmbackup.archive.reader import Receiver
 from wmbackup.archive.salvage import Rescued, Salvage
 from wmbackup.engine.inventory import Selection
-from wmbackup.engine.opening import ArchiveInput, Believed, authenticate, believe
+from wmbackup.engine.opening import (
+    HOPELESS,
+    ArchiveInput,
+    Believed,
+    authenticate,
+    believe,
+    spooling,
+)
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
@@ -48,14 +55,26 @@ class Contents(Protocol):
     def nameless(self) -> int:
         """How many files have lost their true path and their time."""
 
+    @property
+    def licenses_lost(self) -> bool:
+        """Whether what the archive said of licenses is lost; their files need not be."""
+
     def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
         """Yield what can be released, in order, each row with the index of its file.
 
         Some that the selection does not match may be left out.
         """
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
-        """Prove and release what is wanted; with ``alone`` nothing else is read."""
+    def withholds(self, selection: Selection) -> bool:
+        """Whether a license that the selection matches is known and was not backed up."""
+
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
+        """Prove what is wanted and release it to the receiver, where there is one.
+
+        With ``alone`` nothing else is read.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +103,13 @@ def open_contents(
         return
     signed = authenticate(source, policy, control)
     control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
-    rest = Salvage(signed.reader, signed.info, spool_in(temporary_folder()))
+    with spooling():
+        rest = Salvage(signed.reader, signed.info, spool_in(temporary_folder()))
     with contextlib.closing(rest):
-        files = rest.files(control.check)
+        with spooling():
+            files = rest.files(control.check)
         if all(one.offset is None for one in files):
-            raise ArchiveDamaged("nothing in the archive can be proven any more")
+            raise ArchiveDamaged("nothing in the archive can be proven any more", hint=HOPELESS)
         yield _Remains(rest, files, signed.info, signed.principals)
 
 
@@ -97,6 +118,7 @@ class _Whole:
 
     lost: tuple[Lost, ...] = ()
     nameless = 0
+    licenses_lost = False
 
     def __init__(self, archive: Believed, *, seekable: bool) -> None:
         self._archive = archive
@@ -114,7 +136,13 @@ class _Whole:
         for index, item, sha256 in head.items_like(beginnings):
             yield index, Row(item, None, sha256)
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+    def withholds(self, selection: Selection) -> bool:
+        rows = self._archive.head.rows()
+        return any(row.item is None and selection.matches(row) for row in rows)
+
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
@@ -133,6 +161,7 @@ class _Remains:
         self._salvage = salvage
         self._files = [one for one in files if one.offset is not None]
         self.nameless = sum(not one.has_row for one in self._files)
+        self.licenses_lost = not salvage.knows_licenses
         self.info = info
         self.principals = principals
         self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)
@@ -142,10 +171,16 @@ class _Remains:
             for license_ in one.licenses or (None,):
                 yield index, Row(one.item, license_, one.sha256)
 
-    def release(self, wanted: Wanted, receiver: Receiver, *, alone: bool) -> Iterator[Proven]:
+    def withholds(self, selection: Selection) -> bool:
+        return False  # what was withheld is no file, and a salvage is about files
+
+    def release(
+        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+    ) -> Iterator[Proven]:
         for index, one in enumerate(self._files):
             if wanted(index):
-                self._salvage.release(one, receiver)
+                if receiver is not None:  # without one: it was proven when the plan was made
+                    self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)
 
 

@@ -16,15 +16,20 @@ from wmbackup.archive.head import Head
 from wmbackup.archive.reader import ArchiveReader, Signatures
 from wmbackup.errors import (
     ArchiveDamaged,
+    ArchiveTruncated,
+    ArchiveUnsigned,
     NotFound,
     SignerUntrusted,
     SystemFailure,
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import reachable, resolved, spool_in, temporary_folder
+from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
+
+HOPELESS = "nothing in this copy can be proven; look for another one"
+"""The next step where not even a salvage helps, since it begins where the signature ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,11 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             yield ArchiveInput("standard input", source, length, start=start)
         return
     if not source:
-        raise UsageError("the name of an archive is empty", hint="name a file, or - for a pipe")
+        raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
     try:
         file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
     except FileNotFoundError:
-        raise NotFound(f"there is no file {source}", hint="check the path of the archive") from None
+        raise NotFound(f"there is no file {source}", hint="check its path") from None
     except IsADirectoryError:
         raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
     except OSError as error:
@@ -106,6 +111,8 @@ def _named(name: str) -> Iterator[None]:
     except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
         error.message = f"{name}: {error.message}"
         error.args = (error.message,)
+        if error.hint is None and isinstance(error, ArchiveDamaged):
+            error.hint = "use another copy of the archive, or see what restore --salvage finds"
         raise
 
 
@@ -140,12 +147,12 @@ class Believed(Authenticated):
 
 
 @contextlib.contextmanager
-def _spooling() -> Iterator[None]:
+def spooling() -> Iterator[None]:
+    """Give errors of private temporary files a sentence; those of the archive have theirs."""
     try:
         yield
     except OSError as error:
-        what = "the head of the archive to a temporary file"
-        raise SystemFailure.of(error, "copy", what) from error
+        raise spool_failure(error) from error
 
 
 def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Authenticated:
@@ -154,7 +161,7 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
     Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
-    with _spooling():
+    with spooling():
         reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
     try:
         signatures = reader.signatures()
@@ -165,6 +172,12 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
         if error.hint is None:
             error.hint = _how_to_trust(error, source)
         raise
+    except ArchiveDamaged as error:
+        if isinstance(error, ArchiveTruncated):
+            error.hint = "fetch it again from where it was copied: of this copy nothing is proven"
+        elif not isinstance(error, ArchiveUnsigned):
+            error.hint = HOPELESS
+        raise
     return Authenticated(reader, signatures, info, principals)
 
 
@@ -172,7 +185,7 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
 def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
     """Read the head of an archive whose signers are believed. Raises as `authenticate` does."""
     signed = authenticate(source, policy, control)
-    with _spooling():
+    with spooling():
         head = signed.reader.head()
     with contextlib.closing(head):
         yield Believed(signed.reader, signed.signatures, signed.info, signed.principals, head)
@@ -184,7 +197,8 @@ def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
     Nothing of it is believed: whoever made the archive wrote both. Raises as `believe` does,
     but for trust.
     """
-    reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
+    with spooling():
+        reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
     return reader.signatures().maker, reader.info()
 
 

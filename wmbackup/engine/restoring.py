@@ -14,7 +14,14 @@ from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import ArchiveInput
-from wmbackup.errors import Declined, NotFound, RestoreConflict, UsageError
+from wmbackup.errors import (
+    ArchiveDamaged,
+    Declined,
+    NotFound,
+    RestoreConflict,
+    UsageError,
+    WmbackupError,
+)
 from wmbackup.files import Locks, extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
@@ -39,7 +46,8 @@ class RestorePlan:
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
     replaced at all, ``unfit`` cannot be held by the target. After a salvage ``lost`` cannot be
-    proven, and ``nameless`` files have lost their true path and their time.
+    proven, and ``nameless`` files have lost their true path and their time; ``licenses_lost`` says
+    that the archive's list of licenses is.
     """
 
     info: BagInfo
@@ -54,11 +62,15 @@ class RestorePlan:
     left_out: int
     lost: tuple[Lost, ...] = ()
     nameless: int = 0
+    licenses_lost: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class RestoreSummary:
-    """What was restored: numbers of files, and bytes. ``applied`` is False after a dry run."""
+    """What was restored: numbers of files, and bytes.
+
+    ``applied`` is False after a dry run, which has proven all of it and changed nothing.
+    """
 
     plan: RestorePlan
     restored: int
@@ -119,7 +131,9 @@ def restore(
         plan = run.plan(selection, store.location)
         announce(plan)
         run.refuse_conflicts(plan)
-        if not dry_run:
+        if dry_run:
+            run.prove(plan, selective=bool(selection))
+        else:
             if not confirm(plan):
                 raise Declined("nothing was restored: the plan was declined")
             run.carry_out(plan, selective=bool(selection))
@@ -199,7 +213,10 @@ class _Run:
         self._unfit: list[Skipped] = []
 
     def plan(self, selection: Selection, target: str) -> RestorePlan:
-        """Compare what is asked for with what stands in the target. Raises NotFound."""
+        """Compare what is asked for with what stands in the target.
+
+        Raises NotFound, and ArchiveDamaged where what was asked for is lost.
+        """
         files = self._contents.info.files
         self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
@@ -212,10 +229,7 @@ class _Run:
         count = self._new + self._same + len(self._conflicts) + len(self._blocked)
         count += len(self._unfit)
         if not count:
-            raise NotFound(
-                "nothing in the archive matches the selection",
-                hint="look with wmbackup list what there is",
-            )
+            raise self._nothing(selection)
         return RestorePlan(
             info=self._contents.info,
             principals=self._contents.principals,
@@ -229,6 +243,25 @@ class _Run:
             left_out=files - count - len(self._contents.lost),
             lost=self._contents.lost,
             nameless=self._contents.nameless,
+            licenses_lost=self._contents.licenses_lost,
+        )
+
+    def _nothing(self, selection: Selection) -> WmbackupError:
+        """Return why nothing is left to restore."""
+        lost = len(self._contents.lost)
+        if lost:
+            return ArchiveDamaged(
+                f"nothing that the selection names can be proven; lost files: {lost:,}",
+                hint="leave the selection out to see which, or use another copy of the archive",
+            )
+        if self._contents.withholds(selection):
+            return NotFound(
+                "what matches the selection was not backed up: its issuer forbids that",
+                hint="ask the shop that sold it for a new one; wmbackup list --at-risk names it",
+            )
+        return NotFound(
+            "nothing in the archive matches the selection",
+            hint="look with wmbackup list what there is",
         )
 
     def _judge(self, index: int, row: Row) -> None:
@@ -275,15 +308,23 @@ class _Run:
                 hint="move the archive to another folder first",
             )
 
-    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
-        """Prove and stage everything, then make it visible."""
+    def prove(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Prove what would be restored, and stage nothing: a plan that cannot be is no plan."""
+        self._release(plan, None, selective=selective)
+
+    def _release(self, plan: RestorePlan, receiver: Import | None, *, selective: bool) -> None:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(self._wanted.__getitem__, self._import, alone=selective)
+        proven = self._contents.release(self._wanted.__getitem__, receiver, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
             control.notify(ItemEvent(one.member, count, one.size))
+
+    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Prove and stage everything, then make it visible."""
+        control = self._control
+        self._release(plan, self._import, selective=selective)
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
         control.check()
         self._import.commit()

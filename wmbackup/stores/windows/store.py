@@ -185,10 +185,10 @@ class WindowsStore:
         if known.value == _PARTIAL:
             raise PartlyRestored(
                 "the interface restored some of the licenses and others not",
-                hint=known.category.next_step,
+                hint=known.next_step,
             )
         if known.category is Category.CONSENT:
-            control.notify(WarningEvent("upgrade-wanted", known.sentence, known.category.next_step))
+            control.notify(WarningEvent("upgrade-wanted", known.sentence, known.next_step))
 
 
 _LIMITS = WarningEvent(
