@@ -15,6 +15,7 @@ from wmbackup.archive.head import Head
 from wmbackup.engine.opening import ArchiveInput, believe
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import UsageError
+from wmbackup.formats.keyid import canonical, meant
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
@@ -47,8 +48,8 @@ class Row(NamedTuple):
 class Selection:
     """Which licenses and files are meant; each list is a choice, and all lists must agree.
 
-    ``kids`` are key IDs as they stand in the licenses, ``titles`` are parts of titles in any
-    case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
+    ``kids`` are key IDs in any form (see `wmbackup.formats.keyid`), ``titles`` are parts of titles
+    in any case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
     """
 
     kids: tuple[str, ...] = ()
@@ -71,13 +72,19 @@ class Selection:
     def matches(self, row: Row) -> bool:
         """Whether a row is meant."""
         known = row.license
-        if self.kids and (known is None or known.kid not in self.kids):
+        if self.kids and not self._has_kid(known):
             return False
         if self.titles:
             title = "" if known is None else known.attributes.get("Title", "").casefold()
             if not any(wanted.casefold() in title for wanted in self.titles):
                 return False
         return not self.paths or any(_matches(row.path, wanted) for wanted in self.paths)
+
+    def _has_kid(self, known: License | None) -> bool:
+        if known is None or known.kid is None:
+            return False
+        kid = canonical(known.kid)
+        return any(kid in meant(wanted) for wanted in self.kids)
 
 
 def _matches(path: bytes | None, wanted: bytes) -> bool:
