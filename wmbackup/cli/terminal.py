@@ -24,7 +24,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from wmbackup.cli.hygiene import is_plain_terminal, shown, utc, visible
+from wmbackup.cli.hygiene import is_plain_terminal, shown, visible
 from wmbackup.cli.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -37,6 +37,8 @@ from wmbackup.cli.output import (
 )
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.cli.wording import (
+    AT_RISK_HINT,
+    FILE,
     backup_word,
     date,
     difference_lines,
@@ -176,12 +178,13 @@ class Terminal:
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
+        local = is_terminal(sys.stdout)
         if long:
             for row in rows:
                 self._stand_still()
-                self._out("\n".join(long_lines(row)))
+                self._out("\n".join(long_lines(row, local=local)))
             return
-        if not is_terminal(sys.stdout):
+        if not local:
             if self._common.verbose:
                 self._out(plain_header())
             self._session.stdout.write_all(map(plain_row, rows))
@@ -204,20 +207,28 @@ class Terminal:
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
-        plain = not is_terminal(sys.stdout)
+        local = is_terminal(sys.stdout)
         last = None
         for row in rows:
             self._stand_still()
-            if plain:
-                self._out("\t".join(risk_cells(row)))
+            cells = risk_cells(row, local=local)
+            shop, address, title, kid, why = cells
+            is_new, last = (shop, address) != last, (shop, address)
+            if not local:
+                self._out("\t".join(cells))
                 continue
-            shop, address, title, kid, why = risk_cells(row)
-            if (shop, address) != last:
-                last = shop, address
+            if is_new:
                 self._out(self._style(shop or "(no shop is named)", "bold", sys.stdout))
                 if address:
                     self._out(f"  {address}")
-            self._out(f"  - {title}: {why}" + (f" (key ID {kid})" if kid else ""))
+            known_by = f"key ID {kid}"
+            self._out(
+                f"  - {title}: {why}" + (f" ({known_by})" if kid and title != known_by else "")
+            )
+        if last is not None and not self._common.quiet:
+            label = self._style("hint:", "hint", sys.stderr)
+            told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)
+            self._err(told.replace("hint:", label, 1))
 
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`."""
@@ -348,7 +359,7 @@ def _columns(width: int) -> list[tuple[str, int]]:
     """Return the columns of a table that fit, with their widths in cells."""
     fixed = [("EXPIRES", 10), ("BACKUP", 8)]
     if width >= 60:  # noqa: PLR2004 - below that a title would vanish
-        fixed.insert(0, ("KIND", 16))
+        fixed.insert(0, ("KIND", 19))
     if width >= 110:  # noqa: PLR2004
         fixed[1:1] = [("KEY ID", 24)]
     if width >= 150:  # noqa: PLR2004
@@ -360,18 +371,16 @@ def _columns(width: int) -> list[tuple[str, int]]:
 def _cells(row: Row) -> dict[str, str]:
     known = row.license
     if known is None:
-        stamp = "" if row.item is None else utc(row.item.mtime_ns)[:10]
         return {
-            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "EXPIRES", "BACKUP"), ""),
+            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "ISSUED", "EXPIRES", "BACKUP"), ""),
             "TITLE OR FILE": title_of(row),
-            "KIND": "file",
-            "ISSUED": stamp,
+            "KIND": FILE,
         }
     return {
         "TITLE OR FILE": title_of(row),
         "KIND": visible(known.kind),
         "KEY ID": visible(known.kid or ""),
-        "DISTRIBUTOR": visible(known.attributes.get("ContentDistributor", "")),
+        "DISTRIBUTOR": visible(known.distributor or ""),
         "ISSUED": date(known.issued),
         "EXPIRES": date(known.expires),
         "BACKUP": backup_word(known),

@@ -98,12 +98,14 @@ def _matches(path: bytes | None, wanted: bytes) -> bool:
 class Inventory:
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
+    ``store_kind`` is the kind of the store, also of the one that the archive was made of.
     ``rows`` can be taken once, while the archive or the store is open.
     """
 
     info: BagInfo | None
     principals: tuple[str, ...]
     rows: Iterator[Row]
+    store_kind: str
 
 
 @contextlib.contextmanager
@@ -118,7 +120,8 @@ def inventory_of_archive(
     with believe(source, policy, control) as archive:
         archive.head.check(control.check)
         archive.reader.check_length()
-        yield Inventory(archive.info, archive.principals, rows_of(archive.head))
+        info = archive.info
+        yield Inventory(info, archive.principals, rows_of(archive.head), info.store_kind)
 
 
 def rows_of(head: Head) -> Iterator[Row]:
@@ -157,7 +160,7 @@ def inventory_of_store(
                 " the interface writes others each time",
                 hint="compare what wmbackup list shows of the archive and of the store",
             )
-        yield Inventory(None, (), _enumerated(store, tally, control)), tally
+        yield Inventory(None, (), _enumerated(store, tally, control), store.kind), tally
         return
     with store.export(control) as export:
 
@@ -179,7 +182,7 @@ def inventory_of_store(
             for license_ in export.licenses:
                 yield Row(None, license_)
 
-        yield Inventory(None, (), rows()), tally
+        yield Inventory(None, (), rows(), store.kind), tally
 
 
 def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:

@@ -110,14 +110,15 @@ def _parse(text: str, opaque: frozenset[str]) -> list[Element]:
         if leaf is not None:
             leaf += data
 
-    def refuse(*_declaration: object) -> None:
-        raise NotWellFormed("the document has a document type declaration")
-
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = characters
-    parser.StartDoctypeDeclHandler = refuse
+    parser.StartDoctypeDeclHandler = _refuse
     parser.Parse(text.encode(), True)
     return found
+
+
+def _refuse(*_declaration: object) -> None:
+    raise NotWellFormed("the document has a document type declaration")
