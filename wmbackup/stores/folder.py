@@ -153,7 +153,7 @@ class FolderExport:
         layout = self._store.layout
         if self._left_out:
             control.notify(_others(self._left_out) if self.paths else _only_others(layout.kind))
-        if layout.parts:
+        if layout.parts and self.paths:
             names = (path.rpartition(b"/")[2].lower() for path in self.paths)
             for remark in layout.remarks(layout.parts.intersection(names)):
                 control.notify(remark)
