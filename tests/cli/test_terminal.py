@@ -370,6 +370,12 @@ def test_dates_are_local_on_a_terminal_alone(ready: Process) -> None:
     assert "its time ended 2006-08-01 03:00" in text
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_is_at_risk_fits_the_terminal(ready: Process, width: int) -> None:
+    _, text = screen(ready, "list", "a.tar", "--at-risk", "--no-progress", size=(50, width))
+    assert [row for row in rows(text) if len(row) >= width] == []
+
+
 def test_what_is_at_risk_is_told_shop_by_shop(ready: Process) -> None:
     arguments = ("list", "a.tar", "--at-risk", "--color", "never", "--no-progress")
     _, text = screen(ready, *arguments, size=(24, 200))

@@ -188,6 +188,14 @@ def test_entity_bombs(encoding: str) -> None:
     assert recognize(b"a", (bomb(31) + make.wrmheader()).encode(encoding)) == ()
 
 
+@pytest.mark.parametrize(("odd", "times"), [("<a/>" * 4000, 500), ("&" * 200_000, 50)])
+def test_a_file_full_of_oddities_takes_no_more_than_seconds(odd: str, times: int) -> None:
+    data = make.v7(data=odd).encode() * times
+    begin = time.process_time()
+    assert len(recognize_file(b"drmv2.lic", io.BytesIO(data), len(data))) == times
+    assert time.process_time() - begin < SECONDS
+
+
 @pytest.mark.parametrize("depth", [31, 33, 1000, 100_000])
 def test_deep_nesting(depth: int) -> None:
     check(b"a", make.v7(data="<a>" * depth + "</a>" * depth).encode())

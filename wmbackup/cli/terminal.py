@@ -222,9 +222,8 @@ class Terminal:
                 if address:
                     self._out(f"  {address}")
             known_by = f"key ID {kid}"
-            self._out(
-                f"  - {title}: {why}" + (f" ({known_by})" if kid and title != known_by else "")
-            )
+            why += f" ({known_by})" if kid and title != known_by else ""
+            self._out(wrapped("  - ", f"{title}: {why}", sys.stdout))
         if last is not None and not self._common.quiet:
             label = self._style("hint:", "hint", sys.stderr)
             told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)

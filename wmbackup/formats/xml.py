@@ -17,7 +17,8 @@ MAX_XML = 256 * 1024
 """The longest document that is parsed, in characters."""
 
 _MAX_DEPTH = 32
-_MAX_ELEMENTS = 4096
+_MAX_MENDED = 1024  # ampersands
+_MAX_ELEMENTS = 1024  # a license has some dozens
 
 # What shops are known to forget: to escape the & of an address, and that controls are no XML.
 _STRAY = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -41,14 +42,14 @@ def elements(text: str, opaque: frozenset[str] = frozenset()) -> list[Element]:
     Elements named in ``opaque`` are left out together with everything inside. A document that is
     not well-formed for stray ampersands or controls alone is mended and read. Raises
     NotWellFormed, also for any document type declaration and beyond 256 Ki characters, 32 levels
-    or 4096 elements.
+    or 1024 elements.
     """
     if len(text) > MAX_XML:
         raise NotWellFormed("the document is too long")
     try:
         return _parse(_emptied(text, opaque), opaque)
     except expat.ExpatError:
-        mended = _CONTROL.sub("\ufffd", _STRAY.sub("&amp;", text))
+        mended = _CONTROL.sub("\ufffd", _STRAY.sub("&amp;", text, _MAX_MENDED))
     try:
         return _parse(mended, opaque)
     except expat.ExpatError as error:
