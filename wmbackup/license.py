@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TypeGuard
 
 RightValue = bool | int | str
+
+_DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+def is_date(text: str | None) -> TypeGuard[str]:
+    """Whether a license's date could be read, so that it can be compared with others."""
+    return text is not None and _DATE.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +47,16 @@ class License:
         """Whether its issuer allows its backup; None where that cannot be read."""
         allowed = self.rights.get("AllowBackupRestore")
         return allowed if isinstance(allowed, bool) else None
+
+    @property
+    def distributor(self) -> str | None:
+        """The shop: who distributes the content, else who distributes the license."""
+        return self._first("ContentDistributor", "LicenseDistributor")
+
+    @property
+    def address(self) -> str | None:
+        """Where a license was to be had, else the address of who distributes it."""
+        return self._first("LicenseAcquisitionURL", "LicenseDistributorURL")
+
+    def _first(self, *names: str) -> str | None:
+        return next((self.attributes[name] for name in names if name in self.attributes), None)

@@ -411,3 +411,31 @@ def test_an_archive_goes_to_a_terminal_only_when_it_is_asked_to(program: Process
     code, text = screen(program, "backup", "--store", "sample", "--no-notice")
     assert (code, "--output is missing" in text) == (2, True)
     assert "bagit" not in text
+
+
+def test_dates_are_local_on_a_terminal_alone(ready: Process) -> None:
+    arguments = ("list", "a.tar", "--long", "--title", "first light")
+    assert "issued:                2005-03-14T09:26:53Z" in ready(*arguments).out
+    assert "2006-10-28T00:00:00Z" in ready(*arguments).out
+    _, text = screen(ready, *arguments, TZ="UTC-3")
+    assert "issued:                2005-03-14 12:26" in text
+    assert "2006-10-28 03:00" in text
+    _, text = screen(ready, "list", "a.tar", "--at-risk", TZ="UTC-3", size=(24, 200))
+    assert "its time ended 2006-08-01 03:00" in text
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_what_is_at_risk_fits_the_terminal(ready: Process, width: int) -> None:
+    _, text = screen(ready, "list", "a.tar", "--at-risk", "--no-progress", size=(50, width))
+    assert [row for row in rows(text) if len(row) >= width] == []
+
+
+def test_what_is_at_risk_is_told_shop_by_shop(ready: Process) -> None:
+    arguments = ("list", "a.tar", "--at-risk", "--color", "never", "--no-progress")
+    _, text = screen(ready, *arguments, size=(24, 200))
+    told = text.splitlines()
+    assert told[0] == "Harbour Street Records (synthetic)"
+    assert told[1] == "  https://harbour.example/license.asp"
+    assert told[4] == "Lending Library of Films (synthetic)"
+    assert sum(line.startswith("  - ") for line in told) == 4
+    assert told[-2].startswith("hint: ask the shops")

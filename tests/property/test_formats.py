@@ -6,6 +6,7 @@ import io
 import struct
 import time
 from collections.abc import Iterable
+from xml.parsers.expat import ExpatError
 
 import make
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from wmbackup.archive.rows import MAX_LINE, license_row, parse_license_row
-from wmbackup.formats import forbids_backup, recognize, recognize_file
+from wmbackup.formats import forbids_backup, recognize, recognize_file, xml
 from wmbackup.formats.text import clean, date, identifier
 from wmbackup.license import License
 from wmbackup.titles import Title, read_title
@@ -117,6 +118,28 @@ def test_pieces_of_xml(pieces: list[str], encoding: str) -> None:
     check(b"drmv2lic.bak", data)
 
 
+@settings(max_examples=500)
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *("<k>", "</k>", "<k/>", "<k a='>'>", "</k >", "<k a='1'/>", "<j>", "</j>", "<kk>"),
+                *("</kk>", "<b>", "</b>", "1", "<!--", "-->", "<![CDATA[", "]]>", "<?k", "?>", "&"),
+            ]
+        ),
+        max_size=12,
+    )
+)
+def test_emptying_opaque_elements_changes_nothing(pieces: list[str]) -> None:
+    text = f"<a>{''.join(pieces)}</a>"
+    opaque = frozenset({"k", "j"})
+    try:
+        expected = xml._parse(text, opaque)
+    except ExpatError:
+        return
+    assert xml.elements(text, opaque) == expected
+
+
 @given(st.text(st.characters(), max_size=2000), st.sampled_from(["utf-8", "utf-16-le"]))
 def test_any_text_where_a_title_stands(text: str, encoding: str) -> None:
     xml = make.v7("@", lid="@", meta={"Title": "@", "Author": f"<![CDATA[{text}]]>"})
@@ -163,6 +186,14 @@ def test_entity_bombs(encoding: str) -> None:
     check(b"a", body.replace("<DATA>", bomb(31) + "<DATA>").encode(encoding))
     check(b"a", (bomb(31) + make.wrmheader(more="<Title>&e30;</Title>")).encode(encoding))
     assert recognize(b"a", (bomb(31) + make.wrmheader()).encode(encoding)) == ()
+
+
+@pytest.mark.parametrize(("odd", "times"), [("<a/>" * 4000, 500), ("&" * 200_000, 50)])
+def test_a_file_full_of_oddities_takes_no_more_than_seconds(odd: str, times: int) -> None:
+    data = make.v7(data=odd).encode() * times
+    begin = time.process_time()
+    assert len(recognize_file(b"drmv2.lic", io.BytesIO(data), len(data))) == times
+    assert time.process_time() - begin < SECONDS
 
 
 @pytest.mark.parametrize("depth", [31, 33, 1000, 100_000])

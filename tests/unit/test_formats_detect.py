@@ -98,3 +98,18 @@ def test_tags_of_others_are_counted() -> None:
         data = b"<x>" + tag * 70_000 + make.v7().encode()
         assert recognize(b"a", data) == ()
         assert len(recognize(b"a", b"<x>" + tag * 60_000 + make.v7().encode())) == 1
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("large", [False, True])
+def test_a_license_behind_empty_lines(encoding: str, *, large: bool) -> None:
+    text = "\r\n\t " * 300 + make.v7() + " " * WHOLE * large
+    data = text.encode(encoding)
+    found = recognize_file(b"a.lic", io.BytesIO(data), len(data))
+    assert [license_.kid for license_ in found] == [make.KID]
+
+
+def test_what_begins_as_no_text_of_any_encoding_is_nothing() -> None:
+    license_ = make.v7().encode()
+    for head in (b"x", b"\0 ", b" \0", b"\xff\xfe ", b"\xef\xbb"):
+        assert recognize(b"a.lic", head + license_) == ()

@@ -29,6 +29,14 @@ def test_bit_4_says_that_it_may_not_be_restored(rights: bytes, *, forbidden: boo
     assert forbids_backup(license_) is forbidden
 
 
+@pytest.mark.parametrize("kid", [make.KID, "custom-key", "k" * 24])
+@pytest.mark.parametrize("head", [make.V1_HEAD, b"\0\1\0\0\x75\0\0\0"])
+def test_a_key_id_of_any_form_is_found_behind_the_head(kid: str, head: bytes) -> None:
+    (license_,) = recognize(b"a", make.v1(kid, rights=b"\x05\0\0\0", head=head))
+    assert license_.kid == kid
+    assert forbids_backup(license_)
+
+
 @pytest.mark.parametrize("width", [64, 76, 100_000])
 def test_lines_of_any_length(width: int) -> None:
     assert recognize(b"a", b"\r\n" + make.v1(width=width) + b"\r\n")[0].kid == make.KID
@@ -42,6 +50,10 @@ def test_the_key_is_never_shown() -> None:
     "data",
     [
         make.v1("custom key"),
+        make.v1("custom key", head=make.V1_HEAD),
+        make.v1("k" * 25, head=make.V1_HEAD),
+        make.v1("custom-key", head=b"\0\1\0\1\x76\0\0\0"),
+        make.v1("custom-key", head=b"\0\2\0\1\x75\0\0\0"),
         make.v1(make.KID[:-1] + "A"),
         make.v1(width=100_000)[:216],
         make.v1() + b"!",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import make  # the synthetic fixtures
@@ -8,15 +9,17 @@ import pytest
 
 from tests.folders import KEY, POLICY, files, fill
 from wmbackup.archive.head import Row
+from wmbackup.cli.places import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
 from wmbackup.engine.inventory import inventory_of_store
-from wmbackup.errors import NothingToBackUp
+from wmbackup.errors import NothingToBackUp, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, Event, WarningEvent, WithheldEvent
 from wmbackup.stores.base import ItemWithheld
 from wmbackup.stores.folder import FolderStore
-from wmbackup.stores.layouts import BAK, DRM, FOLDER, find_layout
+from wmbackup.stores.layouts import BAK, DRM, FOLDER, Layout, find_layout
+from wmbackup.stores.tree import EntryKind, Tree, open_tree
 
 OPEN = make.v7(data=make.right("AllowBackupRestore", "1")).encode()
 CLOSED = make.v7(make.OTHER_KID, data=make.right("AllowBackupRestore", "0")).encode()
@@ -67,6 +70,66 @@ def test_a_drm_folder_gives_its_own_files_and_leaves_those_of_other_software(
     everything = FolderStore(str(tmp_path), all_files=True)
     assert paths(everything) == set(ours | others)
     assert warnings(everything) == []
+
+
+@pytest.mark.parametrize(("layout", "folder"), [(DRM, b"Server"), (DRM, b"CACHE"), (BAK, b"x")])
+def test_a_folder_of_other_software_is_not_even_listed(
+    tmp_path: Path, layout: Layout, folder: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"drmv2.lic": b"a", b"drmv2lic.bak": b"b", folder + b"/drmv2.lic": b"c"})
+    listed: list[bytes] = []
+
+    def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+        listed.append(path)
+        yield from original(self, path)
+
+    with FolderStore(str(tmp_path), layout).export(Control()) as export:
+        assert export.skipped == []
+    kind = type(open_tree(str(tmp_path)))
+    original = kind.entries
+    monkeypatch.setattr(kind, "entries", entries)
+    assert len(paths(FolderStore(str(tmp_path), layout))) == 1 + (layout is DRM)
+    assert listed == [b""]
+
+
+@pytest.mark.parametrize("kind", [DRM, BAK])
+def test_a_folder_that_has_nothing_of_its_kind_is_told_so(tmp_path: Path, kind: Layout) -> None:
+    fill(tmp_path, {b"a.txt": b"a", b"b/c.txt": b"b"})
+    told: list[Event] = []
+    with FolderStore(str(tmp_path), kind).export(Control(told.append)):
+        pass
+    (only,) = told
+    assert isinstance(only, WarningEvent)
+    assert f"nothing here is of a {kind.kind} store" in only.message
+
+
+VISTA, XP = "ProgramData/Microsoft/Windows/DRM", "Documents and Settings/All Users/DRM"
+
+
+@pytest.mark.parametrize("place", [VISTA, XP, "ProgramData/microsoft/WINDOWS/drm"])
+@pytest.mark.parametrize("prefix", ["", "drm:"])
+def test_of_a_whole_disk_its_drm_folder_is_meant(tmp_path: Path, prefix: str, place: str) -> None:
+    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a", b"Users/me/drmv2.lic": b"b"})
+    store = parse_store(f"{prefix}{tmp_path}")
+    assert (store.kind, store.location) == ("drm", f"{tmp_path}/{place}")
+    assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
+    assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
+
+
+def test_of_two_drm_folders_on_a_disk_none_is_guessed(tmp_path: Path) -> None:
+    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a" for place in (VISTA, XP)})
+    with pytest.raises(UsageError, match="has two DRM folders"):
+        parse_store(str(tmp_path))
+    (tmp_path / XP / "drmv2.lic").unlink()
+    assert parse_store(str(tmp_path)).location == f"{tmp_path}/{VISTA}"
+
+
+def test_a_disk_with_its_own_licenses_or_with_links_is_a_folder(tmp_path: Path) -> None:
+    fill(tmp_path, {b"disk/drmv2.lic": b"a", f"disk/{VISTA}/drmv2.lic".encode(): b"a"})
+    assert parse_store(f"{tmp_path}/disk").location == f"{tmp_path}/disk"
+    fill(tmp_path, {b"linked/a.lic": b"a"})
+    os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
+    assert parse_store(f"{tmp_path}/linked").kind == "folder"
 
 
 def test_a_forced_kind_wins_over_what_is_found(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import Inventory, inventory_of_archive, inventory_of_store, open_archive
 from wmbackup.engine.reading import Tally
+from wmbackup.status import Control, Event, WithheldEvent
 from wmbackup.trust import Policy
 
 
@@ -28,6 +29,8 @@ class Opener:
         """Open one of both; ``hashes`` has the files of a store read to their end."""
         control = self._session.inventory_control()
         if archive is None:
+            if not hashes:
+                control = Control(self._tell_but_withheld)
             with inventory_of_store(parse_store(store), control, hashes=hashes) as opened:
                 yield opened
             return
@@ -39,3 +42,8 @@ class Opener:
             inventory_of_archive(file, self._policy, control) as inventory,
         ):
             yield inventory, None
+
+    def _tell_but_withheld(self, event: Event) -> None:
+        # What is withheld stands among the rows.
+        if not isinstance(event, WithheldEvent):
+            self._session.output.event(event)

@@ -365,6 +365,7 @@ def _result(result: Result) -> dict[str, Any] | None:
 def _backup_plan(plan: BackupPlan) -> dict[str, Any]:
     return {
         "path": _text(plan.path),
+        "store_kind": plan.store_kind,
         "files": plan.files,
         "octets": plan.octets,
         "licenses": plan.licenses,
@@ -387,6 +388,7 @@ def _restore_summary(done: RestoreSummary) -> dict[str, Any]:
 def _listed(listed: Listed) -> dict[str, Any]:
     return {
         "name": _text(listed.name),
+        "store_kind": listed.store_kind,
         "files": listed.files,
         "licenses": listed.licenses,
         "octets": listed.octets,

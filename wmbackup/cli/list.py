@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import click
 
@@ -12,7 +13,7 @@ from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import on_command_line, option
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import default_store, is_store
-from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
+from wmbackup.cli.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
 from wmbackup.cli.session import Session
 from wmbackup.engine import Row, Selection
 from wmbackup.errors import ExitCode, UsageError
@@ -42,7 +43,7 @@ from wmbackup.errors import ExitCode, UsageError
     section="Which rows",
     help="of this file, this folder, or a pattern with * and ?",
 )
-@option("--kind", metavar="K", section="Which rows", help="of this kind, such as wmdrm-v7")
+@option("--kind", metavar="K", section="Which rows", help="of this kind, such as wmdrm-v7, or file")
 @option(
     "--restricted", is_flag=True, section="Which rows", help="licenses that may not be backed up"
 )
@@ -63,7 +64,7 @@ from wmbackup.errors import ExitCode, UsageError
     "--match-media",
     metavar="FOLDER",
     section="How",
-    help="take missing titles from the protected media files in this folder",
+    help="take missing titles and shops from the protected media files in this folder",
 )
 @option("--long", "long", is_flag=True, section="How", help="all that is known")
 @option("--sort", type=click.Choice(list(SORTS)), section="How", help="sort by this")
@@ -106,23 +107,20 @@ def command(  # noqa: PLR0913 - one parameter an option
     after, before = window(expires_within, expired=expired)
     selection = Selection(kid, title, tuple(os.fsencode(path) for path in paths))
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
-    entitle = Titles.in_folder(match_media, session.control())
+    choose = partial(chosen, wanted=wanted, titles=titles_of(match_media, session.control()))
     if store is not None:
         session.notice()
     opener = Opener(session, allowed_signers)
     if against is not None:
-        return _differences(session, opener, (archive, store, against), wanted)
+        return _differences(session, opener, (archive, store, against), choose)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
-        found = inventory.rows if match_media is None else map(entitle, inventory.rows)
-        counted = Counted(name, filter(wanted, found) if wanted else found)
+        counted = Counted(name, choose(inventory.rows))
         rows: Iterable[Row] = counted
-        if at_risk and sort is None:
-            sort = "distributor"
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
         special = wanted or match_media or sort or at_risk or long
         if at_risk:
-            session.output.at_risk(rows)
+            session.output.at_risk(sorted(rows, key=by_shop))
         elif inventory.portions and session.output.takes_portions and not special:
             session.output.portions(counted.portions(inventory))
         else:
@@ -135,7 +133,7 @@ def _differences(
     session: Session,
     opener: Opener,
     names: tuple[str | None, str | None, str],
-    wanted: Callable[[Row], bool],
+    choose: Callable[[Iterator[Row]], Iterator[Row]],
 ) -> ExitCode:
     from wmbackup.engine import compare
 
@@ -145,8 +143,8 @@ def _differences(
         opener.open(*other, hashes=True) as (before, _),
         opener.open(archive, store, hashes=True) as (after, tally),
     ):
-        counted = Counted(archive or store or "", filter(wanted, after.rows))
-        differences = compare(filter(wanted, before.rows), counted)
+        counted = Counted(archive or store or "", choose(after.rows))
+        differences = compare(choose(before.rows), counted)
         session.output.differences(differences)
         listed = counted.result(after, tally)
     session.output.result(replace(listed, differences=differences))

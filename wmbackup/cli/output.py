@@ -88,14 +88,16 @@ class Verified:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """What `list` has shown, and what it saw on the way."""
+    """What `list` has shown, and what it saw on the way; ``live`` says that it was a store."""
 
     name: str
+    store_kind: str
     files: int
     licenses: int
     octets: int
-    skipped: int = 0
-    withheld: int = 0
+    skipped: int
+    withheld: int
+    live: bool
     differences: Differences | None = None
 
 

@@ -28,7 +28,8 @@ def parse_store(
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
-    The kind of a path is found by what is in the folder, unless a prefix forces it. A
+    The kind of a path is found by what is in the folder, unless a prefix forces it; of a whole
+    disk of Windows its DRM folder is meant. A
     ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
     StoreUnavailable for one that this system has not.
     """
@@ -46,6 +47,7 @@ def parse_store(
 
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
+    from wmbackup.stores.disk import drm_folder
     from wmbackup.stores.folder import FolderStore
     from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
@@ -53,8 +55,12 @@ def parse_store(
     path = text.removeprefix(prefix)
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
+    if target:
+        return FolderStore(path, FOLDER)
+    if prefix in {"", "drm:"}:
+        path = drm_folder(path) or path
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, FOLDER if target else layout, all_files=all_files)
+    return FolderStore(path, layout, all_files=all_files)
 
 
 def default_store() -> str | None:

@@ -9,10 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.output import Listed
+from wmbackup.cli.wording import FILE, RUNNING_OUT
 from wmbackup.engine import Inventory, Row, Selection
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import NotFound, UsageError
-from wmbackup.license import License
+from wmbackup.license import License, is_date
 from wmbackup.status import Control
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ SORTS: dict[str, Callable[[Row], object]] = {
     "title": lambda row: _attribute(row, "Title").casefold(),
     "kind": lambda row: "" if row.license is None else row.license.kind,
     "kid": lambda row: "" if row.license is None else row.license.kid or "",
-    "distributor": lambda row: _attribute(row, "ContentDistributor").casefold(),
+    "distributor": lambda row: "" if row.license is None else _shop(row.license),
     "issued": lambda row: _date(row, "issued"),
     "expires": lambda row: _date(row, "expires"),
     "size": lambda row: 0 if row.item is None else row.item.size,
@@ -37,10 +38,22 @@ def _attribute(row: Row, name: str) -> str:
     return "" if row.license is None else row.license.attributes.get(name, "")
 
 
-def _date(row: Row, name: str) -> str:
-    # Without a date last: it does not expire.
-    text = None if row.license is None else getattr(row.license, name)
-    return "~" if text is None else str(text)
+def _shop(known: License) -> str:
+    return (known.distributor or "").casefold()
+
+
+def _date(row: Row, name: str) -> tuple[int, str]:
+    # What cannot be read after what can, and last what has none: it does not expire.
+    text: str | None = None if row.license is None else getattr(row.license, name)
+    return (0 if is_date(text) else 2 if text is None else 1), text or ""
+
+
+def by_shop(row: Row) -> tuple[bool, str, str]:
+    """Return what brings together what was sold by the same shop; the nameless come last."""
+    known = row.license
+    if known is None:
+        return True, "", ""
+    return not (known.distributor or known.address), _shop(known), known.address or ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,7 @@ class Filter:
     def __call__(self, row: Row) -> bool:
         """Whether a row is shown."""
         known = row.license
-        if self.kind is not None and (known is None or known.kind != self.kind):
+        if self.kind is not None and self.kind != (FILE if known is None else known.kind):
             return False
         if self.restricted and not is_restricted(known):
             return False
@@ -70,7 +83,7 @@ class Filter:
             return False
         if self.expires_before is not None:
             expires = None if known is None else known.expires
-            if expires is None or not expires.endswith("Z") or expires > self.expires_before:
+            if not is_date(expires) or expires > self.expires_before:
                 return False
             if self.expires_after is not None and expires <= self.expires_after:
                 return False
@@ -85,37 +98,29 @@ def is_restricted(known: License | None) -> bool:
 def is_at_risk(row: Row) -> bool:
     """Whether a row is of a license that a backup does not save, or not for long."""
     known = row.license
-    return is_restricted(known) or (known is not None and known.expires is not None)
+    return known is not None and (
+        is_restricted(known)
+        or known.expires is not None
+        or not known.rights.keys().isdisjoint(RUNNING_OUT)
+    )
 
 
 class Titles:
-    """Gives licenses that name no title the one of the media file that they are for."""
+    """Gives licenses what they do not say themselves, from the media file that they are for."""
 
     def __init__(self, titles: Mapping[str, Title]) -> None:
         """Take titles by key ID."""
-        self._titles = titles
+        from wmbackup.formats.keyid import canonical
 
-    @classmethod
-    def in_folder(cls, folder: str | None, control: Control) -> Titles:
-        """Read the titles of the media files in a folder. Raises NotFound."""
-        if folder is None:
-            return cls({})
-        from wmbackup.titles import titles_in
-
-        try:
-            return cls(titles_in(folder, control.check))
-        except OSError as error:
-            raise NotFound(
-                f"cannot read the folder {folder}: {(error.strerror or str(error)).lower()}",
-                hint="check the path after --match-media",
-            ) from error
+        self._canonical = canonical
+        self._titles = {canonical(kid): title for kid, title in titles.items()}
 
     def __call__(self, row: Row) -> Row:
-        """Return the row, with a title where one was found."""
+        """Return the row, with what the media file says and the license does not."""
         known = row.license
-        if known is None or known.kid is None or "Title" in known.attributes:
+        if known is None or known.kid is None:
             return row
-        title = self._titles.get(known.kid)
+        title = self._titles.get(self._canonical(known.kid))
         if title is None:
             return row
         found = {
@@ -126,6 +131,27 @@ class Titles:
         }
         said = {name: value for name, value in found.items() if value is not None}
         return row._replace(license=replace(known, attributes=said | dict(known.attributes)))
+
+
+def titles_of(folder: str | None, control: Control) -> Titles | None:
+    """Read the titles of the media files in a folder, where one is given. Raises NotFound."""
+    if folder is None:
+        return None
+    from wmbackup.titles import titles_in
+
+    try:
+        return Titles(titles_in(folder, control.check))
+    except OSError as error:
+        raise NotFound(
+            f"cannot read the folder {folder}: {(error.strerror or str(error)).lower()}",
+            hint="check the path after --match-media",
+        ) from error
+
+
+def chosen(rows: Iterator[Row], *, wanted: Filter, titles: Titles | None) -> Iterator[Row]:
+    """Yield the rows that are shown, with the titles that were found."""
+    found = rows if titles is None else map(titles, rows)
+    return filter(wanted, found) if wanted else found
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:
@@ -194,5 +220,5 @@ class Counted:
             skipped = len(tally.skipped)
         elif info is not None:
             skipped = info.skipped
-        counts = (self._files, self._licenses, self._octets)
-        return Listed(self._name, *counts, skipped, self._withheld)
+        counts = (self._files, self._licenses, self._octets, skipped, self._withheld)
+        return Listed(self._name, inventory.store_kind, *counts, live=info is None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wmbackup.cli.hygiene import utc, visible
-from wmbackup.cli.wording import backup_word, date, title_of
+from wmbackup.cli.hygiene import visible
+from wmbackup.cli.wording import FILE, backup_word, date, title_of
 from wmbackup.engine import Row
 
 _WIDEST_TITLE = 60  # cells beyond which the eye loses the line on its way to the next column
@@ -13,7 +13,7 @@ def columns(width: int) -> list[tuple[str, int]]:
     """Return the columns of a table that fit, with their widths in cells."""
     fixed = [("EXPIRES", 10), ("BACKUP", 8)]
     if width >= 60:  # noqa: PLR2004 - below that a title would vanish
-        fixed.insert(0, ("KIND", 16))
+        fixed.insert(0, ("KIND", 19))
     if width >= 110:  # noqa: PLR2004
         fixed[1:1] = [("KEY ID", 24)]
     if width >= 150:  # noqa: PLR2004
@@ -26,18 +26,16 @@ def cells(row: Row) -> dict[str, str]:
     """Return what stands in each column, by its name."""
     known = row.license
     if known is None:
-        stamp = "" if row.item is None else utc(row.item.mtime_ns)[:10]
         return {
-            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "EXPIRES", "BACKUP"), ""),
+            **dict.fromkeys(("KEY ID", "DISTRIBUTOR", "ISSUED", "EXPIRES", "BACKUP"), ""),
             "TITLE OR FILE": title_of(row),
-            "KIND": "file",
-            "ISSUED": stamp,
+            "KIND": FILE,
         }
     return {
         "TITLE OR FILE": title_of(row),
         "KIND": visible(known.kind),
         "KEY ID": visible(known.kid or ""),
-        "DISTRIBUTOR": visible(known.attributes.get("ContentDistributor", "")),
+        "DISTRIBUTOR": visible(known.distributor or ""),
         "ISSUED": date(known.issued),
         "EXPIRES": date(known.expires),
         "BACKUP": backup_word(known),

@@ -38,6 +38,7 @@ from wmbackup.cli.output import (
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.cli.table import cells, columns, fit
 from wmbackup.cli.wording import (
+    AT_RISK_HINT,
     difference_lines,
     long_lines,
     plain_header,
@@ -177,12 +178,13 @@ class Terminal:
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
+        local = is_terminal(sys.stdout)
         if long:
             for row in rows:
                 self._stand_still()
-                self._out("\n".join(long_lines(row)))
+                self._out("\n".join(long_lines(row, local=local)))
             return
-        if not is_terminal(sys.stdout):
+        if not local:
             self._plain_header()
             self._session.stdout.write_all(map(plain_row, rows))
             return
@@ -219,21 +221,27 @@ class Terminal:
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
-        plain = not is_terminal(sys.stdout)
+        local = is_terminal(sys.stdout)
         last = None
         for row in rows:
             self._stand_still()
-            if plain:
-                self._out("\t".join(risk_cells(row)))
+            cells = risk_cells(row, local=local)
+            shop, address, title, kid, why = cells
+            is_new, last = (shop, address) != last, (shop, address)
+            if not local:
+                self._out("\t".join(cells))
                 continue
-            shop, address, title, kid, why = risk_cells(row)
-            if (shop, address) != last:
-                last = shop, address
+            if is_new:
                 self._out(self._style(shop or "(no shop is named)", "bold", sys.stdout))
                 if address:
                     self._out(f"  {address}")
-            text = f"{title}: {why}" + (f" (key ID {kid})" if kid else "")
-            self._out(wrapped("  - ", text, sys.stdout))
+            known_by = f"key ID {kid}"
+            why += f" ({known_by})" if kid and title != known_by else ""
+            self._out(wrapped("  - ", f"{title}: {why}", sys.stdout))
+        if last is not None and not self._common.quiet:
+            label = self._style("hint:", "hint", sys.stderr)
+            told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)
+            self._err(told.replace("hint:", label, 1))
 
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`."""

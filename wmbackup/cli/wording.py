@@ -9,10 +9,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wmbackup import engine
-from wmbackup.archive.bag import BagInfo
+from wmbackup.archive.bag import BagInfo, format_time
 from wmbackup.cli.hygiene import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
-from wmbackup.license import License
+from wmbackup.license import License, is_date
 
 if TYPE_CHECKING:
     from wmbackup.engine import (
@@ -25,7 +25,19 @@ if TYPE_CHECKING:
         Row,
     )
 
+FILE = "file"
+"""The kind that is shown of a file in which no license was recognized."""
+
+RUNNING_OUT = ("ExpirationAfterFirstUse", "ExpirationOnStore")
+"""The rights that make a license expire without a date."""
+
+AT_RISK_HINT = (
+    "ask the shops for other licenses, or for files without protection, while this machine still"
+    " works: a backup does not save these titles, or not for long"
+)
+
 _LONGEST_NAME = 24
+_NAMED = 3  # withheld licenses that a summary names
 _SHOWN = 10  # conflicts that a plan names
 _PLAIN_COLUMNS = (
     *("path", "size", "modified", "kind", "key ID", "title"),
@@ -61,28 +73,42 @@ def _backup(done: BackupSummary) -> str:
     return (
         f"backed up {_amount(done.info, done.licenses)}"
         f" from the {done.info.store_kind} store to {where},"
-        f" {checked}{_left_behind(len(done.withheld), len(done.skipped))}"
+        f" {checked}{_left_behind(len(done.withheld), len(done.skipped), done.withheld)}"
     )
 
 
 def _backup_plan(plan: BackupPlan) -> str:
     where = "" if plan.path is None else f" to {visible(plan.path)}"
     files = f"{count(plan.files, 'file')} ({count(plan.licenses, 'license')}, {size(plan.octets)})"
-    left = _left_behind(len(plan.withheld), len(plan.skipped))
-    return f"would back up {files}{where}{left}; nothing was written"
+    left = _left_behind(len(plan.withheld), len(plan.skipped), plan.withheld)
+    kind = plan.store_kind
+    return f"would back up {files} from the {kind} store{where}{left}; nothing was written"
 
 
 def _amount(info: BagInfo, licenses: int) -> str:
     return f"{count(info.files, 'file')} ({count(licenses, 'license')}, {size(info.octets)})"
 
 
-def _left_behind(withheld: int, skipped: int) -> str:
-    parts = []
+def _left_behind(withheld: int, skipped: int, named: Sequence[License] = ()) -> str:
+    said = ""
     if withheld:
-        parts.append(f"{count(withheld, 'license')} withheld")
+        said = f"; {count(withheld, 'license')} withheld"
+    if named:
+        # Others may stay behind with those that are restricted.
+        first = sorted(named, key=lambda known: known.backup_allowed is not False)[:_NAMED]
+        more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+        said += f": {', '.join(map(_name, first))}{more}"
     if skipped:
-        parts.append(f"{count(skipped, 'file')} skipped")
-    return "; " + ", ".join(parts) if parts else ""
+        said += f"{'; ' if named or not said else ', '}{count(skipped, 'file')} skipped"
+    return said
+
+
+def _name(known: License) -> str:
+    """Return the title of a license with its key ID, as far as it has them."""
+    title, kid = (visible(text or "") for text in (known.attributes.get("Title"), known.kid))
+    if title and kid:
+        return f"{title} (key ID {kid})"
+    return title or (f"key ID {kid}" if kid else "a nameless one")
 
 
 def _restore(done: RestoreSummary) -> str:
@@ -113,7 +139,20 @@ def _verified(one: Verified) -> str:
 
 def _listed(done: Listed) -> str:
     amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
-    return f"{visible(done.name)}: {amount}{_left_behind(done.withheld, done.skipped)}"
+    kind = f" ({done.store_kind} store)" if done.live else ""
+    if done.differences is not None:
+        return f"{visible(done.name)}{kind}: {_differing(done.differences)}"
+    return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
+
+
+def _differing(found: Differences) -> str:
+    if not found:
+        return "nothing differs"
+    expired = f" ({len(found.expired):,} of them expired: no damage)" if found.expired else ""
+    return (
+        f"{count(len(found.added), 'file')} added, {len(found.gone):,} gone{expired},"
+        f" {len(found.changed):,} changed"
+    )
 
 
 def _checked(done: Checked) -> str:
@@ -197,7 +236,7 @@ def plain_row(row: Row) -> str:
         known.kind,
         known.kid,
         attributes.get("Title"),
-        attributes.get("ContentDistributor"),
+        known.distributor,
         known.issued,
         known.expires,
         backup_word(known),
@@ -213,41 +252,53 @@ def plain_lines(portion: Plain | list[Row]) -> list[str]:
     return [f"{path}\t{row[0]}\t{time}\t\t\t\t\t\t\t" for path, row, time in files]
 
 
-def risk_cells(row: Row) -> tuple[str, str, str, str, str]:
+def risk_cells(row: Row, *, local: bool) -> tuple[str, str, str, str, str]:
     """Return shop, address, title, key ID and the risk of a row of ``list --at-risk``."""
     known = row.license
     if known is None:
         return "", "", title_of(row), "", ""
     risks = []
-    if known.withheld or known.backup_allowed is False:
+    if known.backup_allowed is False or (known.withheld and known.backup_allowed is None):
         risks.append("its issuer forbids the backup")
+    elif known.withheld:
+        risks.append("its file has another license, whose issuer forbids the backup")
     if known.expires is not None:
-        # Dates that cannot be read stand as they are, and do not end in Z as these do.
-        over = (
-            known.expires.endswith("Z")
-            and known.expires < f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-        )
-        verb = "ended" if over else "ends"
-        risks.append(f"its time {verb} {date(known.expires, long=True)}")
-    shop, address = (
-        visible(known.attributes.get(name, ""))
-        for name in ("ContentDistributor", "LicenseAcquisitionURL")
-    )
-    return shop, address, title_of(row), visible(known.kid or ""), ", ".join(risks)
+        risks.append(_end(known.expires, local=local))
+    risks += [
+        f"it expires some time after it is {when} ({name} {visible(str(known.rights[name]))})"
+        for name, when in zip(RUNNING_OUT, ("used", "stored"), strict=True)
+        if name in known.rights
+    ]
+    cells = (known.distributor, known.address, known.kid)
+    shop, address, kid = (visible(cell or "") for cell in cells)
+    return shop, address, title_of(row), kid, ", ".join(risks)
+
+
+def _end(expires: str, *, local: bool) -> str:
+    shown_date = date(expires, long=True, local=local)
+    if not is_date(expires):
+        return f"its time ends on a date that cannot be read ({shown_date})"
+    is_over = expires <= format_time(datetime.now(UTC))
+    return f"its time {'ended' if is_over else 'ends'} {shown_date}"
 
 
 def title_of(row: Row) -> str:
-    """Return what a row is best known by: the title, or the file."""
-    title = None if row.license is None else row.license.attributes.get("Title")
+    """Return what a row is best known by: the title, the file, or the key ID."""
+    known = row.license
+    title = None if known is None else known.attributes.get("Title")
     if title:
         return visible(title)
-    return "(no file)" if row.path is None else shown(row.path)
+    if row.path is not None:
+        return shown(row.path)
+    return f"key ID {visible(known.kid)}" if known is not None and known.kid else "(no file)"
 
 
-def date(text: str | None, *, long: bool = False) -> str:
-    """Return a license's date as it is shown on a terminal: local, or as it stands."""
+def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
+    """Return a license's date: local for a terminal, else in UTC; unread ones as they stand."""
     if text is None:
         return ""
+    if not local:
+        return visible(text)
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
     except (ValueError, OverflowError):
@@ -255,26 +306,34 @@ def date(text: str | None, *, long: bool = False) -> str:
     return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
 
 
-def long_lines(row: Row) -> list[str]:
+def file_date(mtime_ns: int) -> str:
+    """Return the time of a file as it is shown on a terminal: local, to the minute."""
+    try:
+        return local_time(datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return utc(mtime_ns)
+
+
+def long_lines(row: Row, *, local: bool) -> list[str]:
     """Return everything that is known of a row, one fact a line."""
     known, item = row.license, row.item
     facts: list[tuple[str, str]] = []
     if row.path is not None:
         facts.append(("file", shown(row.path)))
     if item is not None:
-        stamp = f"{size(item.size)}, {utc(item.mtime_ns)}"
-        facts.append(("size, time", f"{stamp}, {', '.join(item.attributes)}".rstrip(", ")))
+        stamp = file_date(item.mtime_ns) if local else utc(item.mtime_ns)
+        facts.append(("size, time", ", ".join((size(item.size), stamp, *item.attributes))))
         facts.append(("member", os.fsdecode(item.member)))
     if row.sha256 is not None:
         facts.append(("sha256", row.sha256.hex()))
     if known is not None:
-        facts += _facts(known)
+        facts += _facts(known, local=local)
     # The names of attributes come from the license, and may be of any length.
     width = min(_LONGEST_NAME, max((len(name) + 1 for name, value in facts if value), default=0))
     return [title_of(row), *(f"  {name + ':':<{width}} {value}" for name, value in facts if value)]
 
 
-def _facts(known: License) -> Sequence[tuple[str, str]]:
+def _facts(known: License, *, local: bool) -> Sequence[tuple[str, str]]:
     rights = ", ".join(
         name if value is True else f"{name}={json.dumps(value, ensure_ascii=False)}"
         for name, value in known.rights.items()
@@ -283,9 +342,9 @@ def _facts(known: License) -> Sequence[tuple[str, str]]:
         ("kind", visible(known.kind)),
         ("key ID", visible(known.kid or "")),
         ("license ID", visible(known.lid or "")),
-        ("issued", date(known.issued, long=True)),
-        ("begins", date(known.begins, long=True)),
-        ("expires", date(known.expires, long=True)),
+        ("issued", date(known.issued, long=True, local=local)),
+        ("begins", date(known.begins, long=True, local=local)),
+        ("expires", date(known.expires, long=True, local=local)),
         ("backup", backup_word(known)),
         ("rights", visible(rights)),
         *((visible(name), visible(value)) for name, value in known.attributes.items()),

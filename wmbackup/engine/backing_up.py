@@ -79,6 +79,7 @@ class BackupPlan:
     """What would be made: nothing was written. Sizes are in bytes."""
 
     path: str | None
+    store_kind: str
     files: int
     octets: int
     licenses: int
@@ -177,7 +178,7 @@ def plan_backup(
     if not files:
         raise _nothing(store, tally)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
-    return BackupPlan(target, files, octets, tally.licenses, skipped, withheld)
+    return BackupPlan(target, store.kind, files, octets, tally.licenses, skipped, withheld)
 
 
 def _row(path: bytes, content: Content, *, is_own: bool) -> FileRow:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from wmbackup.archive.bag import format_time
 from wmbackup.archive.head import Row
+from wmbackup.license import is_date
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,4 +69,4 @@ def _files(rows: Iterable[Row], stamp: str) -> dict[bytes, _File]:
 
 def _has_expired(expires: str | None, stamp: str) -> bool:
     # Dates that could not be read stand as they are, and prove nothing.
-    return expires is not None and len(expires) == len(stamp) and expires < stamp
+    return is_date(expires) and expires < stamp

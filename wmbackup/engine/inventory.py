@@ -16,6 +16,7 @@ from wmbackup.engine.opening import ArchiveInput, believe
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import UsageError
 from wmbackup.item import Item
+from wmbackup.license import License
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
 from wmbackup.stores.base import Content, ItemUnavailable, Store
 from wmbackup.trust import Policy
@@ -27,8 +28,8 @@ _SIGNS = re.compile(rb"[*?\[]")
 class Selection:
     """Which licenses and files are meant; each list is a choice, and all lists must agree.
 
-    ``kids`` are key IDs as they stand in the licenses, ``titles`` are parts of titles in any
-    case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
+    ``kids`` are key IDs in any form (see `wmbackup.formats.keyid`), ``titles`` are parts of titles
+    in any case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
     """
 
     kids: tuple[str, ...] = ()
@@ -51,13 +52,21 @@ class Selection:
     def matches(self, row: Row) -> bool:
         """Whether a row is meant."""
         known = row.license
-        if self.kids and (known is None or known.kid not in self.kids):
+        if self.kids and not self._has_kid(known):
             return False
         if self.titles:
             title = "" if known is None else known.attributes.get("Title", "").casefold()
             if not any(wanted.casefold() in title for wanted in self.titles):
                 return False
         return not self.paths or any(_matches(row.path, wanted) for wanted in self.paths)
+
+    def _has_kid(self, known: License | None) -> bool:
+        if known is None or known.kid is None:
+            return False
+        from wmbackup.formats.keyid import canonical, meant
+
+        kid = canonical(known.kid)
+        return any(kid in meant(wanted) for wanted in self.kids)
 
 
 def _matches(path: bytes | None, wanted: bytes) -> bool:
@@ -71,6 +80,7 @@ def _matches(path: bytes | None, wanted: bytes) -> bool:
 class Inventory:
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
+    ``store_kind`` is the kind of the store, also of the one that the archive was made of.
     ``rows`` can be taken once, while the archive or the store is open; or else ``portions``, which
     are the same rows of an archive, many at once.
     """
@@ -78,6 +88,7 @@ class Inventory:
     info: BagInfo | None
     principals: tuple[str, ...]
     rows: Iterator[Row]
+    store_kind: str
     portions: Iterator[Plain | list[Row]] | None = None
 
 
@@ -99,7 +110,8 @@ def inventory_of_archive(
 
     with believe(source, policy, control) as archive:
         archive.reader.check_length()
-        yield Inventory(archive.info, archive.principals, archive.head.rows(), portions())
+        info, head = archive.info, archive.head
+        yield Inventory(info, archive.principals, head.rows(), info.store_kind, portions())
 
 
 @contextlib.contextmanager
@@ -122,7 +134,7 @@ def inventory_of_store(
                 " the interface writes others each time",
                 hint="compare what wmbackup list shows of the archive and of the store",
             )
-        yield Inventory(None, (), _enumerated(store, tally, control)), tally
+        yield Inventory(None, (), _enumerated(store, tally, control), store.kind), tally
         return
     with store.export(control) as export:
 
@@ -144,7 +156,7 @@ def inventory_of_store(
             for license_ in export.licenses:
                 yield Row(None, license_)
 
-        yield Inventory(None, (), rows()), tally
+        yield Inventory(None, (), rows(), store.kind), tally
 
 
 def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:

@@ -98,5 +98,6 @@ class Tally:
             if license_.withheld:
                 self._control.notify(WithheldEvent(replace(known, path=path)))
         if others:
-            self.skip(path, f"{others} other licenses stay behind with one that is restricted")
+            stay = "license stays" if others == 1 else "licenses stay"
+            self.skip(path, f"{others} other {stay} behind with one that is restricted")
         self._told.add(path)

@@ -32,11 +32,13 @@ _KINDS = {
 }
 _PLAYREADY_STORE = "playready-store"
 
-_XML = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]{0,64}<")
+_XML = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s{0,4096}<|(?:\xff\xfe)?(?:\s\0){0,2048}<\0|(?:\xfe\xff)?(?:\0\s){0,2048}\0<"
+)
 _HEADER_NEEDLES = tuple("<WRMHEADER".encode(name) for name in ("utf-8", "utf-16-le", "utf-16-be"))
 _MAX_HEADER = 64 * 1024
 _MAX_START = 1024  # a declaration and comments may stand in front of the element
-_MAGIC_SIZE = 256
+_MAGIC_SIZE = 4100
 
 
 def kind_of_file(name: bytes) -> str | None:

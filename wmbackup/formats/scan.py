@@ -49,8 +49,8 @@ def _encoding(name: str) -> _Encoding:
 
 
 _UTF_8, _UTF_16_LE, _UTF_16_BE = map(_encoding, ("utf-8", "utf-16-le", "utf-16-be"))
-_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,64}<[^\0]")
-_BIG_ENDIAN = re.compile(rb"\xfe\xff|(?:\0\s){0,64}\0<")
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s{0,4096}<[^\0]")
+_BIG_ENDIAN = re.compile(rb"\xfe\xff|(?:\0\s){0,2048}\0<")
 
 
 def _encodings(window: bytes) -> tuple[_Encoding, ...]:

@@ -7,7 +7,7 @@ four bytes there, so that the sums below stay under it with room to spare.
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 
 from wmbackup.license import License, RightValue
 
@@ -61,11 +61,13 @@ def date(text: str) -> str | None:
     match = _DATE.fullmatch(text)
     if match is None:
         return clean(text, MAX_DATE) or None
-    year, month, day, hour, minute, second = (int(part or "0") for part in match.groups()[1:])
+    _sign, year, month, day, hour, minute, second = match.groups("00")
+    moment = f"{year}-{month}-{day}T{hour}:{minute}:{second}"
     try:
-        return datetime(year, month, day, hour, minute, second, tzinfo=UTC).isoformat()[:-6] + "Z"
+        datetime.fromisoformat(moment)
     except ValueError:
         return text
+    return moment + "Z"
 
 
 def truth(text: str) -> RightValue:

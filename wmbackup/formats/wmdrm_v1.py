@@ -1,8 +1,8 @@
 """Version 1 licenses of Windows Media DRM: base64 of certificates and a LICENSEDATA.
 
-Source: [MS-DRM] 2.2.2.3. What stands around the LICENSEDATA is opaque here: it is found by its
-key ID, which is the base64 form of a GUID and a NUL in a field of 25 bytes. A license whose shop
-uses key IDs of another form is therefore not recognized.
+Source: [MS-DRM] 2.2.2.3. What stands around the LICENSEDATA is opaque here: it is found behind
+the version and the length that begin a LICENSE (2.2.2.3.4), or by its key ID where that has the
+recommended form, the base64 of a GUID and a NUL in a field of 25 bytes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ MAX_SIZE = 64 * 1024
 
 # [MS-DRM] 2.2.2.3.5, LICENSEDATA: KID char[25]; the encrypted key, 80 bytes that are never
 # looked at; rights byte[4]; appSec, a DWORD; expiryDate byte[4].
-_LICENSEDATA = struct.Struct("<24sx80x4sI4s")
-_KID = re.compile(rb"[A-Za-z0-9+/]{21}[AQgw]==\0")
+_LICENSEDATA = struct.Struct("<25s80x4sI4s")
+# LICENSE: version 0.1.0.0 or 0.1.0.1, the length of the LICENSEDATA, a signature of 40 bytes.
+_LICENSE = re.compile(rb"\0\x01\0[\0\x01]\x75\0\0\0.{40}(?=[\x21-\x7e]{1,24}\0)", re.DOTALL)
+_KID = re.compile(rb"(?=[A-Za-z0-9+/]{21}[AQgw]==\0)")
 _NO_RESTORE = 0x04
 
 _START = re.compile(rb"\s{0,16}[A-Za-z0-9+/\r\n]{64}")
@@ -43,12 +45,12 @@ def read(data: bytes) -> License | None:
         decoded = base64.b64decode(b"".join(data.split()), validate=True)
     except binascii.Error:
         return None
-    found = _KID.search(decoded)
-    if found is None or len(decoded) - found.start() < _LICENSEDATA.size:
+    found = _LICENSE.search(decoded) or _KID.search(decoded)
+    if found is None or len(decoded) - found.end() < _LICENSEDATA.size:
         return None
-    kid, rights, security, expires = _LICENSEDATA.unpack_from(decoded, found.start())
+    kid, rights, security, expires = _LICENSEDATA.unpack_from(decoded, found.end())
     draft = Draft()
-    draft.kid = kid.decode("ascii")
+    draft.kid = kid.partition(b"\0")[0].decode("ascii")
     draft.expires = expires.hex()
     draft.right("AllowBackupRestore", not rights[0] & _NO_RESTORE)
     draft.right("Rights", rights.hex())

@@ -9,13 +9,16 @@ pure-Python tree parser and would take a multiple of the 60 µs that a license m
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from functools import cache, partial
 from xml.parsers import expat
 
 MAX_XML = 256 * 1024
 """The longest document that is parsed, in characters."""
 
 _MAX_DEPTH = 32
-_MAX_ELEMENTS = 4096
+_MAX_MENDED = 1024  # ampersands
+_MAX_ELEMENTS = 1024  # a license has some dozens
 
 # What shops are known to forget: to escape the & of an address, and that controls are no XML.
 _STRAY = re.compile("&(?!(?:amp|lt|gt|quot|apos|#[0-9]{1,7}|#x[0-9A-Fa-f]{1,6});)")
@@ -39,18 +42,36 @@ def elements(text: str, opaque: frozenset[str] = frozenset()) -> list[Element]:
     Elements named in ``opaque`` are left out together with everything inside. A document that is
     not well-formed for stray ampersands or controls alone is mended and read. Raises
     NotWellFormed, also for any document type declaration and beyond 256 Ki characters, 32 levels
-    or 4096 elements.
+    or 1024 elements.
     """
     if len(text) > MAX_XML:
         raise NotWellFormed("the document is too long")
     try:
-        return _parse(text, opaque)
+        return _parse(_emptied(text, opaque), opaque)
     except expat.ExpatError:
-        mended = _CONTROL.sub("\ufffd", _STRAY.sub("&amp;", text))
+        mended = _CONTROL.sub("\ufffd", _STRAY.sub("&amp;", text, _MAX_MENDED))
     try:
         return _parse(mended, opaque)
     except expat.ExpatError as error:
         raise NotWellFormed(str(error)) from None
+
+
+def _emptied(text: str, opaque: frozenset[str]) -> str:
+    """Return the document with its opaque elements empty: they are most of a license.
+
+    An element is emptied where it has none of its own name inside, and neither comments, CDATA
+    nor instructions, so that its end tag is certain. Where a comment or CDATA around it misleads,
+    what is left is not well-formed, and the document is then read as it stands.
+    """
+    return _emptier(opaque)(text) if opaque else text
+
+
+@cache
+def _emptier(names: frozenset[str]) -> Callable[[str], str]:
+    start = rf"<({'|'.join(sorted(names))})(?:\s+[\w:.-]+\s*=\s*(?:\"[^\"<>]*\"|'[^'<>]*'))*+\s*>"
+    # To stop at a tag of the same name, whichever, keeps the time linear where end tags lack.
+    filled = re.compile(rf"{start}[^<]*+(?:<(?!/?\1[\s/>]|[!?])[^<]*+)*+</\1\s*>")
+    return partial(filled.sub, f"<{min(names)}/>")
 
 
 def _parse(text: str, opaque: frozenset[str]) -> list[Element]:
@@ -58,45 +79,47 @@ def _parse(text: str, opaque: frozenset[str]) -> list[Element]:
     path: tuple[str, ...] = ()
     given: list[dict[str, str]] = []
     hidden = 0  # how many opaque elements the parser is in, one inside the other
-    leaf = ""  # the text since the last tag
-    is_leaf = False
-    count = 0
+    leaf: str | None = None  # the text since a start tag; none since an end tag
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        nonlocal hidden, leaf, is_leaf, count, path
-        count += 1
+        nonlocal hidden, leaf, path
+        if hidden:
+            hidden += 1
+            return
         if ":" in name:
             name = name.rpartition(":")[2]
-        if hidden or name in opaque:
-            hidden += 1
-        else:
-            path += (name,)
-            given.append(attributes)
-            leaf, is_leaf = "", True
-        if len(path) + hidden > _MAX_DEPTH or count > _MAX_ELEMENTS:
+        if name in opaque:
+            hidden, leaf = 1, None
+            return
+        path += (name,)
+        given.append(attributes)
+        leaf = ""
+        if len(path) > _MAX_DEPTH or len(found) + len(given) > _MAX_ELEMENTS:
             raise NotWellFormed("the document is nested too deeply or has too many elements")
 
     def end(_name: str) -> None:
-        nonlocal hidden, is_leaf, path
+        nonlocal hidden, leaf, path
         if hidden:
             hidden -= 1
-        else:
-            found.append((path, given.pop(), leaf if is_leaf else ""))
-            path = path[:-1]
-        is_leaf = False
+            return
+        found.append((path, given.pop(), leaf or ""))
+        path = path[:-1]
+        leaf = None
 
     def characters(data: str) -> None:
         nonlocal leaf
-        leaf += data
-
-    def refuse(*_declaration: object) -> None:
-        raise NotWellFormed("the document has a document type declaration")
+        if leaf is not None:
+            leaf += data
 
     parser = expat.ParserCreate("utf-8")
     parser.buffer_text = True
     parser.StartElementHandler = start
     parser.EndElementHandler = end
     parser.CharacterDataHandler = characters
-    parser.StartDoctypeDeclHandler = refuse
+    parser.StartDoctypeDeclHandler = _refuse
     parser.Parse(text.encode(), True)
     return found
+
+
+def _refuse(*_declaration: object) -> None:
+    raise NotWellFormed("the document has a document type declaration")

@@ -93,6 +93,10 @@ class FolderStore:
         """Whether a file belongs to the store."""
         return self._all_files or self.layout.takes(path)
 
+    def enters(self, folder: bytes) -> bool:
+        """Whether anything below a folder can belong to the store."""
+        return self._all_files or self.layout.enters(folder)
+
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore into the folder, which is created where it is missing."""
         return begin_import(self.root, control, replace=replace)
@@ -146,16 +150,10 @@ class FolderExport:
 
     def _remark(self, control: Control) -> None:
         """Say what is to be said of the set as a whole."""
-        if self._left_out:
-            control.notify(
-                WarningEvent(
-                    "files-left-out",
-                    f"files of other software in the folder are left out: {self._left_out}",
-                    "add --all-files to carry them as well",
-                )
-            )
         layout = self._store.layout
-        if layout.parts:
+        if self._left_out:
+            control.notify(_others(self._left_out) if self.paths else _only_others(layout.kind))
+        if layout.parts and self.paths:
             names = (path.rpartition(b"/")[2].lower() for path in self.paths)
             for remark in layout.remarks(layout.parts.intersection(names)):
                 control.notify(remark)
@@ -167,8 +165,10 @@ class FolderExport:
             if kind is EntryKind.FOLDER:
                 if name.startswith(STAGING):
                     self._pass_over(path)
-                else:
+                elif self._store.enters(path):
                     below.append(path)
+                else:
+                    self._left_out += 1
             elif not takes(path):
                 self._left_out += 1
             elif kind is EntryKind.FILE:
@@ -249,6 +249,22 @@ class FolderExport:
                 os.close(descriptor)
         except OSError as error:
             raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+
+
+def _others(count: int) -> WarningEvent:
+    return WarningEvent(
+        "files-left-out",
+        f"files and folders of other software are left out: {count}",
+        "wmbackup backup --all-files carries them as well",
+    )
+
+
+def _only_others(kind: str) -> WarningEvent:
+    return WarningEvent(
+        "files-left-out",
+        f"nothing here is of a {kind} store: all files and folders are left out",
+        "name the folder that has the files, or take all of them with folder:PATH",
+    )
 
 
 def _read_up_to(descriptor: int, size: int) -> bytes:

@@ -24,7 +24,8 @@ _PAIRS = ((b"drmv1.lic", b"drmv1.key"), (b"drmv2.lic", b"drmv2.sst"))
 class Layout:
     """How a folder is read.
 
-    ``takes`` says of a true path whether it belongs to the store. ``withholds`` says that a file
+    ``takes`` says of a true path whether it belongs to the store, ``enters`` of a folder whether
+    anything below it can. ``withholds`` says that a file
     in which a license forbids its backup stays behind; a store that is one opaque whole is
     carried whole. ``bound`` says that a raw copy serves one machine alone. ``remarks`` are what
     to say of a set, given those of its own names, in lower case, that are among ``parts``.
@@ -32,6 +33,7 @@ class Layout:
 
     kind: str
     takes: Callable[[bytes], bool]
+    enters: Callable[[bytes], bool]
     remarks: Callable[[Collection[bytes]], list[WarningEvent]]
     withholds: bool = False
     bound: bool = False
@@ -46,9 +48,16 @@ def _nothing(_names: Collection[bytes]) -> list[WarningEvent]:
     return []
 
 
+def _no_folder(_path: bytes) -> bool:
+    return False
+
+
 def _is_of_store(path: bytes) -> bool:
-    *folders, name = path.lower().split(b"/")
-    return kind_of_file(name) is not None and _FOREIGN_FOLDERS.isdisjoint(folders)
+    return kind_of_file(path.rpartition(b"/")[2]) is not None
+
+
+def _is_our_folder(path: bytes) -> bool:
+    return path.rpartition(b"/")[2].lower() not in _FOREIGN_FOLDERS
 
 
 def _is_of_backup(path: bytes) -> bool:
@@ -90,16 +99,19 @@ def _nothing_known(names: Collection[bytes]) -> bool:
     return not any(name in names for name in _BACKUP_SET)
 
 
-FOLDER = Layout("folder", _everything, _nothing, withholds=True)
+FOLDER = Layout("folder", _everything, _everything, _nothing, withholds=True)
 DRM = Layout(
     "drm",
     _is_of_store,
+    _is_our_folder,
     _lone_halves,
     bound=True,
     parts=frozenset(name for pair in _PAIRS for name in pair),
 )
-BAK = Layout("bak", _is_of_backup, _missing_backups, parts=frozenset(_BACKUP_SET))
-WRITTEN = Layout("windows", _everything, _incomplete_backup, parts=frozenset(_BACKUP_SET))
+BAK = Layout("bak", _is_of_backup, _no_folder, _missing_backups, parts=frozenset(_BACKUP_SET))
+WRITTEN = Layout(
+    "windows", _everything, _everything, _incomplete_backup, parts=frozenset(_BACKUP_SET)
+)
 """What the Windows Media interface wrote into a folder of our own: all of it, as it is."""
 LAYOUTS: Sequence[Layout] = (FOLDER, DRM, BAK)
 
