@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+from binascii import hexlify
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import IO, BinaryIO
@@ -16,6 +17,8 @@ from wmbackup.archive.source import AT_ONCE, CHUNK
 from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, padding, record_length
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
+
+_LINES = 2048  # lines of the tables that wait together, at most by those of one file more
 
 Spool = Callable[[], IO[bytes]]
 Sign = Callable[[bytes], bytes]
@@ -45,11 +48,8 @@ class _Table:
         self._digest = hashlib.sha256()
         self._lines: list[bytes] = []
 
-    def add(self, line: bytes) -> None:
-        self._lines.append(line)
-        # Joining a thousand lines costs one write and one hash instead of a thousand.
-        if len(self._lines) >= 1024:  # noqa: PLR2004 - any number of this order does
-            self.flush()
+        # What is added is hashed and written by `flush`: a thousand lines cost what one costs.
+        self.add = self._lines.append
 
     def flush(self) -> None:
         block = b"".join(self._lines)
@@ -80,6 +80,7 @@ class ArchiveWriter:
         self._waiting = 0
         self._spooled = 0
         self._items = 0
+        self._lines = 0
         self._withheld: list[License] = []
         self.octets = 0
         self.files = 0
@@ -108,33 +109,40 @@ class ArchiveWriter:
         line = file_row(row)
         name = item_member(self._items + 1) if member is None else DATA + member
         # Made before anything is kept, for any of them may be refused.
-        known = [license_row(license_, name) for license_ in licenses]
+        known = [license_row(license_, name) for license_ in licenses] if licenses else ()
         if isinstance(data, bytes):
             digest = self._add_small(name, row.size, data)
         else:
             digest = self._add_large(name, row.size, data, tick)
         self._files.add(line)
-        self._manifest.add(b"%b  %b\n" % (digest.encode(), name))
+        self._manifest.add(b"%b  %b\n" % (digest, name))
         for license_line in known:
             self._licenses.add(license_line)
         self._items += member is None
         self.files += 1
         self.octets += row.size
+        self._lines += 2 + len(known)
+        if self._lines >= _LINES:
+            self._lines = 0
+            for table in (self._files, self._manifest, self._licenses):
+                table.flush()
 
     def know(self, license_: License) -> None:
         """Note a license that is in no single file, such as a withheld one."""
         self._withheld.append(license_)
 
-    def _add_small(self, name: bytes, size: int, data: bytes) -> str:
+    def _add_small(self, name: bytes, size: int, data: bytes) -> bytes:
         if len(data) != size:
             raise ContentMismatch
         self._parts += (header(BAG + name, size), data, PADDINGS[size % BLOCK])
         self._waiting += record_length(size)
         if self._waiting >= AT_ONCE:
             self._flush()
-        return hashlib.sha256(data).hexdigest()
+        return hexlify(hashlib.sha256(data).digest())
 
-    def _add_large(self, name: bytes, size: int, blocks: Iterable[bytes], tick: Tick | None) -> str:
+    def _add_large(
+        self, name: bytes, size: int, blocks: Iterable[bytes], tick: Tick | None
+    ) -> bytes:
         self._flush()
         begin = self._spooled
         digest = hashlib.sha256()
@@ -154,7 +162,7 @@ class ArchiveWriter:
             self._spooled = begin
             raise
         self._put(bytes(padding(size)))
-        return digest.hexdigest()
+        return hexlify(digest.digest())
 
     def _put(self, part: bytes) -> None:
         self._parts.append(part)

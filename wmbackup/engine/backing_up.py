@@ -306,6 +306,10 @@ class _Run:
     def _add(self, writer: ArchiveWriter, path: bytes, content: Content, *, is_own: bool) -> None:
         row = _row(path, content, is_own=is_own)
         index = writer.files + 1
+        if isinstance(content.data, bytes):  # as nearly all are, which need no ticks
+            writer.add(row, path if is_own else None, content.data, content.licenses)
+            self._control.notify(ItemEvent(path, index, content.size))
+            return
         told = 0
 
         def tick(size: int) -> None:
