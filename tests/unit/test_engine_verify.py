@@ -168,5 +168,5 @@ def test_a_full_place_for_temporary_files_is_said(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("wmbackup.engine.opening.spool_in", lambda _folder: full)
-    with pytest.raises(SystemFailure, match=r"cannot copy the head .*: no space left"):
+    with pytest.raises(SystemFailure, match=r"cannot write temporary files in .*: no space left"):
         check(str(archive))

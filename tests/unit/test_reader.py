@@ -246,7 +246,7 @@ def test_the_header_behind_the_last_witness_is_read_as_well() -> None:
 def test_the_header_behind_the_signatures_is_judged_before_trust_is_asked() -> None:
     changed = bytearray(ARCHIVE)
     changed[STARTS["README.txt"] + 511] = 1
-    with pytest.raises(ArchiveDamaged, match=r"where wmbackup-1/README\.txt should begin"):
+    with pytest.raises(ArchiveDamaged, match=r"the header of wmbackup-1/README\.txt is not as"):
         ArchiveReader(io.BytesIO(changed), spool).signatures()
 
 

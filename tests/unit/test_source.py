@@ -109,7 +109,8 @@ def swap(at: int, content: bytes) -> bytes:
 )
 def test_any_other_header_is_damaged(head: bytes) -> None:
     assert len(head) == 512
-    with pytest.raises(ArchiveDamaged, match="where a should begin stands"):
+    told = "the header of a is not as" if head[:2] == b"a\0" else "where a should begin stands"
+    with pytest.raises(ArchiveDamaged, match=told):
         of(head).member(b"a", 0, 100)
 
 
