@@ -88,7 +88,7 @@ class Seconds(_FloatType):
         """Read it. Raises click.BadParameter."""
         try:
             seconds = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             seconds = math.nan
         if not 0 <= seconds < math.inf or (not seconds and not self._zero):
             least = "0 or more" if self._zero else "more than 0"
