@@ -3,10 +3,9 @@
 
 # Tells of the command $1: its options, its commands, its operand, and how many of it.
 _wmbackup_command() {
-    options='--profile --json --quiet -v --verbose --debug --color --progress --no-progress --no-notice --no-input --lock-wait --strict -h --help' commands='' operand='' several=''
+    options='--profile --json --quiet -v --verbose --debug --color --progress --no-progress --no-notice --no-input --lock-wait --strict --version -h --help' commands='' operand='' several=''
     case $1 in
     '')
-        options+=' --version'
         commands='backup restore list verify check key explain'
         ;;
     'backup')
@@ -71,7 +70,7 @@ _wmbackup_value() {
     'list'' --kid') value='@nothing' ;;
     'list'' --title') value='@nothing' ;;
     'list'' --path') value='@nothing' ;;
-    'list'' --kind') value='@nothing' ;;
+    'list'' --kind') value='wmdrm-v7 wmdrm-v1 wmdrm-response wmdrm-header playready-header playready-license playready-store wmdrm-v7-store wmdrm-v7-state wmdrm-v1-store wmdrm-v1-key wmdrm-data-store wmdrm-v7-backup wmdrm-v7-key-backup wmdrm-v1-backup wmdrm-v1-key-backup wmdrm-other' ;;
     'list'' --expires-within') value='@nothing' ;;
     'list'' --match-media') value='@folders' ;;
     'list'' --sort') value='path title kind kid distributor issued expires size' ;;
@@ -126,7 +125,7 @@ _wmbackup_offer() {
 }
 
 _wmbackup() {
-    local words=() word glue='' path='' value='' only='' count=0 index last begin lead=''
+    local words=() word glue='' path='' value='' only='' count=0 index last begin lead='' there name
     local options commands operand several
     COMPREPLY=()
     # bash breaks words at the characters : and = as well, and they are one word for us.
@@ -145,6 +144,11 @@ _wmbackup() {
         [[ $word == [:=]* ]] && glue=1
     done
     begin=${words[${#words[@]} - 1]}
+    # What stands before the last break is there already, and only what follows is replaced.
+    there=${COMP_WORDS[COMP_CWORD]}
+    [[ $there == [:=]* ]] && there=''
+    there=${begin%"$there"}
+    there=${there//\\/}
     unset "words[${#words[@]} - 1]"
     _wmbackup_command ''
     for word in ${words[@]+"${words[@]}"}; do
@@ -168,7 +172,7 @@ _wmbackup() {
     if [[ -z $value && -z $only && $begin == --*=* ]]; then
         _wmbackup_value "$path" "${begin%%=*}"
         [[ -n $value ]] || return
-        [[ $COMP_WORDBREAKS == *=* ]] || lead=${begin%%=*}=
+        lead=${begin%%=*}=
         begin=${begin#*=}
     fi
     # A name may be begun in quotes, or with characters that are protected one by one.
@@ -186,12 +190,19 @@ _wmbackup() {
     elif [[ -n $several || $count == 0 ]]; then
         _wmbackup_offer "$operand" "$begin"
     fi
-    # What stands before the last break is there already.
-    index=''
-    [[ $COMP_WORDBREAKS == *:* && $begin == *:* ]] && index=${begin%:*}:
-    for ((last = 0; last < ${#COMPREPLY[@]}; last++)); do
-        word=${COMPREPLY[last]}
-        COMPREPLY[last]=$lead${word#"$index"}
+    for ((index = 0; index < ${#COMPREPLY[@]}; index++)); do
+        name=${COMPREPLY[index]}
+        word=$lead$name
+        word=${word#"$there"}
+        # Behind a break in a name, bash does not see that it is that of a folder.
+        for begin in folder: drm: bak:; do
+            name=${name#"$begin"}
+        done
+        if [[ -d $name && ! -d $word ]]; then
+            word+=/
+            compopt -o nospace 2>/dev/null
+        fi
+        COMPREPLY[index]=$word
     done
     # A path is to follow, and the colon needs no protection.
     if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]]; then

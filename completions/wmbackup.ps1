@@ -21,11 +21,11 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '--no-input' = 'never ask'
             '--lock-wait' = 'seconds to wait for another run that holds store or destination'
             '--strict' = 'take skipped and restricted licenses as a failure'
+            '--version' = 'show the version and the archive formats'
             '-h' = 'show this help'
             '--help' = 'show this help'
         }
         '' = [ordered]@{
-            '--version' = 'show the version and the archive formats'
         }
         'backup' = [ordered]@{
             '-o' = 'the archive; in a folder it gets its usual name, - is standard output'
@@ -137,7 +137,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'list --kid' = @('@nothing')
         'list --title' = @('@nothing')
         'list --path' = @('@nothing')
-        'list --kind' = @('@nothing')
+        'list --kind' = @('wmdrm-v7', 'wmdrm-v1', 'wmdrm-response', 'wmdrm-header', 'playready-header', 'playready-license', 'playready-store', 'wmdrm-v7-store', 'wmdrm-v7-state', 'wmdrm-v1-store', 'wmdrm-v1-key', 'wmdrm-data-store', 'wmdrm-v7-backup', 'wmdrm-v7-key-backup', 'wmdrm-v1-backup', 'wmdrm-v1-key-backup', 'wmdrm-other')
         'list --expires-within' = @('@nothing')
         'list --match-media' = @('@folders')
         'list --sort' = @('path', 'title', 'kind', 'kid', 'distributor', 'issued', 'expires', 'size')

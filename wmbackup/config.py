@@ -140,8 +140,8 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         digits = _MANY_DIGITS.search(decoded)
         line = decoded.count("\n", 0, digits.start() if digits else None) + 1
         raise ConfigInvalid(f"{file}:{line}: a number has too many digits") from None
-    for path, message, hint in _wrong(data, schema, (), schema):
-        raise ConfigInvalid(f"{file}:{_line(decoded, path)}: {message}", hint=hint)
+    for path, message, meant in _wrong(data, schema, (), schema):
+        raise ConfigInvalid(f"{file}:{_line(decoded, path)}: {message}", hint=meant)
     return Config(file, data, decoded)
 
 

@@ -7,17 +7,25 @@ from dataclasses import dataclass, field
 
 RightValue = bool | int | str
 
+KINDS = (
+    *("wmdrm-v7", "wmdrm-v1", "wmdrm-response", "wmdrm-header"),
+    *("playready-header", "playready-license", "playready-store"),
+    *("wmdrm-v7-store", "wmdrm-v7-state", "wmdrm-v1-store", "wmdrm-v1-key", "wmdrm-data-store"),
+    *("wmdrm-v7-backup", "wmdrm-v7-key-backup", "wmdrm-v1-backup", "wmdrm-v1-key-backup"),
+    "wmdrm-other",
+)
+"""Every kind that is recognized; an archive can have others, from later releases."""
+
 
 @dataclass(frozen=True, slots=True)
 class License:
     """Something known about rights. Everything but ``kind`` may be unknown, which is None.
 
-    ``kind`` is a stable word such as ``wmdrm-v7``, ``wmdrm-v1``, ``wmdrm-response`` or
-    ``playready-header``. ``kid`` and ``lid`` are the key ID and the license ID as they stand in
-    the license. Dates are ``YYYY-MM-DDTHH:MM:SSZ``, or as they stand where they cannot be read.
-    ``rights`` maps the vocabulary of the license (``AllowPlay``, ``AllowBackupRestore``,
-    ``PlayCount``) to its values, ``attributes`` the free-form ones (``Title``, ``Author``,
-    ``ContentDistributor``, ``LicenseAcquisitionURL``).
+    ``kind`` is a stable word, one of ``KINDS``. ``kid`` and ``lid`` are the key ID and the
+    license ID as they stand in the license. Dates are ``YYYY-MM-DDTHH:MM:SSZ``, or as they stand
+    where they cannot be read. ``rights`` maps the vocabulary of the license (``AllowPlay``,
+    ``AllowBackupRestore``, ``PlayCount``) to its values, ``attributes`` the free-form ones
+    (``Title``, ``Author``, ``ContentDistributor``, ``LicenseAcquisitionURL``).
     ``withheld`` says that its issuer forbids its backup, so that it is known and not carried.
     ``path`` is the true path of the item it was found in; None where it is in no single file.
     """

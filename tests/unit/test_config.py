@@ -145,6 +145,7 @@ def test_the_nearest_table_counts_and_a_profile_before_all(
     command: str, profile: str | None, value: str, line: int
 ) -> None:
     found = read(TEXT).find(tuple(command.split()), "store", profile)
+    assert found is not None
     assert (found.value, found.line) == (value, line)
     (header,) = TEXT.splitlines()[line - 2 : line - 1] or [""]
     assert found.place == f"f:{line}" + (f" in {header}" if header else "")

@@ -5,9 +5,17 @@ import io
 import make
 import pytest
 
-from wmbackup.formats import kind_of_file, recognize, recognize_file
+from wmbackup.formats import (
+    detect,
+    kind_of_file,
+    playready,
+    recognize,
+    recognize_file,
+    wmdrm_v1,
+    wmdrm_v2,
+)
 from wmbackup.formats.detect import WHOLE
-from wmbackup.license import License
+from wmbackup.license import KINDS, License
 
 
 @pytest.mark.parametrize(
@@ -98,3 +106,10 @@ def test_tags_of_others_are_counted() -> None:
         data = b"<x>" + tag * 70_000 + make.v7().encode()
         assert recognize(b"a", data) == ()
         assert len(recognize(b"a", b"<x>" + tag * 60_000 + make.v7().encode())) == 1
+
+
+def test_every_kind_is_a_known_one() -> None:
+    alone = {playready.KIND, playready.LICENSE_STORE, playready.OLDER, wmdrm_v1.KIND}
+    alone |= {wmdrm_v2.KIND, wmdrm_v2.RESPONSE, detect.OTHER, detect._PLAYREADY_STORE}
+    assert alone | set(detect._KINDS.values()) == set(KINDS)
+    assert len(KINDS) == len(set(KINDS))

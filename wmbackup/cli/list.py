@@ -16,22 +16,19 @@ from wmbackup.cli.rows import SORTS, Counted, Filter, Titles, window
 from wmbackup.cli.session import Session
 from wmbackup.engine import Row, Selection, compare
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.license import KINDS
 
 
 @declare("list", example="wmbackup list licenses.wmbackup.tar")
 @click.argument("archive", metavar="[ARCHIVE|-]", required=False)
 @option(
-    "--store",
-    metavar="STORE",
-    section="What",
+    "--store", metavar="STORE", section="What",
     help="a live store instead of an archive: windows, sample, folder:, drm:, bak:PATH, or a path",
-)
+)  # fmt: skip
 @option(
-    "--against",
-    metavar="ARCHIVE|STORE",
-    section="What",
+    "--against", metavar="ARCHIVE|STORE", section="What",
     help="show what differs instead; exit code 11 when anything does",
-)
+)  # fmt: skip
 @option("--kid", multiple=True, metavar="K", section="Which rows", help="with this key ID")
 @option("--title", multiple=True, metavar="T", section="Which rows", help="with this title")
 @option(
@@ -42,7 +39,9 @@ from wmbackup.errors import ExitCode, UsageError
     section="Which rows",
     help="of this file, this folder, or a pattern with * and ?",
 )
-@option("--kind", metavar="K", section="Which rows", help="of this kind, such as wmdrm-v7")
+@option(
+    "--kind", metavar="K", known=KINDS, section="Which rows", help="of this kind, such as wmdrm-v7"
+)
 @option(
     "--restricted", is_flag=True, section="Which rows", help="licenses that may not be backed up"
 )
