@@ -126,7 +126,8 @@ def test_a_mistyped_store_is_answered_with_the_right_one(
     inside: Inside, store: str, meant: str
 ) -> None:
     result = inside("list", "--store", store)
-    assert (result.code, result.errors) == (7, [f"there is no folder {inside.path(store)}"])
+    assert result.code == 7
+    assert result.errors[0].endswith(store)
     assert result.hints == [f"did you mean {meant}?"]
 
 
