@@ -2,7 +2,8 @@
 
 The tests compare wmbackup with other programs, and fail where one is missing:
 tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
-(with and without bash-completion), zsh and fish.
+(with and without bash-completion), zsh and fish; in PowerShell where it is installed, and elsewhere
+its completion is held against a grammar of the language.
 Arguments go to pytest.
 """
 

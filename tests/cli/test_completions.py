@@ -184,6 +184,28 @@ def test_bash_finds_it_where_the_wheel_puts_it(here: Path) -> None:
     assert found == ["complete -F _wmbackup wmbackup"]
 
 
+def test_shells_and_man_find_what_a_user_has_installed(here: Path) -> None:
+    """As ``pip install --user`` lays it out; only zsh has to be told."""
+    (wheel,) = (Path(__file__).parents[2] / "build" / "dist").glob("*.whl")
+    base = here.parent / ".local"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    where = ["--ignore-installed", "--no-warn-script-location", "--prefix", str(base)]
+    subprocess.run([*pip, *where, str(wheel)], check=True)
+    path = f"{base}/bin:/usr/bin:/bin"
+    bash = "source /usr/share/bash-completion/bash_completion; _completion_loader wmbackup;"
+    zsh = f"fpath+=({base}/share/zsh/site-functions); autoload -Uz compinit; compinit -u -D;"
+    for command, found in (
+        (
+            ["bash", "--norc", "-c", f"{bash} complete -p wmbackup"],
+            "complete -F _wmbackup wmbackup",
+        ),
+        (["fish", "-c", "complete -C 'wmbackup ver'"], "verify"),
+        (["zsh", "-f", "-c", f"{zsh} print $_comps[wmbackup]"], "_wmbackup"),
+        (["man", "-w", "wmbackup-key"], f"{base}/share/man/man1/wmbackup-key.1"),
+    ):
+        assert run(here, *command, PATH=path) == [found]
+
+
 def test_bash_without_breaks_at_colon_and_equals_sign(here: Path) -> None:
     script = _BASH.replace("spaced=${", ": ${").replace('"$spaced"', '"$COMP_LINE"')
     script = "COMP_WORDBREAKS=' '\n" + script
