@@ -158,6 +158,11 @@ def test_a_value_that_the_option_refuses_is_an_error_with_its_line(machine: Insi
     assert machine("check").errors[0].endswith("is not a number of seconds, 0 or more")
 
 
+def test_a_time_longer_than_the_system_can_wait_is_waited(machine: Inside) -> None:
+    user(machine, "lock-wait = 1e300\n[backup]\ntimeout = 1e300\nstore = 'sample'\n")
+    assert machine("backup", "-o", "x.tar").code == ExitCode.PARTIAL
+
+
 def test_help_and_version_do_not_look_at_the_configuration(program: Process) -> None:
     os.makedirs(program.config)
     Path(program.config, "wmbackup.toml").write_text("this is wrong", encoding="utf-8")
@@ -182,6 +187,20 @@ def test_a_file_that_cannot_be_read_is_a_failure(machine: Inside) -> None:
     result = machine("check")
     assert result.code == ExitCode.FAILED
     assert result.errors[0].startswith(f"cannot read the configuration {machine.config}/wm")
+
+
+def test_a_pipe_is_not_waited_for(program: Process) -> None:
+    os.makedirs(program.config)
+    os.mkfifo(f"{program.config}/wmbackup.toml")
+    result = program("explain", "1")
+    assert (result.code, result.errors) == (2, [f"{program.config}/wmbackup.toml is a pipe"])
+
+
+def test_an_output_without_a_name_is_none(machine: Inside) -> None:
+    user(machine, "[backup]\noutput = ''\nstore = 'sample'\n")
+    for arguments in ([], ["-o", ""], ["-o", "", "--dry-run"]):
+        result = machine("backup", *arguments)
+        assert (result.code, result.errors) == (2, ["--output is missing"])
 
 
 def test_check_says_what_is_in_force_and_why(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -99,7 +100,7 @@ class Seconds(_FloatType):
         if not 0 <= seconds < math.inf or (not seconds and not self._zero):
             least = "0 or more" if self._zero else "more than 0"
             self.fail(f"{value} is not a number of seconds, {least}", param, ctx)
-        return seconds
+        return min(seconds, threading.TIMEOUT_MAX)  # beyond it, waiting fails
 
 
 class _Helpful:

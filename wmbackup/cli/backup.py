@@ -75,7 +75,7 @@ def command(
     The archive appears whole and read back, or not at all. Licenses are copied as they are;
     what their issuers do not let go is named and left where it is.
     """
-    if output is None and not dry_run:
+    if not (output or dry_run) or output == "":
         raise UsageError("--output is missing", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")

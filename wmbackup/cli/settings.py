@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from wmbackup import config
 from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, PREFIX, Seconds, on_command_line, program
 from wmbackup.cli.session import Session, config_folder, site_config_folder
 from wmbackup.cli.usage import complaint
-from wmbackup.config import Config, Key, Kind, Table, Value
+from wmbackup.config import Config, ConfigInvalid, Key, Kind, Table, Value
 from wmbackup.errors import SystemFailure, UsageError
 
 FILE = "wmbackup.toml"
@@ -93,6 +94,9 @@ def read() -> tuple[Config, ...]:
 
 def _read(path: str) -> bytes | None:
     try:
+        # A pipe without a writer would not even open.
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            raise ConfigInvalid(f"{path} is a pipe", hint="make it a file")
         with open(path, "rb") as file:
             return file.read(config.MAX_FILE + 1)
     except (FileNotFoundError, NotADirectoryError):
