@@ -65,7 +65,7 @@ _wmbackup_offer() {
 }
 
 _wmbackup() {
-    local words=() word glue='' path='' value='' only='' count=0 index last begin lead=''
+    local words=() word glue='' path='' value='' only='' count=0 index last begin lead='' there name
     local options commands operand several
     COMPREPLY=()
     # bash breaks words at the characters : and = as well, and they are one word for us.
@@ -84,6 +84,11 @@ _wmbackup() {
         [[ $word == [:=]* ]] && glue=1
     done
     begin=${words[${#words[@]} - 1]}
+    # What stands before the last break is there already, and only what follows is replaced.
+    there=${COMP_WORDS[COMP_CWORD]}
+    [[ $there == [:=]* ]] && there=''
+    there=${begin%"$there"}
+    there=${there//\\/}
     unset "words[${#words[@]} - 1]"
     _wmbackup_command ''
     for word in ${words[@]+"${words[@]}"}; do
@@ -107,7 +112,7 @@ _wmbackup() {
     if [[ -z $value && -z $only && $begin == --*=* ]]; then
         _wmbackup_value "$path" "${begin%%=*}"
         [[ -n $value ]] || return
-        [[ $COMP_WORDBREAKS == *=* ]] || lead=${begin%%=*}=
+        lead=${begin%%=*}=
         begin=${begin#*=}
     fi
     # A name may be begun in quotes, or with characters that are protected one by one.
@@ -125,12 +130,19 @@ _wmbackup() {
     elif [[ -n $several || $count == 0 ]]; then
         _wmbackup_offer "$operand" "$begin"
     fi
-    # What stands before the last break is there already.
-    index=''
-    [[ $COMP_WORDBREAKS == *:* && $begin == *:* ]] && index=${begin%:*}:
-    for ((last = 0; last < ${#COMPREPLY[@]}; last++)); do
-        word=${COMPREPLY[last]}
-        COMPREPLY[last]=$lead${word#"$index"}
+    for ((index = 0; index < ${#COMPREPLY[@]}; index++)); do
+        name=${COMPREPLY[index]}
+        word=$lead$name
+        word=${word#"$there"}
+        # Behind a break in a name, bash does not see that it is that of a folder.
+        for begin in @PREFIXES@; do
+            name=${name#"$begin"}
+        done
+        if [[ -d $name && ! -d $word ]]; then
+            word+=/
+            compopt -o nospace 2>/dev/null
+        fi
+        COMPREPLY[index]=$word
     done
     # A path is to follow, and the colon needs no protection.
     if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *: ]]; then

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import click
@@ -128,14 +128,14 @@ def _switch(option: click.Option) -> Switch:
         negative=tuple(option.secondary_opts),
         help=(option.help or "").strip(),
         section=getattr(option, "section", COMMON),
-        value=None if flag else _value(metavar, option.type),
+        value=None if flag else _value(metavar, option.type, known=getattr(option, "known", ())),
         repeats=option.multiple or option.count,
         variable=variable,
     )
 
 
-def _value(metavar: str, kind: object, *, many: bool = False) -> Value:
-    words = [str(choice) for choice in getattr(kind, "choices", ())]
+def _value(metavar: str, kind: object, *, known: Sequence[str] = (), many: bool = False) -> Value:
+    words = [*known, *(str(choice) for choice in getattr(kind, "choices", ()))]
     parts = set(re.sub(r"[\[\]]|\.\.\.$", "", metavar).split("|"))
     if "HRESULT" in parts:
         words += known_names()

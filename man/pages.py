@@ -25,6 +25,7 @@ _BEHIND_OPTIONS = ("ENVIRONMENT", "FILES", "EXIT STATUS", "EXAMPLES", "DEPRECATI
 _BEFORE_OPTIONS = ("NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS")
 _OTHER_PAGES = (("ssh-keygen", "1"), ("wmbackup-archive", "5"), ("wmbackup.toml", "5"))
 _LONGEST_METAVAR = 30
+_COMMON_VARIABLES = "Those of the options that all commands have are in\n.Xr wmbackup 1 ."
 _OPTION = re.compile(r"(?<![\w-])(--?[a-z][a-z-]*)(?![\w-])")
 
 
@@ -85,8 +86,10 @@ def _synopsis(page: Page) -> Iterator[str]:
         for switch in command.own:
             names = " | ".join(f"Fl {_flag(name)}" for name in switch.all_names)
             argument = f" Ar {_safe(_short(switch))}" if switch.value else ""
-            more = " ..." if switch.repeats else ""
-            yield f".Op {names}{argument}{more}\n"
+            if switch.repeats:
+                yield f".Oo {names}{argument} Oc ...\n"
+            else:
+                yield f".Op {names}{argument}\n"
 
 
 def _options(page: Page) -> Iterator[str]:
@@ -124,7 +127,7 @@ def _commands(page: Page) -> str:
         lines.append(f".It Xr {_name(command)} 1\n{_prose(command.summary)}\n")
         if command.commands:
             names = " , ".join(f"Cm {below.path[-1]}" for below in command.commands)
-            lines.append(f"with the commands\n.{names}\n")
+            lines.append(f"(its commands:\n.{names} )\n")
     return "".join((*lines, ".El\n"))
 
 
@@ -135,7 +138,7 @@ def _environment(page: Page) -> str:
             if switch.variable is not None:
                 switches.setdefault(switch.variable, switch)
     if not switches:
-        return ""
+        return f"{_COMMON_VARIABLES}\n.Pp\n"
     width = max(switches, key=len)
     rows = (
         f".It Ev {variable}\n.Fl {_flag(max(switch.names, key=len))}\n"
@@ -143,9 +146,11 @@ def _environment(page: Page) -> str:
     )
     return (
         "An option that is not given on the command line is taken from the\n"
-        "environment; a flag is set by\n.Li 1 ,\n"
-        "and blanks separate the values of an option that can be given several times.\n"
+        "environment, and where that has not got it from\n.Xr wmbackup.toml 5 .\n"
+        "A flag is set by\n.Li 1\nand taken back by\n.Li 0 ;\n"
+        "blanks separate the values of an option that can be given several times.\n"
         f".Bl -tag -width {width} -compact\n{''.join(rows)}.El\n.Pp\n"
+        + (f"{_COMMON_VARIABLES}\n.Pp\n" if page.path else "")
     )
 
 

@@ -2,8 +2,9 @@
 
 The tests compare wmbackup with other programs, and fail where one is missing:
 tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
-(with and without bash-completion), zsh and fish. As root on Debian, as in a container, what is
-missing is installed; elsewhere it is named.
+(with and without bash-completion), zsh and fish; in PowerShell where it is installed, and elsewhere
+its completion is held against a grammar of the language. As root on Debian, as in a container, what
+is missing is installed; elsewhere it is named.
 Arguments go to pytest: ``python3 tests/run.py tests/unit -k salvage``.
 """
 

@@ -6,8 +6,9 @@ so that this module knows no option.
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -19,6 +20,27 @@ MAX_FILE = 64 * 1024
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _SECRETS = re.compile("passphrase|password|secret|private", re.IGNORECASE)
+_BOM = b"\xef\xbb\xbf"
+# What a statement is made of, as far as one has to know to find its end (TOML 1.0.0).
+_PARTS = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|' + r"'''.*?'{3,5}|"
+    r'"(?:\\.|[^"\\\n])*"|' + r"'[^'\n]*'|"
+    r"#[^\n]*|[\[{]|[\]}]|\n|[^\"'#\[\]{}\n]+",
+    re.DOTALL,
+)
+# What Python's reader says, and what helps; its sentences differ a little between its releases.
+_HINTS = (
+    (re.compile("overwrite a value"), "a key stands once in a table: remove one of the two"),
+    (
+        re.compile("declare|redefine|immutable"),
+        "a table begins once: write what it holds below its first line",
+    ),
+    (re.compile("Unescaped|hex value"), r"a path stands in single quotes, as in 'C:\Users\me'"),
+    (re.compile(""), 'write KEY = "VALUE"; see https://toml.io/'),
+)
+_TUPLE = re.compile(r"\((?:'[^']*'(?:, |,)?)+\)")
+_MANY_DIGITS = re.compile(r"[0-9_]{4000,}")
+_BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class ConfigInvalid(UsageError):
@@ -57,16 +79,17 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value and its place; ``line`` counts from 1, and is None where nobody can say."""
+    """A value and its place; ``line`` counts from 1, and ``table`` is empty before the first."""
 
     value: Any
     file: str
-    line: int | None
+    line: int
+    table: str
 
     @property
     def place(self) -> str:
-        """The place as it is told: ``FILE:LINE``."""
-        return self.file if self.line is None else f"{self.file}:{self.line}"
+        """The place as it is told: ``FILE:LINE``, and the table."""
+        return f"{self.file}:{self.line}" + (f" in [{self.table}]" if self.table else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +113,8 @@ class Config:
                 path = (*base, *command[:depth])
                 table = _at(self.data, path)
                 if isinstance(table, dict) and key in table:
-                    return Value(table[key], self.file, _line(self._text, (*path, key)))
+                    line = _line(self._text, (*path, key))
+                    return Value(table[key], self.file, line, _dotted(path))
         return None
 
 
@@ -100,62 +124,82 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         raise ConfigInvalid(f"{file} is too large: it may have {MAX_FILE // 1024} KiB")
     import tomllib
 
+    text = text.removeprefix(_BOM)  # which editors on Windows write
     try:
         decoded = text.decode("utf-8")
         data = tomllib.loads(decoded)
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
-        raise ConfigInvalid(f"{file}:{line}: this is not UTF-8") from None
+        hint = "save it as UTF-8, which is what TOML is written in"
+        raise ConfigInvalid(f"{file}:{line}: this is not UTF-8", hint=hint) from None
     except tomllib.TOMLDecodeError as error:
-        raise _unreadable(file, str(error), decoded.count("\n") + 1) from None
+        raise _unreadable(file, str(error), decoded.rstrip().count("\n") + 1) from None
     except RecursionError:
         raise ConfigInvalid(f"{file}: this is nested too deeply") from None
-    for path, message, hint in _wrong(data, schema, ()):
-        line_ = _line(decoded, path)
-        place = file if line_ is None else f"{file}:{line_}"
-        raise ConfigInvalid(f"{place}: {message}", hint=hint)
+    except ValueError:  # Python reads no numbers of any length
+        digits = _MANY_DIGITS.search(decoded)
+        line = decoded.count("\n", 0, digits.start() if digits else None) + 1
+        raise ConfigInvalid(f"{file}:{line}: a number has too many digits") from None
+    for path, message, meant in _wrong(data, schema, (), schema):
+        raise ConfigInvalid(f"{file}:{_line(decoded, path)}: {message}", hint=meant)
     return Config(file, data, decoded)
 
 
 def _unreadable(file: str, text: str, last: int) -> ConfigInvalid:
     position = _POSITION.search(text)
     line = position[1] if position and position[1] else last
-    message = _POSITION.sub("", text)
+    text = _TUPLE.sub(_table_of, _POSITION.sub("", text))
     return ConfigInvalid(
-        f"{file}:{line}: this is not TOML: {message[:1].lower()}{message[1:]}",
-        hint='write KEY = "VALUE"; see https://toml.io/',
+        f"{file}:{line}: this is not TOML: {text[:1].lower()}{text[1:]}",
+        hint=next(hint for pattern, hint in _HINTS if pattern.search(text)),
     )
+
+
+def _table_of(names: re.Match[str]) -> str:
+    found = re.findall("'([^']*)'", names[0])
+    return f"[{_dotted(found)}]"
 
 
 _Complaint = tuple[tuple[str, ...], str, str | None]
 
 
-def _wrong(data: Mapping[str, Any], table: Table, path: tuple[str, ...]) -> Iterator[_Complaint]:
+def _wrong(
+    data: Mapping[str, Any], table: Table, path: tuple[str, ...], schema: Table
+) -> Iterator[_Complaint]:
     for name, value in data.items():
         here = (*path, name)
         below = table.tables.get(name, table.named)
         if isinstance(value, dict) and below is not None:
-            yield from _wrong(value, below, here)
+            yield from _wrong(value, below, here, schema)
         elif isinstance(value, dict):
-            yield here, f"there is no table [{'.'.join(here)}]", _close(name, table.tables)
+            yield here, f"there is no table [{_dotted(here)}]", _close(name, table.tables)
         elif name in table.keys:
             yield from ((here, *complaint) for complaint in _judge(name, value, table.keys[name]))
         elif below is not None:
-            yield here, f"{name} is a table", f"write [{'.'.join(here)}] on a line of its own"
+            yield here, *_no_table(here, table, below)
         else:
-            yield here, f"there is no key {name}{_inside(path)}", _meant(name, table)
+            inside = f" in [{_dotted(path)}]" if path else ""
+            yield here, f"there is no key {name}{inside}", _meant(name, table, schema)
 
 
-def _inside(path: tuple[str, ...]) -> str:
-    return f" in [{'.'.join(path)}]" if path else ""
+def _dotted(path: Iterable[str]) -> str:
+    return ".".join(n if _BARE.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in path)
 
 
-def _meant(name: str, table: Table) -> str:
+def _no_table(path: tuple[str, ...], table: Table, below: Table) -> tuple[str, str]:
+    if table.named is not None:
+        home = _dotted(path[:-1])
+        return f"{path[-1]} stands in [{home}], which has tables alone", f"write [{home}.NAME]"
+    name = ".NAME" if below.named is not None else ""
+    return f"{path[-1]} is a table", f"write [{_dotted(path)}{name}] on a line of its own"
+
+
+def _meant(name: str, table: Table, schema: Table) -> str:
     if _SECRETS.search(name):
         return "secrets are named by their file or by a command, never given here"
-    homes = [home for home, below in table.tables.items() if name in below.keys]
+    homes = [home for home, below in schema.tables.items() if name in below.keys]
     if homes:
-        return f"write it in [{homes[0]}]"
+        return f"it is one of {', '.join(homes)}"
     return _close(name, table.keys)
 
 
@@ -179,6 +223,8 @@ def _judge(name: str, value: object, key: Key) -> Iterator[tuple[str, str | None
             close = difflib.get_close_matches(str(one), key.choices, n=1)
             hint = f"did you mean {close[0]}?" if close else None
             yield f"{name} is {one}, and not one of {', '.join(key.choices)}", hint
+        elif isinstance(one, str) and "\0" in one:
+            yield f"{name} has a character that nothing can have: U+0000", None
         elif (complaint := key.judge(one)) is not None:
             yield f"{name}: {complaint}", None
 
@@ -211,25 +257,42 @@ def _at(data: Mapping[str, Any], path: tuple[str, ...]) -> Any:  # noqa: ANN401 
     return found
 
 
-def _line(text: str, path: tuple[str, ...]) -> int | None:
-    """Return the line on which a key stands, counted from 1.
+def _line(text: str, path: tuple[str, ...]) -> int:
+    """Return the line on which a key or a table that is there begins, counted from 1.
 
-    The reader does not tell, but it reads the beginning of a file as well: the key stands on the
-    first line that has its name and with which, and with what follows to the end of its value,
-    the key is there.
+    The reader does not tell, but it reads single statements as well.
     """
     import tomllib
 
-    lines = text.splitlines(keepends=True)
-    for index, line in enumerate(lines):
-        if path[-1] not in line:
-            continue
-        for end in range(index + 1, len(lines) + 1):
-            try:
-                begun = tomllib.loads("".join(lines[:end]))
-            except tomllib.TOMLDecodeError:
-                continue
-            if _at(begun, path) is not None:
-                return index + 1
-            break
-    return None
+    table: tuple[str, ...] = ()
+    for line, statement in _statements(text):
+        begun = tomllib.loads(statement)
+        if statement.lstrip().startswith("["):
+            table = _names(begun)
+            if table[: len(path)] == path:
+                return line
+        elif path[: len(table)] == table and _at(begun, path[len(table) :]) is not None:
+            return line
+    raise LookupError(f"no line has {_dotted(path)}")
+
+
+def _names(header: Any) -> tuple[str, ...]:  # noqa: ANN401 - as above
+    """Return the table that a statement begins, and that it is read as."""
+    if isinstance(header, list):
+        (header,) = header
+    return tuple(name for key, below in header.items() for name in (key, *_names(below)))
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """Yield each statement of a text that is TOML, with the line on which it begins."""
+    begin, line, depth = 0, 1, 0
+    for part in _PARTS.finditer(text):
+        if part[0] in "[{":
+            depth += 1
+        elif part[0] in "]}":
+            depth -= 1
+        elif part[0] == "\n" and not depth:
+            yield line, text[begin : part.end()]
+            line += text.count("\n", begin, part.end())
+            begin = part.end()
+    yield line, text[begin:]

@@ -9,6 +9,15 @@ from typing import TypeGuard
 
 RightValue = bool | int | str
 
+KINDS = (
+    *("wmdrm-v7", "wmdrm-v1", "wmdrm-response", "wmdrm-header"),
+    *("playready-header", "playready-license", "playready-store"),
+    *("wmdrm-v7-store", "wmdrm-v7-state", "wmdrm-v1-store", "wmdrm-v1-key", "wmdrm-data-store"),
+    *("wmdrm-v7-backup", "wmdrm-v7-key-backup", "wmdrm-v1-backup", "wmdrm-v1-key-backup"),
+    "wmdrm-other",
+)
+"""Every kind that is recognized; an archive can have others, from later releases."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -21,12 +30,11 @@ def is_date(text: str | None) -> TypeGuard[str]:
 class License:
     """Something known about rights. Everything but ``kind`` may be unknown, which is None.
 
-    ``kind`` is a stable word such as ``wmdrm-v7``, ``wmdrm-v1``, ``wmdrm-response`` or
-    ``playready-header``. ``kid`` and ``lid`` are the key ID and the license ID as they stand in
-    the license. Dates are ``YYYY-MM-DDTHH:MM:SSZ``, or as they stand where they cannot be read.
-    ``rights`` maps the vocabulary of the license (``AllowPlay``, ``AllowBackupRestore``,
-    ``PlayCount``) to its values, ``attributes`` the free-form ones (``Title``, ``Author``,
-    ``ContentDistributor``, ``LicenseAcquisitionURL``).
+    ``kind`` is a stable word, one of ``KINDS``. ``kid`` and ``lid`` are the key ID and the
+    license ID as they stand in the license. Dates are ``YYYY-MM-DDTHH:MM:SSZ``, or as they stand
+    where they cannot be read. ``rights`` maps the vocabulary of the license (``AllowPlay``,
+    ``AllowBackupRestore``, ``PlayCount``) to its values, ``attributes`` the free-form ones
+    (``Title``, ``Author``, ``ContentDistributor``, ``LicenseAcquisitionURL``).
     ``withheld`` says that its issuer forbids its backup, so that it is known and not carried.
     ``path`` is the true path of the item it was found in; None where it is in no single file.
     """

@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
+import pexpect
 import pytest
+import tree_sitter
+import tree_sitter_powershell
 
 from wmbackup.cli.app import program as tree
 
@@ -36,7 +39,7 @@ OFFERS: list[tuple[str, list[str]]] = [
     ("--color always ba", ["backup"]),
     ("--json key ", ["create", "list", "show", "trust"]),
     ("--vers", ["--version"]),
-    ("backup --vers", []),
+    ("backup --vers", ["--version"]),
     ("backup --acc", ["--accept-restricted"]),
     ("verify --acc", []),
     ("backup --store ", FOLDERS + STORES),
@@ -50,6 +53,7 @@ OFFERS: list[tuple[str, list[str]]] = [
     ("verify a.wmbackup.tar b", ["b c.wmbackup.tar", "backups"]),
     ("list --store sample a", ["a.wmbackup.tar"]),
     ("list --sort k", ["kid", "kind"]),
+    ("list --kind wmdrm-r", ["wmdrm-response"]),
     ("key trust ", [*ARCHIVES, *FOLDERS, "notes.txt"]),
     ("explain NS_E_DRM_BACKUP_", ["NS_E_DRM_BACKUP_CORRUPT", "NS_E_DRM_BACKUP_EXISTS"]),
     ("explain WMT_RESTR", ["WMT_RESTRICTED_LICENSE"]),
@@ -180,11 +184,87 @@ def test_bash_finds_it_where_the_wheel_puts_it(here: Path) -> None:
     assert found == ["complete -F _wmbackup wmbackup"]
 
 
+def test_shells_and_man_find_what_a_user_has_installed(here: Path) -> None:
+    """As ``pip install --user`` lays it out; only zsh has to be told."""
+    (wheel,) = (Path(__file__).parents[2] / "build" / "dist").glob("*.whl")
+    base = here.parent / ".local"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
+    where = ["--ignore-installed", "--no-warn-script-location", "--prefix", str(base)]
+    subprocess.run([*pip, *where, str(wheel)], check=True)
+    path = f"{base}/bin:/usr/bin:/bin"
+    bash = "source /usr/share/bash-completion/bash_completion; _completion_loader wmbackup;"
+    zsh = f"fpath+=({base}/share/zsh/site-functions); autoload -Uz compinit; compinit -u -D;"
+    for command, found in (
+        (
+            ["bash", "--norc", "-c", f"{bash} complete -p wmbackup"],
+            "complete -F _wmbackup wmbackup",
+        ),
+        (["fish", "-c", "complete -C 'wmbackup ver'"], "verify"),
+        (["zsh", "-f", "-c", f"{zsh} print $_comps[wmbackup]"], "_wmbackup"),
+        (["man", "-w", "wmbackup-key"], f"{base}/share/man/man1/wmbackup-key.1"),
+    ):
+        assert run(here, *command, PATH=path) == [found]
+
+
 def test_bash_without_breaks_at_colon_and_equals_sign(here: Path) -> None:
     script = _BASH.replace("spaced=${", ": ${").replace('"$spaced"', '"$COMP_LINE"')
     script = "COMP_WORDBREAKS=' '\n" + script
     line = "backup --store=folder:my"
     assert run(here, "bash", "--norc", "-c", script, "bash", BASH, line) == [f"{line[7:-2]}my dir"]
+
+
+_ASK = r"""
+bind 'set enable-bracketed-paste off'; bind 'set bell-style none'
+told() { printf '%s\n' told "$@" end; }
+"""
+# What is typed before the tabulator, with names that a shell has to protect, and what stands then.
+INTERACTIVE = [
+    ("verify b", ["verify", "b c.wmbackup.tar"]),
+    ("verify 'b", ["verify", "b c.wmbackup.tar"]),
+    ("verify q", ["verify", "q'u$o.wmbackup.tar"]),
+    ("verify x", ["verify", "x:y=z.wmbackup.tar"]),
+    ("verify x:y=", ["verify", "x:y=z.wmbackup.tar"]),
+    ("verify x\\:y", ["verify", "x:y=z.wmbackup.tar"]),
+    ('verify "x:y', ["verify", "x:y=z.wmbackup.tar"]),
+    ("verify -- -d", ["verify", "--", "-d.wmbackup.tar"]),
+    ("backup --store fold", ["backup", "--store", "folder:"]),
+    ("backup --store folder:my", ["backup", "--store", "folder:my dir/"]),
+    ('backup --store "folder:my', ["backup", "--store", "folder:my dir/"]),
+    ("backup --store 'folder:my dir/s", ["backup", "--store", "folder:my dir/su:b/"]),
+    ("backup --store=folder:my\\ dir/su:", ["backup", "--store=folder:my dir/su:b/"]),
+    ('backup --store="folder:my', ["backup", "--store=folder:my dir/"]),
+    ("backup -o eq=u", ["backup", "-o", "eq=ual/"]),
+    ("backup --output=eq=u", ["backup", "--output=eq=ual/"]),
+]
+
+
+@pytest.mark.parametrize("package", ["/usr/share/bash-completion/bash_completion", "/dev/null"])
+@pytest.mark.parametrize(("line", "words"), INTERACTIVE)
+def test_bash_completes_what_is_typed(
+    tmp_path: Path, line: str, words: list[str], package: str
+) -> None:
+    for name in ("b c", "q'u$o", "x:y=z", "-d"):
+        (tmp_path / f"{name}.wmbackup.tar").touch()
+    for name in ("my dir/su:b", "eq=ual"):
+        (tmp_path / name).mkdir(parents=True)
+    init = f"source {package}\nsource '{BASH}'\n{_ASK}"
+    (tmp_path / ".init").write_text(init, encoding="utf-8")
+    shell = pexpect.spawn(
+        "bash",
+        ["--noprofile", "--rcfile", ".init"],
+        cwd=str(tmp_path),
+        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "TERM": "dumb", "PS1": "? "},
+        encoding="utf-8",
+        dimensions=(50, 300),
+        timeout=30,
+    )
+    try:
+        shell.send(f"wmbackup {line}\t\x01told \x05\r")
+        shell.expect("\ntold\r\n(.*?)\r\nend\r\n")
+    finally:
+        shell.close(force=True)
+    assert isinstance(shell.match, re.Match)
+    assert shell.match[1].split("\r\n") == ["wmbackup", *words]
 
 
 def _every() -> list[tuple[str, click.Command]]:
@@ -231,16 +311,16 @@ def test_a_shell_reads_its_file_without_a_word(here: Path, shell: str, file: Pat
 
 
 def test_powershell_says_the_same() -> None:
-    """PowerShell is not everywhere: what it would be told is compared, and its brackets counted."""
+    """PowerShell is not everywhere: what it would be told is compared, and its grammar parsed."""
     text = POWERSHELL.read_text(encoding="utf-8")
     for path, command in _every():
         assert not path or f"'{path.split()[-1]}' = " in text
         for param in command.get_params(click.Context(command)):
             if isinstance(param, click.Option):
                 assert all(f"'{name}' = '" in text for name in param.opts)
-    bare = re.sub(r"'[^'\n]*'|\"[^\"\n]*\"|#.*", "", text)
-    for opening, closing in ("{}", "()", "[]"):
-        assert bare.count(opening) == bare.count(closing)
+    parser = tree_sitter.Parser(tree_sitter.Language(tree_sitter_powershell.language()))
+    assert not parser.parse(text.encode()).root_node.has_error
+    assert parser.parse(text.replace("{", "", 1).encode()).root_node.has_error
 
 
 @pytest.mark.skipif(shutil.which("pwsh") is None, reason="PowerShell is not installed")

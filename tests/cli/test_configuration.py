@@ -154,6 +154,13 @@ def test_a_value_that_the_option_refuses_is_an_error_with_its_line(machine: Insi
     assert machine("check").errors == [
         f"{path}:1: lock-wait: -1 is not a number of seconds, 0 or more"
     ]
+    user(machine, f"lock-wait = 1{'0' * 400}\n")
+    assert machine("check").errors[0].endswith("is not a number of seconds, 0 or more")
+
+
+def test_a_time_longer_than_the_system_can_wait_is_waited(machine: Inside) -> None:
+    user(machine, "lock-wait = 1e300\n[backup]\ntimeout = 1e300\nstore = 'sample'\n")
+    assert machine("backup", "-o", "x.tar").code == ExitCode.PARTIAL
 
 
 def test_help_and_version_do_not_look_at_the_configuration(program: Process) -> None:
@@ -182,38 +189,100 @@ def test_a_file_that_cannot_be_read_is_a_failure(machine: Inside) -> None:
     assert result.errors[0].startswith(f"cannot read the configuration {machine.config}/wm")
 
 
+def test_a_pipe_is_not_waited_for(program: Process) -> None:
+    os.makedirs(program.config)
+    os.mkfifo(f"{program.config}/wmbackup.toml")
+    result = program("explain", "1")
+    assert (result.code, result.errors) == (2, [f"{program.config}/wmbackup.toml is a pipe"])
+
+
+def test_an_output_without_a_name_is_none(machine: Inside) -> None:
+    user(machine, "[backup]\noutput = ''\nstore = 'sample'\n")
+    for arguments in ([], ["-o", ""], ["-o", "", "--dry-run"]):
+        result = machine("backup", *arguments)
+        assert (result.code, result.errors) == (2, ["--output is missing"])
+
+
 def test_check_says_what_is_in_force_and_why(
     machine: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours = user(machine, "lock-wait = 3\n[profile.n]\nallowed-signers = 'keys'\n")
     theirs = system(machine, "lock-wait = 9\nstrict = true\n\n[backup]\nstore = 'sample'\n")
     monkeypatch.setenv("WMBACKUP_TIMEOUT", "60")
+    monkeypatch.setenv("WMBACKUP_READ_BACK", "hidden")
+    monkeypatch.setenv("WMBACKUP_ON_CONFLICT", "spik")
     monkeypatch.setenv("WMBACKUP_STOER", "hidden")
+    monkeypatch.setenv("wmbackup_quiet", "hidden")
     result = machine("check", "--profile", "n", "--no-notice", "--store", "sample", "--json")
     rows = [line for line in result.lines if line["type"] == "check"]
     files = [row["message"] for row in rows if row["name"] == "configuration"]
     assert files == [ours, theirs]
     told = [row["message"] for row in rows if row["name"] == "setting"]
+    spik = 'on-conflict = "spik" for restore, from WMBACKUP_ON_CONFLICT in the environment'
     whose = "restore, list, verify, key list, key trust"
+    failed = [row for row in rows if row["state"] == "failed"]
+    assert [row["exit_code"] for row in failed] == [ExitCode.USAGE]
     assert sorted(told) == sorted(
         [
+            "no option reads WMBACKUP_READ_BACK",
             "no option reads WMBACKUP_STOER",
-            f'allowed-signers = "keys" for {whose}, from {ours}:3',
+            "no option reads wmbackup_quiet",
+            f'allowed-signers = "keys" for {whose}, from {ours}:3 in [profile.n]',
+            f"{spik}: 'spik' is not one of 'fail', 'skip', 'replace'",
             'profile = "n", from the command line',
             "no-notice = true, from the command line",
             "json = true, from the command line",
             'store = "sample" for check, from the command line',
-            f'store = "sample" for backup, from {theirs}:5',
+            f'store = "sample" for backup, from {theirs}:5 in [backup]',
             'timeout = "60" for backup, restore, from WMBACKUP_TIMEOUT in the environment',
             f"lock-wait = 3, from {ours}:1",
             f"strict = true, from {theirs}:2",
         ]
     )
     assert "hidden" not in result.out
+    meant = {row["message"]: row["remedy"] for row in rows if row["state"] == "warning"}
+    assert meant["no option reads WMBACKUP_STOER"] == "did you mean WMBACKUP_STORE?"
+    assert meant["no option reads wmbackup_quiet"] == "did you mean WMBACKUP_QUIET?"
+
+
+@pytest.mark.parametrize("name", ["WMBACKUP_STOER", "WMBACKUP_NO_PROGRES", "WMBACKUP_no_notice"])
+def test_a_mistyped_variable_is_named_by_every_run(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("WMBACKUP_TIMEOUT", "7")  # of another command
+    monkeypatch.setenv("WMBACKUP_COMPOSE_FILE", "of somebody else")
+    assert "warning" not in machine("explain", "1").err
+    monkeypatch.setenv(name, "1")
+    result = machine("explain", "1", "--json")
+    (warning,) = [line for line in result.lines if line["type"] == "warning"]
+    assert warning["message"] == f"no option reads {name}"
+    assert warning["hint"].startswith("did you mean WMBACKUP_")
+    assert "warning" not in machine("explain", "--help").err
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wrong"),
+    [
+        ("QUIET", "maybe", "'maybe' is not 1 or 0"),
+        ("VERBOSE", "x", "'x' is not a whole number, 0 or more"),
+        ("VERBOSE", "-1", "'-1' is not a whole number, 0 or more"),
+        ("LOCK_WAIT", "soon", "soon is not a number of seconds, 0 or more"),
+        ("COLOR", "alwyas", "'alwyas' is not one of 'auto', 'always', 'never'"),
+    ],
+)
+def test_a_variable_is_named_whose_value_is_refused(
+    machine: Inside, monkeypatch: pytest.MonkeyPatch, name: str, value: str, wrong: str
+) -> None:
+    monkeypatch.setenv(f"WMBACKUP_{name}", value)
+    for command in (["check"], ["key", "show"]):
+        result = machine(*command)
+        assert result.errors == [f"invalid value for WMBACKUP_{name}: {wrong}"]
+        assert result.code == ExitCode.USAGE
 
 
 def test_without_a_file_check_says_where_it_would_be(machine: Inside) -> None:
-    assert f"there is no file; it would be {machine.config}/wmbackup.toml" in machine("check").out
+    places = f"{machine.config}/wmbackup.toml or {machine.root}/etc/wmbackup/wmbackup.toml"
+    assert f"there is no file; it would be {places}\n" in machine("check").out
 
 
 def test_without_a_home_there_is_the_system_alone(
@@ -241,7 +310,7 @@ def test_every_option_is_a_key_and_no_name_has_two_meanings() -> None:
     assert not {"profile", "help", "version"} & set(keys)
     for _, command in settings.commands_below(tree):
         for param in command.params:
-            if isinstance(param, click.Option) and param.name != "profile":
+            if isinstance(param, click.Option) and param.name not in {"profile", "version"}:
                 assert settings.key_of(param) in keys
 
 

@@ -76,8 +76,9 @@ def test_the_help_has_the_exit_codes_and_the_deprecation(inside: Inside) -> None
     assert "deprecated" in text
 
 
-def test_the_version_names_the_archive_formats(inside: Inside) -> None:
-    result = inside("--version")
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_the_version_names_the_archive_formats(inside: Inside, path: tuple[str, ...]) -> None:
+    result = inside(*path, "--version")
     assert (result.code, result.out) == (0, f"wmbackup {__version__}, archive format 1\n")
 
 
@@ -95,6 +96,15 @@ def test_the_version_names_the_archive_formats(inside: Inside) -> None:
         (("backup", "-x"), "see wmbackup backup --help"),
         (("backup", "--store"), "see wmbackup backup --help"),
         (("verify",), "see wmbackup verify --help"),
+        (("--store", "x", "list"), "write it behind the command: wmbackup list --store"),
+        (("list", "--fingerprint", "x"), "it is an option of key trust"),
+        (("key", "show", "--timeout", "1"), "it is an option of backup, restore"),
+        (("list", "--store", "foldr:x"), "did you mean folder:x? a path of that name is ./foldr:x"),
+        (("list", "--store", "Drm:/x"), "did you mean drm:/x? a path of that name is ./Drm:/x"),
+        (
+            ("restore", "a", "--yes", "--to", "bka:x"),
+            "did you mean bak:x? a path of that name is ./bka:x",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
@@ -106,6 +116,37 @@ def test_what_was_mistyped_is_named_with_what_was_meant(
     assert len(result.errors) == 1
     assert result.hints == [hint]
     assert inside("--json", *words).summary["error"] == "usage"
+
+
+@pytest.mark.parametrize(
+    ("store", "meant"),
+    [("sampel", "sample"), ("Sample", "sample"), ("windws", "windows"), ("drm", "drm:PATH")],
+)
+def test_a_mistyped_store_is_answered_with_the_right_one(
+    inside: Inside, store: str, meant: str
+) -> None:
+    result = inside("list", "--store", store)
+    assert result.code == 7
+    assert result.errors[0].endswith(store)
+    assert result.hints == [f"did you mean {meant}?"]
+
+
+@pytest.mark.parametrize("store", ["xyz", "./sampel", "a/b:c", "c:x", "foldr/x"])
+def test_a_path_is_no_mistyped_store(inside: Inside, store: str) -> None:
+    assert inside("list", "--store", store).hints == ["check the path after --store"]
+
+
+def test_a_folder_that_is_there_is_no_mistyped_store(inside: Inside) -> None:
+    for name in ("sampel", "foldr:x"):
+        inside.write(f"{name}/a.lic")
+        assert inside("list", "--store", name).code == 0
+
+
+def test_a_mistyped_kind_is_answered_with_the_right_one(inside: Inside) -> None:
+    result = inside("list", "--store", "sample", "--kind", "wmdrm-7")
+    assert "--kind is wmdrm-7, which nothing here is known to be" in result.err
+    assert result.hints[0].startswith("did you mean wmdrm-v7")
+    assert "known to be" not in inside("list", "--store", "sample", "--kind", "wmdrm-v7").err
 
 
 def test_errors_are_lower_case_without_a_full_stop(inside: Inside) -> None:

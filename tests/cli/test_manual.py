@@ -110,6 +110,24 @@ def test_the_judges_of_manual_pages_are_silent(page: Path) -> None:
         assert done.stderr == ""
         assert done.returncode == 0
     assert subprocess.run(lint, env=env, capture_output=True, check=True).stdout == b""
+    # Style as well, but for pages of others, which may not be installed.
+    lint = ["mandoc", "-Tlint", "-Wstyle", str(page)]
+    env["MANPATH"] = f"{SHARE}/man:/usr/share/man"
+    done = subprocess.run(lint, env=env, capture_output=True, text=True, check=False)
+    others = re.compile(r"referenced manual not found: Xr (?!wmbackup)|outdated mandoc\.db")
+    told = (done.stdout + done.stderr).splitlines()
+    assert [line for line in told if not others.search(line)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_apropos_has_a_line_of_the_page(page: Path) -> None:
+    env = {**os.environ, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(
+        ["lexgrog", str(page)], env=env, capture_output=True, text=True, check=True
+    )
+    summary = re.search(r"^\.Nd ([^.][^\n]*(?:\n[^.\n]+)*)", page.read_text("utf-8"), re.MULTILINE)
+    assert summary is not None
+    assert done.stdout == f'{page}: "{page.stem} - {" ".join(summary[1].split())}"\n'
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

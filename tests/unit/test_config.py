@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from wmbackup.config import MAX_FILE, Config, ConfigInvalid, Key, Kind, Table, Value, parse
+from wmbackup.config import MAX_FILE, Config, ConfigInvalid, Key, Kind, Table, parse
 from wmbackup.errors import ExitCode
 
 
@@ -48,12 +50,20 @@ def read(text: str) -> Config:
         ("stroe = 'x'", "f:1: there is no key stroe", "did you mean store?"),
         ("lock_wait = 3", "f:1: there is no key lock_wait", "did you mean lock-wait?"),
         ("zzz = 3", "f:1: there is no key zzz", "see man wmbackup.toml"),
-        ("output = 'x'", "f:1: there is no key output", "write it in [backup]"),
+        ("[key]\noutput = 'x'", "f:2: there is no key output in [key]", "it is one of backup"),
+        ("[profile.a.key]\noutput = 1", "f:2: there is no key output in [pr", "one of backup"),
+        ('store = "a\\u0000b"', "f:1: store has a character that nothing can have", None),
         ("passphrase = 'x'", "f:1: there is no key passphrase", "secrets are named by"),
         ("PASSWORD = 'x'", "f:1: there is no key PASSWORD", "secrets are named by"),
         ("backup = 'x'", "f:1: backup is a table", "write [backup]"),
         ("[[backup]]", "f:1: backup is a table", "write [backup]"),
-        ("profile = 'x'", "f:1: profile is a table", "write [profile]"),
+        ("profile = 'x'", "f:1: profile is a table", "write [profile.NAME] on a line"),
+        (
+            "[profile]\nquiet = true",
+            "f:2: quiet stands in [profile], which",
+            "write [profile.NAME]",
+        ),
+        ('[profile."a b"]\nx = 1', 'f:2: there is no key x in [profile."a b"]', "see man"),
         ("[bakcup]", "f:1: there is no table [bakcup]", "did you mean backup?"),
         ("[store]", "f:1: there is no table [store]", "see man"),
         ("[profile.a.profile]", "f:1: there is no table [profile.a.profile]", "see man"),
@@ -62,10 +72,19 @@ def read(text: str) -> Config:
         ("store = '''\nquiet = 1\n'''\nquiet = 1\n", "f:4: quiet wants", "quiet = true"),
         ("title = [\n 'quiet',\n]\nquiet = [\n1]\n", "f:4: quiet wants", "quiet = true"),
         ("backup = { store = 'x', outptu = 'y' }", "f:1: there is no key outptu", "output?"),
-        ('"st\\u0072oe" = 1', "f: there is no key stroe", "did you mean store?"),
+        ('\n"st\\u0072oe" = 1', "f:2: there is no key stroe", "did you mean store?"),
+        ("# a\u2028b\x85c\r\nstroe = 1", "f:2: there is no key stroe", "did you mean store?"),
+        ('store = """x"""""\nquiet = 1', "f:2: quiet wants", "quiet = true"),
+        ("store = 'a\"b' # ' \nquiet = 1", "f:2: quiet wants", "quiet = true"),
+        ('store = "[\\"{" # "[\nquiet = 1', "f:2: quiet wants", "quiet = true"),
         ("store = x", "f:1: this is not TOML: invalid value", "https://toml.io/"),
-        ("store = 'x'\nstore = 'y'", "f:2: this is not TOML: cannot overwrite", "https://toml.io/"),
+        ("store = 'x'\nstore = 'y'", "f:2: this is not TOML: cannot overwrite", "remove one"),
         ("[backup", "f:1: this is not TOML: expected ']'", "https://toml.io/"),
+        ("[key]\n[key]", "f:2: this is not TOML: cannot declare [key] twice", "begins once"),
+        ("[key.a]\n[key]\na.b.c=1", "f:3: this is not TOML: cannot", "begins once"),
+        ('store = "C:\\x"', "f:1: this is not TOML:", "single quotes"),
+        ('store = "C:\\Users"', "f:1: this is not TOML:", "single quotes"),
+        ("\nlock-wait = " + "1" * 5000, "f:2: a number has too many digits", None),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(text: str, message: str, hint: str | None) -> None:
@@ -79,6 +98,9 @@ def test_what_is_wrong_is_told_with_its_line(text: str, message: str, hint: str 
 def test_what_is_no_text_is_refused() -> None:
     with pytest.raises(ConfigInvalid, match="f:2: this is not UTF-8"):
         parse("f", b"\n'\xff'", SCHEMA)
+    with pytest.raises(ConfigInvalid, match="f:1: this is not UTF-8") as caught:
+        parse("f", "quiet = true".encode("utf-16"), SCHEMA)
+    assert caught.value.hint == "save it as UTF-8, which is what TOML is written in"
     with pytest.raises(ConfigInvalid, match="f is too large: it may have 64 KiB"):
         parse("f", b"#" * (MAX_FILE + 1), SCHEMA)
     with pytest.raises(ConfigInvalid, match="f: this is nested too deeply"):
@@ -123,8 +145,10 @@ def test_the_nearest_table_counts_and_a_profile_before_all(
     command: str, profile: str | None, value: str, line: int
 ) -> None:
     found = read(TEXT).find(tuple(command.split()), "store", profile)
-    assert found == Value(value, "f", line)
-    assert found.place == f"f:{line}"
+    assert found is not None
+    assert (found.value, found.line) == (value, line)
+    (header,) = TEXT.splitlines()[line - 2 : line - 1] or [""]
+    assert found.place == f"f:{line}" + (f" in {header}" if header else "")
 
 
 def test_values_keep_their_types() -> None:
@@ -141,7 +165,24 @@ def test_values_keep_their_types() -> None:
         assert found.value == value
 
 
-def test_a_line_that_nobody_can_tell() -> None:
-    found = read('"st\\u006fre" = "x"').find((), "store", None)
-    assert found == Value("x", "f", None)
-    assert found.place == "f"
+def test_a_mark_at_the_beginning_is_none_of_the_text() -> None:
+    # Editors on Windows write one.
+    assert parse("f", b"\xef\xbb\xbfquiet = true\r\n", SCHEMA).data == {"quiet": True}
+
+
+@pytest.mark.parametrize(
+    ("begin", "middle", "end"),
+    [
+        ("", "# store\n", ""),
+        ("title = [\n", "'store',\n", "]\n"),
+        ("", "[profile.store{}]\n", "[backup]\n"),
+    ],
+)
+def test_the_line_is_found_in_a_long_file(begin: str, middle: str, end: str) -> None:
+    before = begin + "".join(middle.format(number) for number in range(3_000)) + end
+    started = time.process_time()
+    found = read(f"{before}store = 'x'\n").find(("backup",), "store", None)
+    assert found is not None
+    assert found.line == before.count("\n") + 1
+    # It took minutes when each line was tried with all that stands before it.
+    assert time.process_time() - started < 5

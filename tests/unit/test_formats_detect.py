@@ -5,9 +5,17 @@ import io
 import make
 import pytest
 
-from wmbackup.formats import kind_of_file, recognize, recognize_file
+from wmbackup.formats import (
+    detect,
+    kind_of_file,
+    playready,
+    recognize,
+    recognize_file,
+    wmdrm_v1,
+    wmdrm_v2,
+)
 from wmbackup.formats.detect import WHOLE
-from wmbackup.license import License
+from wmbackup.license import KINDS, License
 
 
 @pytest.mark.parametrize(
@@ -113,3 +121,10 @@ def test_what_begins_as_no_text_of_any_encoding_is_nothing() -> None:
     license_ = make.v7().encode()
     for head in (b"x", b"\0 ", b" \0", b"\xff\xfe ", b"\xef\xbb"):
         assert recognize(b"a.lic", head + license_) == ()
+
+
+def test_every_kind_is_a_known_one() -> None:
+    alone = {playready.KIND, playready.LICENSE_STORE, playready.OLDER, wmdrm_v1.KIND}
+    alone |= {wmdrm_v2.KIND, wmdrm_v2.RESPONSE, detect.OTHER, detect._PLAYREADY_STORE}
+    assert alone | set(detect._KINDS.values()) == set(KINDS)
+    assert len(KINDS) == len(set(KINDS))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
+import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -32,6 +34,9 @@ HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 COMMON = "Common options"
 """The section of the options that all commands have."""
 
+PREFIX = "WMBACKUP_"
+"""How the variables begin that options are read from."""
+
 FROM_COMMAND_LINE = 3
 """How near a value is that stands on the command line; see `Session.given`."""
 
@@ -55,19 +60,21 @@ class Option(click.Option):
         section: str = "Options",
         command_line_only: bool = False,
         configured: bool = True,
+        known: tuple[str, ...] = (),
         **attributes: Any,  # noqa: ANN401 - as above
     ) -> None:
         """Take click's arguments, the section's title, and where else than there it is looked for.
 
         What comes from the environment can stand in the configuration unless it is not
-        ``configured``.
+        ``configured``. Of a value that can be anything, ``known`` are those that are usual.
         """
         super().__init__(*names, **attributes)
         self.section = section
+        self.known = known
         self.configured = configured and not command_line_only
         if not command_line_only:
             longest = max(self.opts, key=len).lstrip("-")
-            self.envvar = "WMBACKUP_" + longest.upper().replace("-", "_")
+            self.envvar = PREFIX + longest.upper().replace("-", "_")
 
 
 class Seconds(_FloatType):
@@ -88,12 +95,12 @@ class Seconds(_FloatType):
         """Read it. Raises click.BadParameter."""
         try:
             seconds = float(value)
-        except ValueError:
+        except (ValueError, OverflowError):
             seconds = math.nan
         if not 0 <= seconds < math.inf or (not seconds and not self._zero):
             least = "0 or more" if self._zero else "more than 0"
             self.fail(f"{value} is not a number of seconds, {least}", param, ctx)
-        return seconds
+        return min(seconds, threading.TIMEOUT_MAX)  # beyond it, waiting fails
 
 
 class _Helpful:
@@ -154,12 +161,42 @@ class Command(_Helpful, click.Command):
         assert session is not None  # noqa: S101 - main made it
         settle(session)
         session.running = True
+        _warn_of_strange_variables(session, ctx)
+        _warn_of_strange_values(session, ctx)
         code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
         return code
 
 
 def _nothing(_session: Session) -> ExitCode:
     return ExitCode.OK
+
+
+def _warn_of_strange_variables(session: Session, ctx: click.Context) -> None:
+    """Name each variable that was mistyped; `check` lists what else nobody reads."""
+    ours = {name for name in os.environ if name.startswith(PREFIX)}
+    ours -= {param.envvar for param in ctx.command.params if isinstance(param.envvar, str)}
+    if ours and ctx.command.name != "check":
+        from wmbackup.cli.settings import strange_variables
+
+        for name, meant in strange_variables(sorted(ours)):
+            if meant is not None:
+                text = f"no option reads {name}"
+                session.output.warning("unknown-variable", text, f"did you mean {meant}?")
+
+
+def _warn_of_strange_values(session: Session, ctx: click.Context) -> None:
+    for param in ctx.command.params:
+        value = ctx.params.get(param.name or "")
+        known = getattr(param, "known", ())
+        if value is not None and known and value not in known:
+            import difflib
+
+            close = difflib.get_close_matches(value, known, n=2, cutoff=0.7)
+            hint = (
+                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
+            )
+            text = f"{max(param.opts, key=len)} is {value}, which nothing here is known to be"
+            session.output.warning("unknown-value", text, hint)
 
 
 class Group(_Helpful, click.Group):
@@ -246,6 +283,12 @@ def _choose_profile(ctx: click.Context, param: click.Parameter, value: Any) -> N
         ctx.default_map = defaults(session, ctx)
 
 
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
+    if value and not ctx.resilient_parsing:
+        click.echo(f"wmbackup {__version__}, archive format 1")
+        ctx.exit()
+
+
 def on_command_line(name: str) -> bool:
     """Whether a parameter of the command that runs was given on the command line."""
     ctx = click.get_current_context()
@@ -303,6 +346,13 @@ def common_options() -> list[click.Parameter]:
             help="seconds to wait for another run that holds store or destination",
         ),
         common("--strict", is_flag=True, help="take skipped and restricted licenses as a failure"),
+        common(
+            "--version",
+            is_flag=True,
+            callback=_version,
+            command_line_only=True,
+            help="show the version and the archive formats",
+        ),
     ]  # fmt: skip
 
 
@@ -325,28 +375,12 @@ def command(
     return declare
 
 
-def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature
-    if value and not ctx.resilient_parsing:
-        click.echo(f"wmbackup {__version__}, archive format 1")
-        ctx.exit()
-
-
 @click.group(
     name="wmbackup",
     cls=Program,
     example="wmbackup backup --store sample -o licenses.wmbackup.tar",
     invoke_without_command=True,
     context_settings={**HELP, "max_content_width": 100},
-)
-@option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_version,
-    section=COMMON,
-    command_line_only=True,
-    help="show the version and the archive formats",
 )
 @click.pass_context
 def program(ctx: click.Context) -> None:

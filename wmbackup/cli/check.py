@@ -23,6 +23,7 @@ from wmbackup.cli.session import (
     config_folder,
     how_to_hide,
     signing_key_path,
+    site_config_folder,
     state_folder,
     worst,
 )
@@ -73,15 +74,20 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
 def _configuration(session: Session) -> Iterator[CheckRow]:
     for file in session.configs:
         yield CheckRow("configuration", State.OK, file.file)
-    folder = config_folder()
+    folder, site = config_folder(), site_config_folder()
     if not session.configs:
-        usual = "" if folder is None else f"; it would be {os.path.join(folder, settings.FILE)}"
+        places = [os.path.join(one, settings.FILE) for one in (folder, site) if one is not None]
+        usual = f"; it would be {' or '.join(places)}" if places else ""
         yield CheckRow("configuration", State.OK, f"there is no file{usual}")
     for setting in settings.in_force(session, click.get_current_context()):
         whose = f" for {', '.join(setting.commands)}" if setting.commands else ""
         message = f"{setting.key} = {setting.value}{whose}, from {setting.origin}"
-        yield CheckRow("setting", State.OK, message)
-    for name, meant in settings.strange_variables(os.environ):
+        if setting.wrong is None:
+            yield CheckRow("setting", State.OK, message)
+        else:
+            message = f"{message}: {setting.wrong}"
+            yield CheckRow("setting", State.FAILED, message, "correct it", ExitCode.USAGE)
+    for name, meant in settings.strange_variables(sorted(os.environ)):
         remedy = "unset it" if meant is None else f"did you mean {meant}?"
         yield CheckRow("setting", State.WARNING, f"no option reads {name}", remedy)
 

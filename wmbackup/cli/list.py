@@ -15,35 +15,32 @@ from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import default_store, is_store
 from wmbackup.cli.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
 from wmbackup.cli.session import Session
+from wmbackup.cli.wording import FILE
 from wmbackup.engine import Row, Selection
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.license import KINDS
 
 
 @declare("list", example="wmbackup list licenses.wmbackup.tar")
 @click.argument("archive", metavar="[ARCHIVE|-]", required=False)
 @option(
-    "--store",
-    metavar="STORE",
-    section="What",
+    "--store", metavar="STORE", section="What",
     help="a live store instead of an archive: windows, sample, folder:, drm:, bak:PATH, or a path",
-)
+)  # fmt: skip
 @option(
-    "--against",
-    metavar="ARCHIVE|STORE",
-    section="What",
+    "--against", metavar="ARCHIVE|STORE", section="What",
     help="show what differs instead; exit code 11 when anything does",
-)
+)  # fmt: skip
 @option("--kid", multiple=True, metavar="K", section="Which rows", help="with this key ID")
 @option("--title", multiple=True, metavar="T", section="Which rows", help="with this in the title")
 @option(
-    "--path",
-    "paths",
-    multiple=True,
-    metavar="P",
-    section="Which rows",
+    "--path", "paths", multiple=True, metavar="P", section="Which rows",
     help="of this file, this folder, or a pattern with * and ?",
-)
-@option("--kind", metavar="K", section="Which rows", help="of this kind, such as wmdrm-v7, or file")
+)  # fmt: skip
+@option(
+    "--kind", metavar="K", known=(*KINDS, FILE), section="Which rows",
+    help="of this kind, such as wmdrm-v7, or file",
+)  # fmt: skip
 @option(
     "--restricted", is_flag=True, section="Which rows", help="licenses that may not be backed up"
 )

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from wmbackup.cli.session import state_folder
-from wmbackup.errors import UsageError
+from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
 
 if TYPE_CHECKING:
@@ -52,6 +52,8 @@ def parse_store(
     from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
     prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
+    if not prefix and not os.path.lexists(text):
+        _refuse_mistyped(text, target=target)
     path = text.removeprefix(prefix)
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
@@ -61,6 +63,29 @@ def parse_store(
         path = drm_folder(path) or path
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
     return FolderStore(path, layout, all_files=all_files)
+
+
+def _refuse_mistyped(text: str, *, target: bool) -> None:
+    """Refuse a path where nothing is and that is nearly a word or a kind of store.
+
+    Raises UsageError, and StoreUnavailable for what may be meant as a path all the same.
+    """
+    import difflib
+
+    head, colon, rest = text.partition(":")
+    kind = f"{head.lower()}:"
+    if len(head) == 1 or "/" in head or "\\" in head:  # a drive, or certainly a path
+        return
+    if colon:
+        for meant in difflib.get_close_matches(kind, PREFIXES, n=1, cutoff=0.7):
+            hint = f"did you mean {meant}{rest}? a path of that name is ./{text}"
+            raise UsageError(f"there is no kind of store {head}:", hint=hint)
+    elif not target:
+        words = [f"{kind}PATH"] if kind in PREFIXES else []
+        words += difflib.get_close_matches(head.lower(), WORDS, n=1, cutoff=0.7)
+        for meant in words:
+            message = f"there is no folder {os.path.abspath(text)}"
+            raise StoreUnavailable(message, hint=f"did you mean {meant}?")
 
 
 def default_store() -> str | None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+import stat
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, Seconds, on_command_line, program
+from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, PREFIX, Seconds, on_command_line, program
 from wmbackup.cli.session import Session, config_folder, site_config_folder
+from wmbackup.cli.usage import complaint
 from wmbackup.errors import SystemFailure, UsageError
 
 if TYPE_CHECKING:
@@ -101,6 +103,11 @@ def read() -> tuple[Config, ...]:
 
 def _read(path: str) -> bytes | None:
     try:
+        # A pipe without a writer would not even open.
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            from wmbackup.config import ConfigInvalid
+
+            raise ConfigInvalid(f"{path} is a pipe", hint="make it a file")
         with open(path, "rb") as file:
             from wmbackup.config import MAX_FILE
 
@@ -152,17 +159,21 @@ def _find(session: Session, words: tuple[str, ...], option: click.Option) -> Val
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """A value in force; ``commands`` are those that it holds for, () for all."""
+    """A value in force; ``commands`` are those that it holds for, () for all.
+
+    ``wrong`` is what they will complain of; of the configuration all was judged when it was read.
+    """
 
     key: str
     value: str
     origin: str
+    wrong: str | None
     commands: tuple[str, ...]
 
 
 def in_force(session: Session, ctx: click.Context) -> list[Setting]:
     """Return every value that is not the built-in one, with where it comes from."""
-    holds: dict[tuple[str, str, str], list[str]] = {}
+    holds: dict[tuple[str, str, str, str | None], list[str]] = {}
     having: dict[str, int] = {}
     for words, command in _leaves(program, ()):
         for option in command.params:
@@ -192,32 +203,48 @@ def _leaves(
 
 def _told(
     session: Session, ctx: click.Context, words: tuple[str, ...], option: click.Option
-) -> tuple[str, str] | None:
-    """Return value and origin of an option of a command."""
+) -> tuple[str, str, str | None] | None:
+    """Return value and origin of an option of a command, and what is wrong with it."""
     name = option.name or ""
     rank, value = session.given.get(name, (0, None))
     if getattr(option, "section", None) == COMMON and rank == FROM_COMMAND_LINE:
-        return json.dumps(value), "the command line"
+        return _shown(value), "the command line", None
     if words == tuple(ctx.command_path.split()[1:]) and on_command_line(name):
-        return json.dumps(ctx.params.get(name)), "the command line"
+        return _shown(ctx.params.get(name)), "the command line", None
     variable = option.envvar if isinstance(option.envvar, str) else ""
     if os.environ.get(variable):
-        return json.dumps(os.environ[variable]), f"{variable} in the environment"
+        wrong = _refused(option, os.environ[variable])
+        return _shown(os.environ[variable]), f"{variable} in the environment", wrong
     found = _find(session, words, option) if getattr(option, "configured", False) else None
-    return None if found is None else (json.dumps(found.value), found.place)
+    return None if found is None else (_shown(found.value), found.place, None)
 
 
-def strange_variables(environment: Mapping[str, str]) -> Iterator[tuple[str, str | None]]:
+def _shown(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _refused(option: click.Option, text: str) -> str | None:
+    values = text.split() if option.multiple else [text]
+    for value in values:
+        try:
+            option.type.convert(value, option, None)
+        except click.BadParameter as error:
+            return complaint(error)
+    return None
+
+
+def strange_variables(names: Iterable[str]) -> Iterator[tuple[str, str | None]]:
     """Yield variables that look like ours and are not, each with one that may be meant."""
     known = {
-        option.envvar
+        option.envvar.removeprefix(PREFIX)
         for _, command in _leaves(program, ())
         for option in command.params
         if isinstance(option.envvar, str)
     }
-    for name in sorted(environment):
-        if name.startswith("WMBACKUP_") and name not in known:
+    for name in names:
+        if name.upper().startswith(PREFIX) and name.removeprefix(PREFIX) not in known:
             import difflib
 
-            close = difflib.get_close_matches(name, known, n=1)
-            yield name, close[0] if close else None
+            ending = name[len(PREFIX) :].upper()
+            close = difflib.get_close_matches(ending, known, n=1, cutoff=0.7)
+            yield name, PREFIX + close[0] if close else None

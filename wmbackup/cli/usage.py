@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import click
+from click.core import ParameterSource
 
 from wmbackup.cli.app import COMMANDS, program
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
 
 # click tells which value was wrong in its sentence alone.
-_GIVEN = re.compile(r"'(.*)' is not one of")
+_GIVEN = re.compile(r"'?(.*?)'? is not (?:one of|a valid|in the range)")
+_WANTED = {"boolean": "1 or 0", "integer range": "a whole number, 0 or more"}
 
 
 def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
@@ -52,6 +54,8 @@ def _translated(error: click.UsageError, name: str | None) -> UsageError:
     possibilities = _closest(error)
     if possibilities:
         hint = "did you mean " + " or ".join(possibilities) + "?"
+    elif isinstance(error, click.NoSuchOption) and (home := _home(error.option_name, name)):
+        hint = home
     else:
         # The parser itself does not know whose options it reads.
         below = f"wmbackup {name}" if name else "wmbackup"
@@ -72,13 +76,52 @@ def _closest(error: click.UsageError) -> list[str]:
     return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
 
 
+def _home(option: str, command: str | None) -> str | None:
+    """Return where an option belongs that does not stand where it was found."""
+    homes = list(_having(program, option, ()))
+    if not homes:
+        return None
+    if command in homes:
+        return f"write it behind the command: wmbackup {command} {option}"
+    return f"it is an option of {', '.join(homes)}"
+
+
+def _having(command: click.Command, option: str, words: tuple[str, ...]) -> Iterator[str]:
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            below = command.get_command(ctx, name)
+            if below is not None:
+                yield from _having(below, option, (*words, name))
+    elif any(option in (*param.opts, *param.secondary_opts) for param in command.params):
+        yield " ".join(words)
+
+
+def complaint(error: click.BadParameter) -> str:
+    """Return what is wrong with a value, in our words where click's are those of programmers."""
+    text = error.message.strip().removesuffix(".")
+    wanted = _WANTED.get(getattr(getattr(error.param, "type", None), "name", ""))
+    given = _GIVEN.match(text)
+    return text if wanted is None or given is None else f"'{given[1]}' is not {wanted}"
+
+
 def _message(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         return f"no such option: {error.option_name}"
     if isinstance(error, click.MissingParameter):
         return f"{_name(error.param)} is missing"
+    if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
+        return f"invalid value for {_origin(error)}: {complaint(error)}"
     text = error.format_message().split(". Recognized values")[0].strip().removesuffix(".")
     return text[:1].lower() + text[1:]
+
+
+def _origin(error: click.BadParameter) -> str:
+    name = error.param.name if error.param is not None else None
+    source = error.ctx.get_parameter_source(name) if error.ctx is not None and name else None
+    if source is ParameterSource.ENVIRONMENT:
+        return str(getattr(error.param, "envvar", ""))
+    return f"'{_name(error.param)}'"
 
 
 def _name(param: click.Parameter | None) -> str:
