@@ -311,7 +311,8 @@ class Locks:
 
         ``what`` names it in messages. Raises Busy, Cancelled, SystemFailure.
         """
-        name = hashlib.sha256(os.fsencode(subject)).hexdigest()[:32] + ".lock"
+        # Where case does not matter in names, it does not tell two paths apart.
+        name = hashlib.sha256(os.fsencode(os.path.normcase(subject))).hexdigest()[:32] + ".lock"
         path = os.path.join(self._folder, name)
         try:
             os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
