@@ -226,7 +226,7 @@ def date(text: str | None, *, long: bool = False) -> str:
         return ""
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
         return visible(text)
     return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
 
