@@ -226,6 +226,18 @@ def test_the_process_is_told_everything_in_utf_8(home: Home) -> None:
     assert "\u2713.tar, read back and verified".encode() in run.stdout
 
 
+def test_a_reader_that_has_gone_is_no_error(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "wmbackup", "explain", "9"]
+    run = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (ExitCode.FAILED, b"")
+    assert home.private == []
+
+
 # What ends it early
 
 
