@@ -6,6 +6,7 @@ import sys
 assert sys.platform == "win32"
 
 import ctypes
+import errno
 import importlib.resources
 import json
 import os
@@ -26,7 +27,7 @@ from tests.windows.test_system import without
 from wmbackup import keys, owner
 from wmbackup.cli import main, places, session
 from wmbackup.engine import backup
-from wmbackup.errors import Busy, ExitCode
+from wmbackup.errors import Busy, ExitCode, SystemFailure
 from wmbackup.files import Locks, try_lock
 from wmbackup.status import Control
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
@@ -441,6 +442,29 @@ def test_a_lock_holds_a_path_however_it_is_spelled(home: Home) -> None:
         locks.hold("store", "C:\\Store", Control()),
         pytest.raises(Busy),
         locks.hold("store", "c:\\STORE", Control()),
+    ):
+        pass
+
+
+def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = os.open, []
+
+    def busy(path: str, flags: int, mode: int = 0o777) -> int:
+        tries.append(path)
+        if len(tries) < 4:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", busy)
+    with Locks(str(home.folder / "locks")).hold("store", "one", Control()):
+        assert len(tries) == 4
+    monkeypatch.setattr("wmbackup.files._REMOVAL", 0.0)
+    tries.clear()
+    with (
+        pytest.raises(SystemFailure, match="permission denied"),
+        Locks(str(home.folder / "locks")).hold("store", "one", Control()),
     ):
         pass
 
