@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +13,47 @@ from wmbackup.engine import BackupSummary, RestoreSummary, backup, open_archive,
 from wmbackup.keys import SigningKey
 from wmbackup.status import Control, Event, ItemEvent, PhaseEvent, never
 from wmbackup.stores.folder import FolderStore
+from wmbackup.stores.tree import HandleTree, PathTree
 from wmbackup.trust import Policy, Signer
 
 KEY = SigningKey("/key", public(1), exposed=False, private=MAKER)
 POLICY = Policy((Signer("wmbackup@host", public(1)),))
 
 FOLDER = "a folder"
+WINDOWS = os.name == "nt"
+WAYS = (PathTree,) if WINDOWS else (HandleTree, PathTree)
+"""The ways through a folder that this system has."""
+TICK = 100 if WINDOWS else 1
+"""The nanoseconds by which times of files can differ."""
+
+
+def possible(names: Iterable[bytes]) -> list[bytes]:
+    """Return the names that files of this system can have, all of them in one folder."""
+    if not WINDOWS:
+        return list(names)
+    found: dict[str, bytes] = {}
+    for name in names:
+        text = name.decode("utf-8", "replace")
+        if "\ufffd" not in text and not set(text) & {*map(chr, range(32)), *'<>:"\\|?*'}:
+            found.setdefault(text.lower(), name)
+    return list(found.values())
+
+
+def is_private(path: Path | str) -> bool:
+    """Whether only its owner may use it. Windows has access lists for that (tests/windows)."""
+    return WINDOWS or not os.stat(path).st_mode & 0o077
+
+
+def _literal(path: Path) -> Path:
+    # Otherwise Windows takes some names for devices and drops dots at the end of others.
+    return Path(f"\\\\?\\{path}") if WINDOWS else path
 
 
 def fill(root: Path, files: Mapping[bytes, bytes]) -> Path:
     """Write files below a folder, which is made."""
     root.mkdir(parents=True, exist_ok=True)
     for path, data in files.items():
-        place = root / os.fsdecode(path)
+        place = _literal(root / os.fsdecode(path))
         place.parent.mkdir(parents=True, exist_ok=True)
         place.write_bytes(data)
     return root
@@ -34,12 +62,12 @@ def fill(root: Path, files: Mapping[bytes, bytes]) -> Path:
 def snapshot(root: Path) -> dict[bytes, bytes | str]:
     """Return everything below a folder: bytes of files, words for all else."""
     found: dict[bytes, bytes | str] = {}
-    top = os.fsencode(root)
+    top = os.fsencode(_literal(root))
     for at, folders, files in os.walk(top):
         for name in folders + files:
             full = os.path.join(at, name)
             mode = os.lstat(full).st_mode
-            path = os.path.relpath(full, top)
+            path = full[len(top) + 1 :].replace(os.fsencode(os.sep), b"/")
             if stat.S_ISREG(mode):
                 found[path] = Path(os.fsdecode(full)).read_bytes()
             elif stat.S_ISLNK(mode):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -250,4 +249,4 @@ class Cancelled(WmbackupError):
 def os_error_name(error: OSError) -> str:
     """Return the file that the system's error names, fit for a message."""
     name = error.filename if error.filename is not None else ""
-    return os.fsdecode(name) if isinstance(name, (bytes, str)) else str(name)
+    return name.decode(errors="surrogateescape") if isinstance(name, bytes) else str(name)

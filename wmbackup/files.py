@@ -27,6 +27,7 @@ _PART_END = ".part"
 _SPOOL_IN_MEMORY = 1024 * 1024
 _LONG = 240  # characters beyond which Windows may want another form of a path
 _POLL = 0.1  # seconds between two tries for a lock
+_REMOVAL = 2.0  # seconds that the removal of a file can take at most
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
 """What file systems without hard links answer to one."""
@@ -337,7 +338,8 @@ class Locks:
 
         ``what`` names it in messages. Raises Busy, Cancelled, SystemFailure.
         """
-        name = hashlib.sha256(os.fsencode(subject)).hexdigest()[:32] + ".lock"
+        # Where case does not matter in names, it does not tell two paths apart.
+        name = hashlib.sha256(os.fsencode(os.path.normcase(subject))).hexdigest()[:32] + ".lock"
         path = os.path.join(self._folder, name)
         try:
             os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
@@ -353,8 +355,7 @@ class Locks:
     def _acquire(self, path: str, subject: str, control: Control) -> int:
         until = time.monotonic() + self._wait
         while True:
-            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-            descriptor = os.open(path, flags, PRIVATE)
+            descriptor = _open_lock(path)
             try:
                 if try_lock(descriptor) and _is_still(descriptor, path):
                     return descriptor
@@ -369,6 +370,19 @@ class Locks:
                 )
             control.check()
             time.sleep(_POLL)
+
+
+def _open_lock(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    until = time.monotonic() + _REMOVAL
+    while True:
+        try:
+            return os.open(path, flags, PRIVATE)
+        except PermissionError:
+            # Windows lets nobody open a file while its last holder removes it.
+            if os.name != "nt" or time.monotonic() >= until:
+                raise
+        time.sleep(_POLL / 10)
 
 
 def _refuse_foreign(folder: str) -> None:

@@ -273,8 +273,11 @@ class InterfaceError(WmbackupError):
         """Say what failed while doing what, with the next step."""
         known = find(hresult)
         step = known.next_step
+        number = f"0x{known.value:08X}"
+        # The sentence about one that has no name says its number already.
+        named = "" if known.name == number else f" ({known.name}, {number})"
         super().__init__(
-            f"cannot {doing}: {known.sentence} ({known.name}, 0x{known.value:08X})",
+            f"cannot {doing}: {known.sentence}{named}",
             hint=step if url is None else f"the page that says why is {url}; {step}",
         )
         self.hresult = known.value

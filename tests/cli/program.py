@@ -20,6 +20,8 @@ from wmbackup.cli import main
 
 SCRIPTS = sysconfig.get_path("scripts")
 WMBACKUP = os.path.join(SCRIPTS, "wmbackup")
+WINDOWS = os.name == "nt"
+PROGRAM = (sys.executable, "-m", "wmbackup") if WINDOWS else (WMBACKUP,)
 IS_ROOT = os.name == "posix" and os.getuid() == 0
 _READ_ALL = "dac_override,{0}dac_read_search"
 POWERLESS = (
@@ -93,8 +95,12 @@ class Result:
         return [text.removeprefix(label) for text in self.err.splitlines() if label in text]
 
 
+def _text(stream: bytes) -> str:
+    return os.fsdecode(stream.replace(b"\r\n", b"\n") if WINDOWS else stream)
+
+
 def _result(code: int, out: bytes, err: bytes, arguments: tuple[str, ...]) -> Result:
-    result = Result(code, os.fsdecode(out), os.fsdecode(err), out)
+    result = Result(code, _text(out), _text(err), out)
     assert "Traceback" not in result.err, result.err
     if "--json" in arguments and "-o-" not in arguments:
         judge(result.out, code)
@@ -107,11 +113,14 @@ class Place:
     def __init__(self, root: str) -> None:
         """Make them below ``root``."""
         self.root = root
-        self.home, self.here, self.tmp = (f"{root}/{name}" for name in ("home", "here", "tmp"))
+        self.home, self.here, self.tmp = (
+            os.path.join(root, name) for name in ("home", "here", "tmp")
+        )
         for folder in (self.home, self.here, self.tmp):
             os.mkdir(folder)
-        self.config = f"{self.home}/.config/wmbackup"
-        self.state = f"{self.home}/.local/state/wmbackup"
+        self.config = os.path.join(self.home, "wmbackup" if WINDOWS else ".config/wmbackup")
+        self.state = self.config if WINDOWS else f"{self.home}/.local/state/wmbackup"
+        self.site = os.path.join(root, "etc", "wmbackup")
 
     def environment(self, **changes: str | None) -> dict[str, str]:
         """Return the environment of a run; None takes a variable away."""
@@ -121,14 +130,23 @@ class Place:
             "TMPDIR": self.tmp,
             "TZ": "UTC",
             "LC_ALL": "C.UTF-8",
+            **(self._windows() if WINDOWS else {"XDG_CONFIG_DIRS": os.path.dirname(self.site)}),
             **{name: text for name, text in os.environ.items() if name.startswith("COVERAGE_")},
             **changes,
         }
         return {name: text for name, text in fixed.items() if text is not None}
 
+    def _windows(self) -> dict[str, str]:
+        """Return what stands for the profile, and what a process there cannot do without."""
+        found = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT", "PYTHONPATH")}
+        common = os.path.dirname(self.site)
+        folders = {"LOCAL_APPDATA": self.home, "COMMON_APPDATA": common}
+        found |= {f"WIN_PD_OVERRIDE_{name}": path for name, path in folders.items()}
+        return found | {"TEMP": self.tmp, "TMP": self.tmp}
+
     def path(self, name: str) -> str:
         """Return the full path of something in the current folder."""
-        return os.path.join(self.here, name)
+        return os.path.join(self.here, name.replace("/", os.sep))
 
     def write(self, name: str, data: bytes = b"x") -> str:
         """Write a file in the current folder, making the folders on the way."""
@@ -157,7 +175,7 @@ class Place:
             for name in (*files, *folders):
                 full = os.path.join(at, name)
                 slash = "/" if name in folders and not os.path.islink(full) else ""
-                found.append(os.fsdecode(os.path.relpath(full, root)) + slash)
+                found.append(os.fsdecode(os.path.relpath(full, root)).replace(os.sep, "/") + slash)
         return sorted(found)
 
     def forget_locks(self) -> None:
@@ -189,7 +207,7 @@ class Process(Place):
         if before is not None:
             changes |= _UNMEASURED
         done = subprocess.run(
-            [*powers, WMBACKUP, *arguments],
+            [*powers, *PROGRAM, *arguments],
             env=self.environment(**changes),
             cwd=cwd or self.here,
             stdin=None if isinstance(stdin, bytes) else stdin,
@@ -220,7 +238,7 @@ class Process(Place):
         env = attributes.pop("env", None) or {}
         streams = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
         process = subprocess.Popen(
-            [WMBACKUP, *arguments],
+            [*PROGRAM, *arguments],
             env=self.environment(**env),
             cwd=self.here,
             **{**streams, **attributes},
@@ -246,7 +264,10 @@ class Inside(Place):
         """Run it to its end."""
         out, err = io.BytesIO(), io.BytesIO()
         before = sys.stdin, sys.stdout, sys.stderr
-        streams = [io.TextIOWrapper(raw, encoding="utf-8") for raw in (io.BytesIO(stdin), out, err)]
+        streams = [
+            io.TextIOWrapper(raw, encoding="utf-8", newline="\n")
+            for raw in (io.BytesIO(stdin), out, err)
+        ]
         sys.stdin, sys.stdout, sys.stderr = streams
         try:
             code = main(list(arguments))

@@ -13,7 +13,19 @@ from typing import IO, Any
 import pytest
 
 from tests.archives import public
-from tests.folders import FOLDER, KEY, POLICY, Log, back_up, bring_back, files, fill, snapshot
+from tests.folders import (
+    FOLDER,
+    KEY,
+    POLICY,
+    TICK,
+    WINDOWS,
+    Log,
+    back_up,
+    bring_back,
+    files,
+    fill,
+    snapshot,
+)
 from wmbackup.engine import ArchiveInput, OnConflict, Selection, backup, open_archive, restore
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -39,7 +51,8 @@ from wmbackup.testing import FakeItem, FakeStore
 from wmbackup.trust import Policy
 
 LARGE = bytes(range(256)) * 12_001
-FILES = {b"a.lic": b"1", b"sub/b.lic": b"22", b"sub/empty": b"", b"\xff odd": b"3", b"large": LARGE}
+ODD = "\u202e odd".encode() if WINDOWS else b"\xff odd"
+FILES = {b"a.lic": b"1", b"sub/b.lic": b"22", b"sub/empty": b"", ODD: b"3", b"large": LARGE}
 REPLACE, SKIP = OnConflict.REPLACE, OnConflict.SKIP
 
 
@@ -79,11 +92,11 @@ def from_stream(stream: Any, length: int | None, store: Any, **more: Any) -> Any
 
 
 def test_an_archive_comes_back_whole_into_a_new_folder(archive: Path, target: Path) -> None:
-    os.utime(archive.parent / "store" / "a.lic", ns=(0, -7))
+    os.utime(archive.parent / "store" / "a.lic", ns=(0, -7 * TICK))
     back_up(archive.parent / "store", archive, replace_output=True)
     summary = bring_back(archive, target)
     assert snapshot(target) == snapshot(archive.parent / "store")
-    assert (target / "a.lic").stat().st_mtime_ns == -7
+    assert (target / "a.lic").stat().st_mtime_ns == -7 * TICK
     assert summary.applied
     assert (summary.restored, summary.replaced, summary.skipped) == (5, 0, ())
     assert summary.size == sum(map(len, FILES.values()))
@@ -146,14 +159,17 @@ def test_what_is_blocked_fails_even_where_it_may_replace(
     archive: Path, target: Path, on_conflict: OnConflict
 ) -> None:
     fill(target, {b"a.lic/below": b"own"})
-    os.mkfifo(target / "sub")
+    if WINDOWS:
+        (target / "sub").touch()
+    else:
+        os.mkfifo(target / "sub")
     before = snapshot(target)
     with pytest.raises(RestoreConflict, match="something that is no file stands where"):
         bring_back(archive, target, on_conflict=on_conflict)
     assert snapshot(target) == before
     summary = bring_back(archive, target, on_conflict=SKIP)
     assert {s.path for s in summary.skipped} == {b"a.lic", b"sub/b.lic", b"sub/empty"}
-    assert snapshot(target) == {**before, b"large": LARGE, b"\xff odd": b"3"}
+    assert snapshot(target) == {**before, b"large": LARGE, ODD: b"3"}
 
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
@@ -484,12 +500,14 @@ def test_a_notify_that_raises_leaves_the_target_as_it_was(archive: Path, tmp_pat
 def test_one_run_holds_the_target(archive: Path, target: Path, tmp_path: Path) -> None:
     locks = Locks(f"{tmp_path}/locks")
     target.mkdir()
-    (tmp_path / "link").symlink_to("target")
+    place = target if WINDOWS else tmp_path / "link"
+    if not WINDOWS:
+        place.symlink_to("target")
     with locks.hold("store", str(target), Control()), pytest.raises(Busy):
-        bring_back(archive, tmp_path / "link", locks=locks)
+        bring_back(archive, place, locks=locks)
     with locks.hold("store", str(target), Control()), pytest.raises(Busy):
         back_up(target, tmp_path / "b.tar", locks=locks)
-    bring_back(archive, tmp_path / "link", locks=locks)
+    bring_back(archive, place, locks=locks)
     assert files(target) == FILES
 
 

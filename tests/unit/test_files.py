@@ -2,9 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from tests.folders import is_private
 from wmbackup import files
 from wmbackup.errors import Busy, Cancelled, NotFound, OutputExists, SystemFailure, UsageError
 from wmbackup.files import Draft, Locks, is_inside, output_path, remove_leftovers
@@ -55,7 +54,7 @@ def test_a_draft_appears_whole_and_private(tmp_path: Path, *, replace: bool) -> 
     publish(tmp_path / "new", b"data", replace=replace)
     assert names(tmp_path) == ["new"]
     assert (tmp_path / "new").read_bytes() == b"data"
-    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o600
+    assert is_private(tmp_path / "new")
     assert (tmp_path / "new").stat().st_nlink == 1
 
 
@@ -145,7 +144,7 @@ def test_a_draft_that_another_run_removed_too_early_is_made_anew(
 def test_a_file_system_without_locks_is_told_and_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fcntl, "flock", refuse(errno.ENOLCK))
+    monkeypatch.setattr("fcntl.flock", refuse(errno.ENOLCK))
     with pytest.raises(OSError, match=os.strerror(errno.ENOLCK)):
         Draft(str(tmp_path / "a"))
     assert names(tmp_path) == []
@@ -231,10 +230,10 @@ def test_large_temporary_files_go_where_tmpdir_says(
 def test_an_output_is_a_file_or_a_folder_for_the_usual_name(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
-    assert output_path(f"{tmp_path}/folder", "name") == f"{tmp_path}/folder/name"
-    assert output_path(f"{tmp_path}/folder/", "name") == f"{tmp_path}/folder/name"
-    assert output_path(f"{tmp_path}/file", "name") == f"{tmp_path}/file"
-    assert output_path(f"{tmp_path}/new", "name") == f"{tmp_path}/new"
+    assert output_path(f"{tmp_path}/folder", "name") == str(tmp_path / "folder" / "name")
+    assert output_path(f"{tmp_path}/folder/", "name") == str(tmp_path / "folder" / "name")
+    assert output_path(f"{tmp_path}/file", "name") == str(tmp_path / "file")
+    assert output_path(f"{tmp_path}/new", "name") == str(tmp_path / "new")
 
 
 def test_an_output_that_is_a_link_means_what_it_leads_to(tmp_path: Path) -> None:
@@ -321,7 +320,7 @@ def test_a_lock_is_held_by_one_process_and_dropped_with_it(
     with pytest.raises(Busy, match="holds the store /store"):
         hold(locks)
     hold(locks, subject="/another")
-    held.send_signal(signal.SIGKILL)
+    held.kill()
     held.wait()
     hold(locks)
     assert names(tmp_path / "locks") == []

@@ -96,3 +96,9 @@ def test_the_numbers_of_the_errors_are_in_the_table_under_their_names() -> None:
 def test_what_microsoft_refuses_ends_with_refused() -> None:
     assert hresult.find(0xC00D2766).category.exit_code == ExitCode.REFUSED
     assert hresult.find(0xC00D2728).category is Category.CONSENT
+
+
+def test_a_failure_that_nobody_knows_says_its_number_once() -> None:
+    error = InterfaceError(0x8000BEEF, doing="back up")
+    assert error.message.count("0x8000BEEF") == 1
+    assert error.exit_code is ExitCode.FAILED

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import errno
+import os
+from datetime import UTC, datetime, tzinfo
+from typing import NoReturn
 
 import pytest
 
-from wmbackup.cli.hygiene import all_utc, utc, visible
+from wmbackup.cli.hygiene import all_utc, local_time, utc, visible
+from wmbackup.cli.wording import date
 
 
 @pytest.mark.parametrize(
@@ -36,6 +40,17 @@ def test_every_day_is_said_as_the_calendar_has_it() -> None:
     for day in range(-40_000, 40_000, 97):
         moment = datetime.fromtimestamp(day * 86_400 + day % 86_400, UTC)
         assert utc(int(moment.timestamp()) * 10**9) == f"{moment:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def test_a_time_that_no_calendar_of_the_system_has_is_shown_as_it_is() -> None:
+    class Narrow(datetime):
+        def astimezone(self, _zone: tzinfo | None = None) -> NoReturn:  # as on Windows
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    assert local_time(Narrow(1960, 2, 3, 4, 5, 6, tzinfo=UTC)) == "1960-02-03T04:05:06Z"
+    for year in (1, 1960, 3500, 9999):
+        assert str(year) in local_time(datetime(year, 6, 1, tzinfo=UTC))
+        assert str(year) in date(f"{year:04d}-06-01T00:00:00Z")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.folders import FOLDER, files, fill, snapshot
+from tests.folders import FOLDER, TICK, WAYS, files, fill, possible, snapshot
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
 from wmbackup.item import Item
 from wmbackup.status import Control
@@ -19,7 +19,7 @@ from wmbackup.stores.importing import begin_import
 from wmbackup.stores.tree import HandleTree, PathTree
 
 
-@pytest.fixture(params=[HandleTree, PathTree], autouse=True)
+@pytest.fixture(params=WAYS, autouse=True)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> type[HandleTree]:
     """Both ways through a folder."""
     monkeypatch.setattr(importing, "open_tree", request.param)
@@ -107,16 +107,16 @@ def test_times_are_those_of_the_items(tmp_path: Path) -> None:
         if target == "there":
             (tmp_path / target).mkdir()
         with begin_import(f"{tmp_path}/{target}", Control(), replace=False) as import_:
-            for name, mtime_ns in ((b"early", -1_000_000_001), (b"fine", 10**18 + 7)):
+            for name, mtime_ns in ((b"early", -1_000_000_000 - TICK), (b"fine", 10**18 + 7 * TICK)):
                 import_.put(item(name, b"new", mtime_ns), b"new")
-            with import_.stage(item(b"large", b"new", 5)) as staging:
+            with import_.stage(item(b"large", b"new", 5 * TICK)) as staging:
                 staging.write(b"new")
-            import_.accept(item(b"large", b"new", 5))
+            import_.accept(item(b"large", b"new", 5 * TICK))
             import_.put(item(b"impossible", b"new", 2**80), b"new")
             import_.commit()
-        assert (tmp_path / target / "early").stat().st_mtime_ns == -1_000_000_001
-        assert (tmp_path / target / "fine").stat().st_mtime_ns == 10**18 + 7
-        assert (tmp_path / target / "large").stat().st_mtime_ns == 5
+        assert (tmp_path / target / "early").stat().st_mtime_ns == -1_000_000_000 - TICK
+        assert (tmp_path / target / "fine").stat().st_mtime_ns == 10**18 + 7 * TICK
+        assert (tmp_path / target / "large").stat().st_mtime_ns == 5 * TICK
         assert (tmp_path / target / "impossible").is_file()
 
 
@@ -147,7 +147,9 @@ def test_names_that_the_file_system_cannot_hold_are_unavailable(
         assert standing(import_, b"a/b.wmbackup-restore-0123") is Standing.NEW
 
 
-ODD = [b"new\nline", b"\xff\xfe", b"\x1b[31m", b"...", b"con", "\u202e".encode(), b"x" * 255]
+ODD = possible(
+    [b"new\nline", b"\xff\xfe", b"\x1b[31m", b"...", b"con", "\u202e".encode(), b"x" * 255]
+)
 
 
 @pytest.mark.parametrize("target", ["there", "new"])
@@ -469,7 +471,7 @@ def test_a_folder_that_may_not_be_entered_blocks_what_is_below(
 
 def test_a_file_below_another_file_is_named(tmp_path: Path) -> None:
     with begin_import(str(tmp_path / "new"), Control(), replace=False) as import_:
-        import_.put(item(b"a:"), b"data")
-        with pytest.raises(RestoreConflict, match=r"a:/b/x has the same name as another file"):
-            import_.put(item(b"a:/b/x"), b"data")
+        import_.put(item(b"a"), b"data")
+        with pytest.raises(RestoreConflict, match=r"a/b/x has the same name as another file"):
+            import_.put(item(b"a/b/x"), b"data")
     assert os.listdir(tmp_path) == []

@@ -1,11 +1,9 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
-import stat
 from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.folders import fill, snapshot
+from tests.folders import WAYS, fill, is_private, snapshot
+from wmbackup.files import try_lock
 from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.stores.journal import (
     LOCK,
@@ -23,13 +22,13 @@ from wmbackup.stores.journal import (
     private_folder,
     undo_leftovers,
 )
-from wmbackup.stores.tree import HandleTree, PathTree, Tree
+from wmbackup.stores.tree import Tree
 
 NAME = STAGING + b"0123456789abcdef"
 PLACE = os.fsdecode(NAME)
 
 
-@pytest.fixture(params=[HandleTree, PathTree])
+@pytest.fixture(params=WAYS)
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tree]:
     """Both ways, over an empty folder."""
     made: Tree = request.param(str(tmp_path))
@@ -116,7 +115,7 @@ def test_a_journal_that_was_copied_here_is_not_carried_out(tree: Tree, tmp_path:
 def test_a_private_folder_goes_away_also_after_a_crash(tmp_path: Path) -> None:
     with private_folder(str(tmp_path)) as folder:
         fill(Path(folder), {b"a/b": b"data"})
-        assert stat.S_IMODE(os.stat(folder).st_mode) == 0o700
+        assert is_private(folder)
     assert os.listdir(tmp_path) == []
     leave(tmp_path)
     (tmp_path / PLACE / "journal").unlink()
@@ -129,7 +128,7 @@ def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:
     leave(tmp_path)
     before = snapshot(tmp_path)
     lock = os.open(tmp_path / PLACE / "lock", os.O_RDWR)
-    fcntl.flock(lock, fcntl.LOCK_EX)
+    assert try_lock(lock)
     undo_leftovers(tree)
     os.close(lock)
     assert snapshot(tmp_path) == before
@@ -247,7 +246,7 @@ def test_staging_is_private_and_goes_with_all_that_is_in_it(tree: Tree, tmp_path
     staging.make_places()
     os.close(tree.create(staging.file(7)))
     place = tmp_path / os.fsdecode(staging.name)
-    assert place.stat().st_mode & 0o777 == 0o700
+    assert is_private(place)
     assert (place / "files" / "7").is_file()
     undo_leftovers(tree)
     assert place.is_dir()

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.archives import private, public
+from tests.folders import is_private
 from wmbackup import keys
 from wmbackup.archive import sshsig
 from wmbackup.errors import NotFound, SigningKeyMissing, SigningKeyUnusable, SystemFailure
@@ -31,9 +32,9 @@ def test_a_key_is_made_and_read_back(tmp_path: Path) -> None:
     assert read.fingerprint == made.fingerprint
     assert not read.exposed
     assert read.sign(b"message") == made.sign(b"message")
-    assert (tmp_path / "new" / "folder").stat().st_mode & 0o777 == 0o700
+    assert is_private(tmp_path / "new" / "folder")
     for name in ("key", "key.pub"):
-        assert (tmp_path / "new" / "folder" / name).stat().st_mode & 0o777 == 0o600
+        assert is_private(tmp_path / "new" / "folder" / name)
     assert len(list((tmp_path / "new" / "folder").iterdir())) == 2
     assert "private" not in repr(read)
 

@@ -6,6 +6,7 @@ import sys
 assert sys.platform == "win32"
 
 import ctypes
+import errno
 import importlib.resources
 import json
 import os
@@ -23,12 +24,14 @@ from jsonschema import Draft202012Validator
 
 from tests.windows.harness import Double
 from tests.windows.test_system import without
-from wmbackup import owner
+from wmbackup import keys, owner
 from wmbackup.cli import main, places, session
-from wmbackup.errors import ExitCode
+from wmbackup.engine import backup
+from wmbackup.errors import Busy, ExitCode, SystemFailure
 from wmbackup.files import Locks, try_lock
 from wmbackup.status import Control
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
+from wmbackup.testing import FakeItem, FakeStore
 
 URL = "https://licenses.invalid/limit"
 KID = "{00112233-4455-6677-8899-AABBCCDDEEFF}"
@@ -224,6 +227,18 @@ def test_the_process_is_told_everything_in_utf_8(home: Home) -> None:
     assert "\u2713.tar, read back and verified".encode() in run.stdout
 
 
+def test_a_reader_that_has_gone_is_no_error(home: Home) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "wmbackup", "explain", "9"]
+    run = subprocess.run(
+        command, check=False, stdin=subprocess.DEVNULL, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    assert (run.returncode, run.stderr) == (ExitCode.FAILED, b"")
+    assert home.private == []
+
+
 # What ends it early
 
 
@@ -371,6 +386,34 @@ def test_shares_and_drives_are_paths_and_no_kinds(home: Home, path: str) -> None
     assert "there is no folder" in home.err
 
 
+@pytest.mark.parametrize("existing", [False, True])
+def test_names_that_windows_has_not_lead_nowhere(home: Home, *, existing: bool) -> None:
+    target, outside = home.folder / "target", home.folder / "outside"
+    if existing:
+        target.mkdir()
+    outside.mkdir()
+    paths = [
+        str(outside / "absolute").encode(),
+        b"sub\\below",
+        b"..\\outside\\above",
+        b"fine.lic:stream",
+        b"C:relative",
+        b"new\nline",
+        b"what?",
+        b"\xff.lic",
+    ]
+    files: dict[bytes, bytes | FakeItem] = dict.fromkeys(paths, b"1")
+    key = keys.load(str(home.folder / "config" / "signing_key"))
+    backup(FakeStore({**files, b"fine.lic": b"2"}), home.archive, key)
+    assert home.run("list", home.archive) is ExitCode.OK
+    arguments = ("restore", home.archive, "--to", f"folder:{target}", "--yes")
+    assert home.run(*arguments) is ExitCode.PARTIAL
+    assert home.err.count("Windows takes no such name") == len(paths)
+    assert os.listdir(target) == ["fine.lic"]
+    assert os.listdir(outside) == []
+    assert (target / "fine.lic").read_bytes() == b"2"
+
+
 def test_the_root_of_a_drive(home: Home) -> None:
     before = set(os.listdir("C:\\"))
     try:
@@ -391,6 +434,39 @@ def test_one_run_at_a_time(home: Home) -> None:
     with locks.hold("store", WindowsStore.location, Control()):
         assert home.run("backup", "-o", home.archive) is ExitCode.BUSY
     assert home.run("backup", "-o", home.archive) is ExitCode.OK
+
+
+def test_a_lock_holds_a_path_however_it_is_spelled(home: Home) -> None:
+    locks = Locks(str(home.folder / "state" / "locks"))
+    with (
+        locks.hold("store", "C:\\Store", Control()),
+        pytest.raises(Busy),
+        locks.hold("store", "c:\\STORE", Control()),
+    ):
+        pass
+
+
+def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, tries = os.open, []
+
+    def busy(path: str, flags: int, mode: int = 0o777) -> int:
+        tries.append(path)
+        if len(tries) < 4:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        return real(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", busy)
+    with Locks(str(home.folder / "locks")).hold("store", "one", Control()):
+        assert len(tries) == 4
+    monkeypatch.setattr("wmbackup.files._REMOVAL", 0.0)
+    tries.clear()
+    with (
+        pytest.raises(SystemFailure, match="permission denied"),
+        Locks(str(home.folder / "locks")).hold("store", "one", Control()),
+    ):
+        pass
 
 
 def test_a_lock_is_seen_by_other_processes_and_drops_with_its_own(home: Home) -> None:

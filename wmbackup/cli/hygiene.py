@@ -61,8 +61,14 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Return a time as it is shown on a terminal: local, to the minute."""
-    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    """Return a time as it is shown on a terminal: local, to the minute.
+
+    One that the system's calendar lacks, which on Windows begins in 1970, is shown as it is.
+    """
+    try:
+        return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+    except (OSError, OverflowError, ValueError):
+        return moment.isoformat().replace("+00:00", "Z")
 
 
 def utc(mtime_ns: int) -> str:

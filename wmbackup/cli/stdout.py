@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -62,12 +63,10 @@ class StandardOutput:
             raise ClosedOutput
         try:
             yield
-        except BrokenPipeError:
-            self.give_up()
-            raise ClosedOutput from None
         except (OSError, ValueError) as error:
             self.give_up()
-            if isinstance(error, ValueError):  # closed within this process
+            # A ValueError says that it was closed within this process.
+            if isinstance(error, ValueError) or _is_nobody_there(error):
                 raise ClosedOutput from None
             self.failure = SystemFailure.of(error, "write to", "standard output")
             raise self.failure from error
@@ -79,3 +78,9 @@ class StandardOutput:
             nothing = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nothing, sys.stdout.fileno())
             os.close(nothing)
+
+
+def _is_nobody_there(error: OSError) -> bool:
+    # Windows says of a pipe whose reader has gone that the argument is invalid.
+    gone = os.name == "nt" and error.errno == errno.EINVAL
+    return gone or isinstance(error, BrokenPipeError)

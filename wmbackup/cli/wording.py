@@ -301,7 +301,7 @@ def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
         return visible(text)
     try:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
         return visible(text)
     return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
 

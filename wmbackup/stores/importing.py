@@ -22,7 +22,7 @@ from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
 from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
-from wmbackup.stores.tree import Tree, encode, name_length, open_tree
+from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
 
 _T = TypeVar("_T")
 _BLOCK = 1024 * 1024
@@ -168,6 +168,8 @@ class _Import(ABC):
                 self._folders.add(part)
 
     def _check_name(self, item: Item) -> None:
+        if not is_possible(item.path):
+            raise ItemUnavailable("Windows takes no such name")
         # No part is longer than the whole, in whatever unit.
         if len(item.path) > self._longest and any(
             name_length(part) > self._longest for part in item.path.split(b"/")

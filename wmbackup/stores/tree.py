@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
 import stat
 import sys
 from collections.abc import Collection, Iterator
@@ -28,6 +29,9 @@ _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | _CLOSE | _BINA
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE | _BINARY
 _HANDLES = 32  # folders kept open at once
 _GONE = {errno.ENOENT, errno.ENOTDIR}
+_NO_NAME = re.compile(rb'[\0-\x1f<>:"\\|?*]')
+"""What Windows has in no name. A colon would lead to another drive or to a stream of another file,
+a backslash out of the folder or into one below it."""
 
 
 class EntryKind(Enum):
@@ -249,6 +253,8 @@ class PathTree:
 
     def _full(self, path: bytes) -> str:
         """Return the full path, every folder on the way being one and no link."""
+        if not is_possible(path):
+            raise OSError(errno.EINVAL, "Windows takes no such name", os.fsdecode(self._root))
         full = self._root
         parts = decode(path).split("/") if path else []
         for depth, part in enumerate(parts, 1):
@@ -341,6 +347,17 @@ def decode(path: bytes) -> str:
 def encode(name: str) -> bytes:
     """Return a name of this system as part of a true path."""
     return name.encode("utf-8", "surrogatepass") if os.name == "nt" else os.fsencode(name)
+
+
+def is_possible(path: bytes) -> bool:
+    """Whether a file of this system can have such a true path: on Windows not each one can."""
+    if os.name != "nt":
+        return True
+    try:
+        decode(path)
+    except UnicodeDecodeError:
+        return False
+    return _NO_NAME.search(path) is None
 
 
 def name_length(name: bytes) -> int:
