@@ -12,12 +12,15 @@ import pytest
 
 from tests.archives import File, build
 from tests.folders import POLICY, Log
-from wmbackup.engine import open_archive, second, verify
+from wmbackup.engine import open_archive, verify
 from wmbackup.engine.opening import believe
 from wmbackup.errors import ArchiveDamaged, Cancelled
 from wmbackup.status import Control
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second process")
+if sys.platform != "linux":
+    pytest.skip("only Linux has a second process", allow_module_level=True)
+
+from wmbackup.engine import second
 
 COUNT = 10_000  # files: the tables of fewer are read at once, and have no border inside
 LATE = b"the last of all"

@@ -21,6 +21,8 @@ from wmbackup.archive.reader import ArchiveReader
 from wmbackup.engine.opening import ArchiveInput
 from wmbackup.status import Control
 
+assert sys.platform == "linux"  # noqa: S101 - other systems have nothing of this
+
 SHARE = 0.4
 """What the first process proves of the payload; meanwhile it judges the head as well."""
 
@@ -29,7 +31,9 @@ _POLL = 0.1  # seconds between two looks whether to stop waiting
 
 
 class Second:
-    """A process that reads on its own."""
+    """A process that reads on its own; ``share`` of the payload is left to the first."""
+
+    share: float = SHARE
 
     def __init__(self, process: int, pipe: int) -> None:
         """Take its process ID, and what it holds open until it ends."""
@@ -68,12 +72,8 @@ def second(reader: ArchiveReader, source: ArchiveInput) -> Iterator[Second | Non
 
 def _can_help() -> bool:
     # Where there are other threads, one of them may hold a lock that nobody gives back in a copy
-    # of this process. macOS and Windows take the plain way.
-    return (
-        sys.platform == "linux"
-        and threading.active_count() == 1
-        and len(os.sched_getaffinity(0)) > 1
-    )
+    # of this process.
+    return threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
 
 
 def _begin(reader: ArchiveReader, descriptor: int) -> Second:

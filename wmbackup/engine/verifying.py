@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
+from typing import Protocol
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import START, Mark
 from wmbackup.engine.opening import ArchiveInput, Believed, believe
-from wmbackup.engine.second import SHARE, second
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
 from wmbackup.trust import Policy
+
+
+class Helper(Protocol):
+    """Who proves a part of the payload meanwhile; ``share`` of it is left to this process."""
+
+    share: float
+
+    def proved(self, control: Control) -> bool:
+        """Wait until it has ended, and return whether its part is proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,21 +60,30 @@ def _judge_head(archive: Believed, control: Control) -> None:
 
 
 def _prove(source: ArchiveInput, archive: Believed, control: Control) -> None:
+    if sys.platform == "linux":
+        from wmbackup.engine.second import second
+
+        with second(archive.reader, source) as helper:
+            _judge_all(archive, control, helper)
+    else:
+        _judge_all(archive, control, None)
+
+
+def _judge_all(archive: Believed, control: Control, helper: Helper | None) -> None:
     info, head = archive.info, archive.head
-    with second(archive.reader, source) as helper:
-        _judge_head(archive, control)
-        control.notify(PhaseEvent(Phase.VERIFYING, items=info.files, size=info.octets))
-        if helper is None:
-            _prove_payload(archive, control)
-            return
-        border = head.border(SHARE)
-        _prove_payload(archive, control, end=border)
-        if not helper.proved(control):
-            _prove_payload(archive, control, begin=border)
-            return
-        for index, line in enumerate(head.lines(border), border.files + 1):
-            control.check()
-            control.notify(ItemEvent(line.member, index, line.size))
+    _judge_head(archive, control)
+    control.notify(PhaseEvent(Phase.VERIFYING, items=info.files, size=info.octets))
+    if helper is None:
+        _prove_payload(archive, control)
+        return
+    border = head.border(helper.share)
+    _prove_payload(archive, control, end=border)
+    if not helper.proved(control):
+        _prove_payload(archive, control, begin=border)
+        return
+    for index, line in enumerate(head.lines(border), border.files + 1):
+        control.check()
+        control.notify(ItemEvent(line.member, index, line.size))
 
 
 def _prove_payload(
