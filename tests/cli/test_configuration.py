@@ -134,7 +134,7 @@ def test_an_archive_that_is_named_comes_before_a_configured_store(machine: Insid
     user(machine, "store = 'sample'\n")
     assert "a.tar: 12 files" in machine("list", "a.tar").err
     assert machine("list", "a.tar", "--store", "sample").code == ExitCode.USAGE
-    assert "sample: 12 files" in machine("list").err
+    assert "sample (sample store): 12 files" in machine("list").err
 
 
 @pytest.mark.parametrize("make", [user, system])
@@ -202,7 +202,7 @@ def test_an_output_without_a_name_is_none(machine: Inside) -> None:
     user(machine, "[backup]\noutput = ''\nstore = 'sample'\n")
     for arguments in ([], ["-o", ""], ["-o", "", "--dry-run"]):
         result = machine("backup", *arguments)
-        assert (result.code, result.errors) == (2, ["--output is missing"])
+        assert (result.code, result.errors) == (2, ["--output names nothing"])
 
 
 def test_check_says_what_is_in_force_and_why(

@@ -437,5 +437,5 @@ def test_what_is_at_risk_is_told_shop_by_shop(ready: Process) -> None:
     assert told[0] == "Harbour Street Records (synthetic)"
     assert told[1] == "  https://harbour.example/license.asp"
     assert told[4] == "Lending Library of Films (synthetic)"
-    assert sum(line.startswith("  - ") for line in told) == 4
+    assert sum(line.startswith("  - ") for line in told) == 5
     assert told[-2].startswith("hint: ask the shops")

@@ -41,6 +41,7 @@ class Plain:
         host = platform.node()
         text = text.replace(self._program.here, "/here").replace(self._program.home, "/home/me")
         text = text.replace(self._program.tmp, "/tmp")
+        text = text.replace(os.path.dirname(self._program.site), "/etc/xdg")
         for form in ("wmbackup@{}", "on {}", '"host":"{}"', "{}-"):
             text = text.replace(form.format(host), form.format("<host>"))
         text = _ID.sub('"archive_id":"<id>"', text)

@@ -28,7 +28,7 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
             list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
         )
     except click.UsageError as error:
-        raise _translated(error, session.command) from error
+        raise _translated(error, session.command, arguments) from error
     return result if isinstance(result, ExitCode) else None
 
 
@@ -49,12 +49,12 @@ def _command(arguments: Sequence[str]) -> str | None:
     return None
 
 
-def _translated(error: click.UsageError, name: str | None) -> UsageError:
+def _translated(error: click.UsageError, name: str | None, arguments: Sequence[str]) -> UsageError:
     message = _message(error)
     possibilities = _closest(error)
     if possibilities:
         hint = "did you mean " + " or ".join(possibilities) + "?"
-    elif isinstance(error, click.NoSuchOption) and (home := _home(error.option_name, name)):
+    elif isinstance(error, click.NoSuchOption) and (home := _home(error.option_name, arguments)):
         hint = home
     else:
         # The parser itself does not know whose options it reads.
@@ -76,12 +76,14 @@ def _closest(error: click.UsageError) -> list[str]:
     return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
 
 
-def _home(option: str, command: str | None) -> str | None:
+def _home(option: str, arguments: Sequence[str]) -> str | None:
     """Return where an option belongs that does not stand where it was found."""
     homes = list(_having(program, option, ()))
     if not homes:
         return None
-    if command in homes:
+    # Which word is the command cannot be told where an option before it is unknown.
+    command = next((word for word in arguments if word in homes), None)
+    if command is not None:
         return f"write it behind the command: wmbackup {command} {option}"
     return f"it is an option of {', '.join(homes)}"
 
