@@ -23,7 +23,8 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft, Locks, remove_leftovers, resolved
+from wmbackup.files import PRIVATE_FOLDER, Draft, remove_leftovers, resolved
+from wmbackup.locks import Locks
 from wmbackup.status import Control
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
 

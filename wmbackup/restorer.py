@@ -23,8 +23,8 @@ from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import open_archive
 from wmbackup.engine.restoring import OnConflict, RestorePlan, RestoreSummary, always, restore
 from wmbackup.errors import Busy, UsageError
-from wmbackup.files import Locks
 from wmbackup.keys import SigningKey
+from wmbackup.locks import Locks
 from wmbackup.operation import Operation, Statuses
 from wmbackup.status import Control, Notify, Phase
 from wmbackup.stores.base import Store, TakesConsent

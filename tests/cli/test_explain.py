@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import pathlib
+import re
+
 import pytest
 
-from tests.cli.program import Inside
+import wmbackup
+from tests.cli.program import Inside, Process
 from wmbackup import hresult
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import Status
@@ -76,3 +80,17 @@ def test_what_is_not_known_is_said(inside: Inside, what: str, code: int, message
 def test_an_error_object_of_the_program_can_be_asked_for_again(inside: Inside) -> None:
     error = inside("verify", "missing", "--json").lines[-2]
     assert inside("explain", error["code"]).code == 0
+
+
+def test_every_error_is_known_wherever_it_is_declared(program: Process) -> None:
+    root = pathlib.Path(wmbackup.__file__).parent
+    codes: set[str] = set()
+    for source in root.rglob("*.py"):
+        text = source.read_text(encoding="utf-8")
+        codes.update(re.findall(r'^    code = "([a-z-]+)"$', text, re.MULTILINE))
+    assert len(codes) > 30
+    for code in sorted(codes):
+        # A process of its own has loaded nothing that another test had to.
+        result = program("explain", code)
+        assert result.code == 0, code
+        assert re.search(rf"^{code}: (?:[a-z\d]|E_)", result.out, re.MULTILINE), result.out

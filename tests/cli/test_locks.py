@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cli.program import Inside, Process
-from wmbackup.files import Locks
+from wmbackup.locks import Locks
 from wmbackup.status import Control
 
 

@@ -31,9 +31,10 @@ from wmbackup.errors import (
     SystemFailure,
     UsageError,
 )
-from wmbackup.files import Draft, Locks
+from wmbackup.files import Draft
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
+from wmbackup.locks import Locks
 from wmbackup.status import Control, PhaseEvent, SkipEvent, WarningEvent, WithheldEvent
 from wmbackup.stores.base import Content, Store
 from wmbackup.stores.folder import FolderStore

@@ -41,9 +41,9 @@ from wmbackup.errors import (
     UsageError,
     WmbackupError,
 )
-from wmbackup.files import Locks
 from wmbackup.item import Skipped
 from wmbackup.license import License
+from wmbackup.locks import Locks
 from wmbackup.status import Control, SkipEvent
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore

@@ -17,12 +17,13 @@ import pytest
 from tests.folders import is_private
 from wmbackup import files
 from wmbackup.errors import Busy, Cancelled, NotFound, OutputExists, SystemFailure, UsageError
-from wmbackup.files import Draft, Locks, is_inside, output_path, remove_leftovers
+from wmbackup.files import Draft, is_inside, output_path, remove_leftovers
+from wmbackup.locks import Locks
 from wmbackup.status import Control
 
 HOLD = """
 import sys, time
-from wmbackup.files import Locks
+from wmbackup.locks import Locks
 from wmbackup.status import Control
 with Locks(sys.argv[1]).hold("store", sys.argv[2], Control()):
     print("held", flush=True)

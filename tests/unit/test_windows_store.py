@@ -22,10 +22,11 @@ from wmbackup.errors import (
     StoreUnavailable,
     UsageError,
 )
-from wmbackup.files import Locks, try_lock
+from wmbackup.files import try_lock
 from wmbackup.hresult import InterfaceError
 from wmbackup.keys import SigningKey
 from wmbackup.license import License
+from wmbackup.locks import Locks
 from wmbackup.restorer import BackupFlags, Options, RestoreFlags, create_backup_restorer
 from wmbackup.status import (
     Control,

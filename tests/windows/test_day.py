@@ -28,7 +28,8 @@ from wmbackup import keys, owner
 from wmbackup.cli import main, places, session
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
-from wmbackup.files import Locks, try_lock
+from wmbackup.files import try_lock
+from wmbackup.locks import Locks
 from wmbackup.status import Control
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
 from wmbackup.testing import FakeItem, FakeStore

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from wmbackup.cli.output import Output
     from wmbackup.config import Config
-    from wmbackup.files import Locks
     from wmbackup.keys import SigningKey
+    from wmbackup.locks import Locks
     from wmbackup.status import Control
     from wmbackup.trust import Policy
 
@@ -102,7 +102,7 @@ class Session:
         """Return the locks of this user."""
         import tempfile
 
-        from wmbackup.files import Locks
+        from wmbackup.locks import Locks
 
         state = state_folder()
         if state is None or not _can_hold(state):

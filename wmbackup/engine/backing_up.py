@@ -27,7 +27,6 @@ from wmbackup.errors import (
 )
 from wmbackup.files import (
     Draft,
-    Locks,
     exists,
     is_inside,
     output_path,
@@ -38,6 +37,7 @@ from wmbackup.files import (
 from wmbackup.item import Skipped
 from wmbackup.keys import SigningKey
 from wmbackup.license import License
+from wmbackup.locks import Locks
 from wmbackup.status import (
     Control,
     ItemEvent,

@@ -22,8 +22,9 @@ from wmbackup.errors import (
     UsageError,
     WmbackupError,
 )
-from wmbackup.files import Locks, extended, is_inside, resolved
+from wmbackup.files import extended, is_inside, resolved
 from wmbackup.item import Skipped
+from wmbackup.locks import Locks
 from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN

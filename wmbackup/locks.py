@@ -1,0 +1,112 @@
+"""Locks that keep two runs off the same store and the same destination."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+
+from wmbackup.errors import Busy, SystemFailure
+from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
+from wmbackup.status import Control
+
+_POLL = 0.1  # seconds between two tries for a lock
+_REMOVAL = 2.0  # seconds that the removal of a file can take at most
+
+
+class Locks:
+    """Keeps two runs off the same store and the same destination.
+
+    ``folder`` holds the locks, ``wait`` is how long to wait for one, in seconds. The operating
+    system drops a lock with its process.
+    """
+
+    def __init__(self, folder: str, wait: float = 0.0) -> None:
+        """Keep where and how long; nothing is locked yet."""
+        self._folder = folder
+        self._wait = wait
+
+    @contextlib.contextmanager
+    def hold(self, what: str, subject: str, control: Control) -> Iterator[None]:
+        """Hold the lock on a subject, such as the absolute path of a store.
+
+        ``what`` names it in messages. Raises Busy, Cancelled, SystemFailure.
+        """
+        # Where case does not matter in names, it does not tell two paths apart.
+        name = hashlib.sha256(os.fsencode(os.path.normcase(subject))).hexdigest()[:32] + ".lock"
+        path = os.path.join(self._folder, name)
+        try:
+            os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
+            _refuse_foreign(self._folder)
+            descriptor = self._acquire(path, f"{what} {subject}", control)
+        except OSError as error:
+            raise SystemFailure.of(error, "lock", path) from error
+        try:
+            yield
+        finally:
+            _drop(descriptor, path)
+
+    def _acquire(self, path: str, subject: str, control: Control) -> int:
+        until = time.monotonic() + self._wait
+        while True:
+            descriptor = _open_lock(path)
+            try:
+                if try_lock(descriptor) and _is_still(descriptor, path):
+                    return descriptor
+            except BaseException:
+                os.close(descriptor)
+                raise
+            os.close(descriptor)
+            if time.monotonic() >= until:
+                raise Busy(
+                    f"another run of wmbackup holds the {subject}",
+                    hint="wait for it to end, or add --lock-wait SECONDS",
+                )
+            control.check()
+            time.sleep(_POLL)
+
+
+def _open_lock(path: str) -> int:
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+    until = time.monotonic() + _REMOVAL
+    while True:
+        try:
+            return os.open(path, flags, PRIVATE)
+        except PermissionError:
+            # Windows lets nobody open a file while its last holder removes it.
+            if os.name != "nt" or time.monotonic() >= until:
+                raise
+        time.sleep(_POLL / 10)
+
+
+def _refuse_foreign(folder: str) -> None:
+    """Raise PermissionError for a folder that is not this user's alone to change."""
+    status = os.lstat(folder)
+    if hasattr(os, "geteuid") and (
+        not stat.S_ISDIR(status.st_mode)
+        or status.st_uid != os.geteuid()
+        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    ):
+        raise PermissionError(errno.EPERM, "it belongs to somebody else", folder)
+
+
+def _is_still(descriptor: int, path: str) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _drop(descriptor: int, path: str) -> None:
+    # Unlinked while it is still locked: whoever waits for it looks whether it is still there.
+    # Windows unlinks no open file; there the name goes last, unless another run has it open.
+    if os.name == "nt":
+        os.close(descriptor)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    if os.name != "nt":
+        os.close(descriptor)
