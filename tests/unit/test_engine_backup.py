@@ -308,7 +308,7 @@ def test_a_withheld_license_is_known_and_not_carried(output: Path) -> None:
     assert [known.kid for known in summary.withheld] == ["x", "y"]
     assert all(known.withheld for known in summary.withheld)
     assert summary.skipped == (
-        Skipped(b"b", "1 other licenses stay behind with one that is restricted"),
+        Skipped(b"b", "1 other license stays behind with one that is restricted"),
     )
     (event,) = [e for e in log.events if isinstance(e, WithheldEvent)]
     assert (event.license.kid, event.license.path) == ("x", b"b")
