@@ -139,7 +139,7 @@ def _verified(one: Verified) -> str:
 
 def _listed(done: Listed) -> str:
     amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
-    kind = f" ({done.store_kind} store)" if done.live else ""
+    kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
     if done.differences is not None:
         return f"{visible(done.name)}{kind}: {_differing(done.differences)}"
     return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
