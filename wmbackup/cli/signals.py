@@ -6,8 +6,11 @@ until it is done, a Ctrl-C is answered by Python, with a traceback.
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
+import sys
+import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
     from wmbackup.errors import ExitCode
 
+_SOON = 0.01  # seconds
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
@@ -24,6 +28,7 @@ class Interrupted(BaseException):
     def __init__(self, number: int) -> None:
         """Keep which signal it was."""
         super().__init__(number)
+        self.number = number
         self.by_user = number in {signal.SIGINT, getattr(signal, "SIGBREAK", None)}
 
     @property
@@ -51,12 +56,21 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
         self._to_the_end = to_the_end
         self._seen = False
         self._before: dict[int, object] = {}
+        self._hook = sys.unraisablehook
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._seen:
             os._exit(Interrupted(number).exit_code)
         self._seen = True
         raise Interrupted(number)
+
+    def _unraisable(self, lost: sys.UnraisableHookArgs) -> None:
+        """Let no signal be lost that came while Python ran what cannot raise, as a destructor."""
+        if isinstance(lost.exc_value, Interrupted):
+            self._seen = False
+            _thread.start_new_thread(_send_again, (lost.exc_value.number, _thread.get_ident()))
+        else:
+            self._hook(lost)
 
     def __enter__(self) -> None:
         """Listen."""
@@ -69,6 +83,7 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
                 self._before[number] = signal.signal(number, self._handle)
             except ValueError:  # on another thread, which hears none
                 return
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
 
     def __exit__(
         self,
@@ -77,5 +92,15 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
         trace: TracebackType | None,
     ) -> None:
         """Go back to what was before."""
+        if sys.unraisablehook == self._unraisable:
+            sys.unraisablehook = self._hook
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._to_the_end else handler)  # type: ignore[arg-type] # what signal gave
+
+
+def _send_again(number: int, thread: int) -> None:
+    time.sleep(_SOON)
+    if sys.platform == "win32":
+        _thread.interrupt_main(signal.Signals(number))
+    else:
+        signal.pthread_kill(thread, number)
