@@ -101,9 +101,12 @@ class _Question:
 class Operation(Generic[_T]):
     """One backup or restore on its thread."""
 
-    def __init__(self, work: Callable[[Control], _T], statuses: Statuses) -> None:
-        """Take the work, and those that it reports to; nothing runs yet."""
+    def __init__(
+        self, work: Callable[[Control], _T], statuses: Statuses, *, items: bool = True
+    ) -> None:
+        """Take the work, those that it reports to, and whether of each file; nothing runs yet."""
         self._work = work
+        self._items = items
         self._statuses = statuses
         self._changed = threading.Condition()
         self._cancelled = False
@@ -194,7 +197,7 @@ class Operation(Generic[_T]):
 
     def _run(self) -> None:
         try:
-            control = Control(self._notify, lambda: self._cancelled)
+            control = Control(self._notify, lambda: self._cancelled, items=self._items)
             try:
                 control.check()
                 self._result.append(self._work(control))

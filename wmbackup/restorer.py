@@ -105,7 +105,8 @@ class Options:
 
     ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
-    is carried out, on the thread that calls `BackupRestorer.wait`.
+    is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
+    files are told.
     """
 
     signing_key: SigningKey | None = None
@@ -120,6 +121,7 @@ class Options:
     confirm: Callable[[RestorePlan], bool] = always
     dry_run: bool = False
     salvage: bool = False
+    items: bool = True
 
 
 def create_backup_restorer(
@@ -189,7 +191,7 @@ class BackupRestorer:
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)
-        return Operation(work, statuses)
+        return Operation(work, statuses, items=options.items)
 
     def cancel_license_backup(self) -> None:
         """Ask the operation to stop; it ends with NS_E_DRM_OPERATION_CANCELED.
@@ -237,7 +239,7 @@ class BackupRestorer:
                     locks=options.locks,
                 )
 
-        operation = Operation(work, statuses)
+        operation = Operation(work, statuses, items=options.items)
         return operation
 
     def cancel_license_restore(self) -> None:

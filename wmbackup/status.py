@@ -148,11 +148,18 @@ def never() -> bool:
 class Control:
     """How a caller follows an operation and stops it.
 
-    ``cancelled`` is asked between items and between the blocks of large ones.
+    ``cancelled`` is asked between items and between the blocks of large ones. Without ``items``
+    there is no ItemEvent, of which there can be a million.
     """
 
     notify: Notify = ignore
     cancelled: Callable[[], bool] = never
+    items: bool = True
+
+    def item(self, path: bytes, index: int, size: int) -> None:
+        """Tell an ItemEvent, where it is wanted."""
+        if self.items:
+            self.notify(ItemEvent(path, index, size))
 
     def check(self) -> None:
         """Go on, or raise Cancelled when the caller wants to stop."""

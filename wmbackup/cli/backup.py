@@ -92,6 +92,7 @@ def command(
         options = Options(
             signing_key=session.signing_key(signing_key),
             locks=session.locks(),
+            items=session.output.follows_items,
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
         )

@@ -30,7 +30,7 @@ class Opener:
         control = self._session.inventory_control()
         if archive is None:
             if not hashes:
-                control = Control(self._tell_but_withheld)
+                control = Control(self._tell_but_withheld, items=self._session.output.follows_items)
             with inventory_of_store(parse_store(store), control, hashes=hashes) as opened:
                 yield opened
             return

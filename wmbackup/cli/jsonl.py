@@ -63,6 +63,8 @@ class JsonLines:
             "notice", {"code": "deprecated", "message": DEPRECATION, "url": DEPRECATION_URL}
         )
 
+    follows_items = False
+
     def event(self, event: Event) -> None:
         """See `Output.event`. Single items are not told: they can be a million."""
         if isinstance(event, StatusEvent):

@@ -127,6 +127,10 @@ class Output(Protocol):
     def notice(self) -> None:
         """Say that the interface is deprecated."""
 
+    @property
+    def follows_items(self) -> bool:
+        """Whether `event` has a use for single files."""
+
     def event(self, event: Event) -> None:
         """Follow an operation; called on its thread."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wmbackup.cli.stdout import StandardOutput
@@ -38,19 +37,20 @@ class Common(NamedTuple):
     strict: bool = False
 
 
-@dataclass
 class Session:
-    """What a command gets: see the fields and methods."""
+    """What a command gets: see the attributes and methods."""
 
-    common: Common = field(default_factory=Common)
-    command: str | None = None
-    stdout: StandardOutput = field(default_factory=StandardOutput)
-    data_on_stdout: bool = False
-    accepts_restricted: bool = False
-    running: bool = False
-    given: dict[str, tuple[int, Any]] = field(default_factory=dict)
-    configs: tuple[Config, ...] = ()
-    _output: Output | None = None
+    def __init__(self, common: Common | None = None) -> None:
+        """Begin with what decides how a usage error is told."""
+        self.common = common or Common()
+        self.command: str | None = None
+        self.stdout = StandardOutput()
+        self.data_on_stdout = False
+        self.accepts_restricted = False
+        self.running = False
+        self.given: dict[str, tuple[int, Any]] = {}
+        self.configs: tuple[Config, ...] = ()
+        self._output: Output | None = None
 
     @property
     def output(self) -> Output:
@@ -76,7 +76,7 @@ class Session:
         """Return how an operation on this thread is followed; signals stop it by raising."""
         from wmbackup.status import Control
 
-        return Control(self.output.event)
+        return Control(self.output.event, items=self.output.follows_items)
 
     def inventory_control(self) -> Control:
         """Return how an inventory is followed: its rows name the restricted licenses already."""
@@ -86,7 +86,7 @@ class Session:
             if not isinstance(event, WithheldEvent):
                 self.output.event(event)
 
-        return Control(notify)
+        return Control(notify, items=self.output.follows_items)
 
     def notice(self) -> None:
         """Say that the interface is deprecated, unless nobody wants to know."""

@@ -120,6 +120,11 @@ class Terminal:
         """See `Output.notice`."""
         self._err(wrapped("wmbackup: notice: ", f"{DEPRECATION}: {DEPRECATION_URL}", sys.stderr))
 
+    @property
+    def follows_items(self) -> bool:
+        """See `Output.follows_items`."""
+        return self._following or self._common.verbose > 1
+
     def event(self, event: Event) -> None:
         """See `Output.event`."""
         if isinstance(event, (ItemEvent, PhaseEvent, StatusEvent)):

@@ -40,7 +40,6 @@ from wmbackup.license import License
 from wmbackup.locks import Locks
 from wmbackup.status import (
     Control,
-    ItemEvent,
     Phase,
     PhaseEvent,
 )
@@ -173,7 +172,7 @@ def plan_backup(
                 files += 1
                 octets += content.size
                 tally.licenses += len(content.licenses)
-                control.notify(ItemEvent(path, files, content.size))
+                control.item(path, files, content.size)
         tally.know(export.licenses)
     if not files:
         raise _nothing(store, tally)
@@ -308,7 +307,7 @@ class _Run:
         index = writer.files + 1
         if isinstance(content.data, bytes):  # as nearly all are, which need no ticks
             writer.add(row, path if is_own else None, content.data, content.licenses)
-            self._control.notify(ItemEvent(path, index, content.size))
+            self._control.item(path, index, content.size)
             return
         told = 0
 
@@ -316,11 +315,11 @@ class _Run:
             nonlocal told
             told += size
             self._control.check()
-            self._control.notify(ItemEvent(path, index, size))
+            self._control.item(path, index, size)
 
         member = path if is_own else None
         writer.add(row, member, content.data, content.licenses, tick=tick)
-        self._control.notify(ItemEvent(path, index, content.size - told))
+        self._control.item(path, index, content.size - told)
 
     def _seal(self, writer: ArchiveWriter, output: BinaryIO, tally: Tally) -> Sealed:
         control = self._control
@@ -344,7 +343,7 @@ class _Run:
     def _ticking(self, index: int) -> Callable[[int], None]:
         def tick(size: int) -> None:
             self._control.check()
-            self._control.notify(ItemEvent(b"", index, size))
+            self._control.item(b"", index, size)
 
         return tick
 
@@ -364,7 +363,7 @@ class _Run:
                 for proven in reader.payload():
                     control.check()
                     line = proven.line
-                    control.notify(ItemEvent(line.member, proven.position + 1, line.size))
+                    control.item(line.member, proven.position + 1, line.size)
         except WmbackupError as error:
             if error.exit_code not in {4, 7}:
                 raise

@@ -17,7 +17,7 @@ from wmbackup.engine.reading import Tally
 from wmbackup.errors import UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
-from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
+from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.base import Content, ItemUnavailable, Store
 from wmbackup.trust import Policy
 
@@ -147,7 +147,7 @@ def inventory_of_store(
                 withheld = len(tally.withheld)
                 content = tally.read(export, path)
                 size = 0 if content is None else content.size
-                control.notify(ItemEvent(path, index, size))
+                control.item(path, index, size)
                 for license_ in tally.withheld[withheld:]:
                     yield Row(None, replace(license_, path=path))
                 if content is not None:

@@ -25,7 +25,7 @@ from wmbackup.errors import (
 from wmbackup.files import extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.locks import Locks
-from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, SkipEvent, WarningEvent
+from wmbackup.status import Control, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN
 from wmbackup.trust import Policy
@@ -320,7 +320,7 @@ class _Run:
         proven = self._contents.release(self._wanted.__getitem__, receiver, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
-            control.notify(ItemEvent(one.member, count, one.size))
+            control.item(one.member, count, one.size)
 
     def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
         """Prove and stage everything, then make it visible."""

@@ -9,7 +9,7 @@ from typing import Protocol
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import START, Mark
 from wmbackup.engine.opening import ArchiveInput, Believed, believe
-from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent
+from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
 
@@ -81,9 +81,11 @@ def _judge_all(archive: Believed, control: Control, helper: Helper | None) -> No
     if not helper.proved(control):
         _prove_payload(archive, control, begin=border)
         return
+    if not control.items:
+        return
     for index, line in enumerate(head.lines(border), border.files + 1):
         control.check()
-        control.notify(ItemEvent(line.member, index, line.size))
+        control.item(line.member, index, line.size)
 
 
 def _prove_payload(
@@ -91,4 +93,4 @@ def _prove_payload(
 ) -> None:
     for position, line in archive.reader.payload(begin=begin, end=end):
         control.check()
-        control.notify(ItemEvent(line.member, position + 1, line.size))
+        control.item(line.member, position + 1, line.size)
