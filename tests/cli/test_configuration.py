@@ -134,7 +134,7 @@ def test_an_archive_that_is_named_comes_before_a_configured_store(machine: Insid
     user(machine, "store = 'sample'\n")
     assert "a.tar: 12 files" in machine("list", "a.tar").err
     assert machine("list", "a.tar", "--store", "sample").code == ExitCode.USAGE
-    assert "sample (sample store): 12 files" in machine("list").err
+    assert "sample: 12 files" in machine("list").err
 
 
 @pytest.mark.parametrize("make", [user, system])

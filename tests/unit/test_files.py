@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.folders import is_private
-from wmbackup import files
+from wmbackup import files, locks
 from wmbackup.errors import Busy, Cancelled, NotFound, OutputExists, SystemFailure, UsageError
 from wmbackup.files import Draft, is_inside, output_path, remove_leftovers
 from wmbackup.locks import Locks
@@ -355,7 +355,7 @@ def test_a_lock_that_went_with_its_holder_is_made_anew(
             (tmp_path / names(tmp_path)[0]).unlink()
         return real(descriptor)
 
-    monkeypatch.setattr(files, "try_lock", slow)
+    monkeypatch.setattr(locks, "try_lock", slow)
     hold(Locks(str(tmp_path), wait=5))
     assert len(tries) == 2
 
@@ -371,7 +371,7 @@ def test_a_lock_is_dropped_with_its_descriptor_when_looking_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = len(os.listdir("/proc/self/fd"))
-    monkeypatch.setattr(files, "_is_still", refuse(errno.EIO))
+    monkeypatch.setattr(locks, "_is_still", refuse(errno.EIO))
     with pytest.raises(SystemFailure):
         hold(Locks(str(tmp_path)))
     assert len(os.listdir("/proc/self/fd")) == before

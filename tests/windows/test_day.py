@@ -461,7 +461,7 @@ def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
     monkeypatch.setattr(os, "open", busy)
     with Locks(str(home.folder / "locks")).hold("store", "one", Control()):
         assert len(tries) == 4
-    monkeypatch.setattr("wmbackup.files._REMOVAL", 0.0)
+    monkeypatch.setattr("wmbackup.locks._REMOVAL", 0.0)
     tries.clear()
     with (
         pytest.raises(SystemFailure, match="permission denied"),
