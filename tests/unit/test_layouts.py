@@ -111,7 +111,7 @@ VISTA, XP = "ProgramData/Microsoft/Windows/DRM", "Documents and Settings/All Use
 def test_of_a_whole_disk_its_drm_folder_is_meant(tmp_path: Path, prefix: str, place: str) -> None:
     fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a", b"Users/me/drmv2.lic": b"b"})
     store = parse_store(f"{prefix}{tmp_path}")
-    assert (store.kind, store.location) == ("drm", f"{tmp_path}/{place}")
+    assert (store.kind, store.location) == ("drm", str(tmp_path / place))
     assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
     assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
 
@@ -121,12 +121,12 @@ def test_of_two_drm_folders_on_a_disk_none_is_guessed(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="has two DRM folders"):
         parse_store(str(tmp_path))
     (tmp_path / XP / "drmv2.lic").unlink()
-    assert parse_store(str(tmp_path)).location == f"{tmp_path}/{VISTA}"
+    assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
 
 
 def test_a_disk_with_its_own_licenses_or_with_links_is_a_folder(tmp_path: Path) -> None:
     fill(tmp_path, {b"disk/drmv2.lic": b"a", f"disk/{VISTA}/drmv2.lic".encode(): b"a"})
-    assert parse_store(f"{tmp_path}/disk").location == f"{tmp_path}/disk"
+    assert parse_store(f"{tmp_path}/disk").location == str(tmp_path / "disk")
     fill(tmp_path, {b"linked/a.lic": b"a"})
     os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
     assert parse_store(f"{tmp_path}/linked").kind == "folder"
