@@ -73,6 +73,25 @@ class Export(Protocol):
         """
 
 
+class SharedFolder(NamedTuple):
+    """What another process needs to read the same files: see `stores.file_reader.FileReader`.
+
+    ``root`` is the descriptor of the open folder that their paths are relative to.
+    """
+
+    root: int
+    withholds: bool
+
+
+@runtime_checkable
+class SharedExport(Export, Protocol):
+    """An export whose items are files of an open folder, and can be read by two processes."""
+
+    @property
+    def shared(self) -> SharedFolder | None:
+        """The folder, open as long as the export is; None where no other process can have it."""
+
+
 class Standing(Enum):
     """How an item of an archive compares with what stands in the target."""
 

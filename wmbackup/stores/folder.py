@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import ClassVar
 
 from wmbackup.errors import HalfRestored, StoreUnavailable
 from wmbackup.files import reachable
-from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
-from wmbackup.item import MAX_SIZE, Skipped
+from wmbackup.item import Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.attributes import attributes_of
-from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
+from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, SharedFolder
+from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import STAGING, is_half_restored
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
 from wmbackup.stores.tree import EntryKind, Tree, encode, open_tree
-
-_AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
-_SYSTEM_REASONS = {
-    PermissionError: "permission denied",
-    FileNotFoundError: "it vanished",
-    NotADirectoryError: "its folder is not a folder any more",
-}
 
 
 class FolderStore:
@@ -113,12 +103,6 @@ def _unavailable(root: str, error: OSError) -> StoreUnavailable:
     )
 
 
-def reason(error: OSError) -> str:
-    """Return why the system refused, in words that fit into a sentence."""
-    known = _SYSTEM_REASONS.get(type(error))
-    return known or (error.strerror or type(error).__name__).lower()
-
-
 class FolderExport:
     """The files below a folder, listed once."""
 
@@ -127,6 +111,7 @@ class FolderExport:
         self._tree = tree
         self._store = store
         self._withholds = store.layout.withholds
+        self._reader = FileReader(tree, withholds=self._withholds)
         self._left_out = 0
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
@@ -188,67 +173,13 @@ class FolderExport:
 
     def read(self, path: bytes) -> Content:
         """Read one of `paths`. Raises ItemUnavailable or ItemWithheld."""
-        try:
-            descriptor = self._tree.open(path)
-            try:
-                before = os.fstat(descriptor)
-                if not stat.S_ISREG(before.st_mode):
-                    raise ItemUnavailable("it is not a file any more")
-                if before.st_size > _AT_ONCE:
-                    return self._large(path, before, descriptor)
-                data = _read_up_to(descriptor, before.st_size)
-                after = os.fstat(descriptor)
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
-        # It is the same open file, so that nothing but these can differ.
-        if not len(data) == before.st_size == after.st_size or (
-            before.st_mtime_ns != after.st_mtime_ns
-        ):
-            raise _changed()
-        licenses = recognize(path.rpartition(b"/")[2], data)
-        if licenses:
-            licenses = self._let_go(path, licenses)
-        return Content(before.st_size, before.st_mtime_ns, attributes_of(before), data, licenses)
+        return self._reader.read(path)
 
-    def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
-        if status.st_size > MAX_SIZE:
-            raise ItemUnavailable("it has 8 GiB or more, which no archive takes")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
-            licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
-        if _differs(status, os.fstat(descriptor)):
-            raise _changed()
-        licenses = self._let_go(path, licenses)
-        blocks = self._blocks(path, status)
-        return Content(status.st_size, status.st_mtime_ns, attributes_of(status), blocks, licenses)
-
-    def _let_go(self, path: bytes, licenses: tuple[License, ...]) -> tuple[License, ...]:
-        """Return the licenses with their place. Raises ItemWithheld where one forbids it."""
-        held = self._withholds and any(map(forbids_backup, licenses))
-        placed = tuple(
-            replace(license_, path=path, withheld=held and forbids_backup(license_))
-            for license_ in licenses
-        )
-        if held:
-            raise ItemWithheld(placed)
-        return placed
-
-    def _blocks(self, path: bytes, expected: os.stat_result) -> Iterator[bytes]:
-        # Opened only when the first block is wanted: content that nobody takes holds no handle.
-        try:
-            descriptor = self._tree.open(path)
-            try:
-                if _differs(expected, os.fstat(descriptor)):
-                    raise _changed()
-                while block := os.read(descriptor, _AT_ONCE):
-                    yield block
-                if _differs(expected, os.fstat(descriptor)):
-                    raise _changed()
-            finally:
-                os.close(descriptor)
-        except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+    @property
+    def shared(self) -> SharedFolder | None:
+        """See `SharedExport`: only systems with folder handles have it."""
+        root = self._tree.handle()
+        return None if root is None else SharedFolder(root, self._withholds)
 
 
 def _others(count: int) -> WarningEvent:
@@ -265,27 +196,3 @@ def _only_others(kind: str) -> WarningEvent:
         f"nothing here is of a {kind} store: all files and folders are left out",
         "name the folder that has the files, or take all of them with folder:PATH",
     )
-
-
-def _read_up_to(descriptor: int, size: int) -> bytes:
-    # One byte more than there should be: as a rule nothing is read a second time, nor copied.
-    data = os.read(descriptor, size + 1)
-    while len(data) < size:
-        more = os.read(descriptor, size + 1 - len(data))
-        if not more:
-            break
-        data += more
-    return data
-
-
-def _differs(before: os.stat_result, after: os.stat_result) -> bool:
-    return (before.st_size, before.st_mtime_ns, before.st_ino, before.st_dev) != (
-        after.st_size,
-        after.st_mtime_ns,
-        after.st_ino,
-        after.st_dev,
-    )
-
-
-def _changed() -> ItemUnavailable:
-    return ItemUnavailable("it changed while it was read")

@@ -49,6 +49,9 @@ class Tree(Protocol):
     def close(self) -> None:
         """Give the handles back."""
 
+    def handle(self) -> int | None:
+        """Return the descriptor of the open root; None on systems that have none."""
+
     def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
         """Yield names and kinds in a folder; ``b""`` is the root."""
 
@@ -120,15 +123,22 @@ def _reparse_tag(status: os.stat_result) -> int:
 class HandleTree:
     """By folder handles: ``openat(2)`` and its kin."""
 
-    def __init__(self, root: str) -> None:
-        """Open the root. Raises OSError."""
-        self._root = os.open(root, _FOLDER & ~_NO_FOLLOW)
+    def __init__(self, root: str | int) -> None:
+        """Open the root, or take a descriptor of it, which is closed with the tree.
+
+        Raises OSError.
+        """
+        self._root = root if isinstance(root, int) else os.open(root, _FOLDER & ~_NO_FOLLOW)
         self._open: dict[bytes, int] = {}
 
     def close(self) -> None:
         """Give the handles back."""
         self._forget()
         os.close(self._root)
+
+    def handle(self) -> int:
+        """See `Tree.handle`."""
+        return self._root
 
     def _forget(self) -> None:
         for descriptor in self._open.values():
@@ -250,6 +260,9 @@ class PathTree:
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+    def handle(self) -> None:
+        """See `Tree.handle`: there is none."""
 
     def _full(self, path: bytes) -> str:
         """Return the full path, every folder on the way being one and no link."""
