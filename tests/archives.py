@@ -14,10 +14,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import Head
 from wmbackup.archive.names import give_names
+from wmbackup.archive.portion import PortionWriter, Tick
 from wmbackup.archive.reader import ArchiveReader, Proven, Signatures
 from wmbackup.archive.rows import FileRow
 from wmbackup.archive.ustar import BLOCK, END, header, padding
-from wmbackup.archive.writer import ArchiveWriter
+from wmbackup.archive.writer import ArchiveWriter, Sealed, Sign
 from wmbackup.item import Item
 from wmbackup.license import License
 
@@ -82,6 +83,34 @@ def ignore(_done: int = 0) -> None:
     """Follow nothing."""
 
 
+_PORTION = 100  # files
+
+
+class FileWriter(ArchiveWriter):
+    """An archive writer that takes file by file, as a `PortionWriter` does."""
+
+    def __init__(self, make_spool: Callable[[], IO[bytes]] = spool) -> None:
+        super().__init__(make_spool)
+        self.portion = PortionWriter(self.spool())
+
+    def add(
+        self,
+        row: FileRow,
+        member: bytes | None,
+        data: bytes | Iterable[bytes],
+        licenses: Iterable[License] = (),
+        *,
+        tick: Tick | None = None,
+    ) -> None:
+        self.portion.add(row, member, data, licenses, tick=tick)
+        if self.portion.files == _PORTION:
+            self.append(self.portion.end())
+
+    def seal(self, output: BinaryIO, info: bag.BagInfo, sign: Sign, tick: Tick) -> Sealed:
+        self.append(self.portion.end())
+        return super().seal(output, info, sign, tick)
+
+
 def build(
     files: Iterable[File],
     known: Sequence[License] = (),
@@ -93,7 +122,7 @@ def build(
     """Return the archive that the writer makes of these files."""
     by_path = {file.path: file for file in files}
     naming = give_names(by_path)
-    writer = ArchiveWriter(make_spool, make_spool())
+    writer = FileWriter(make_spool)
     for path in naming.own:
         _add(writer, by_path[path], path)
     for path in naming.items:
@@ -107,7 +136,7 @@ def build(
     return output.getvalue()
 
 
-def _add(writer: ArchiveWriter, file: File, member: bytes | None) -> None:
+def _add(writer: FileWriter, file: File, member: bytes | None) -> None:
     true_path = file.path if member is None else None
     row = FileRow(len(file.data), file.mtime_ns, true_path, file.attributes)
     writer.add(row, member, file.data, file.licenses)

@@ -106,7 +106,7 @@ class Options:
     ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
     is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
-    files are told.
+    files are told. ``helped`` lets this Python be begun once more to read a part of many files.
     """
 
     signing_key: SigningKey | None = None
@@ -122,6 +122,7 @@ class Options:
     dry_run: bool = False
     salvage: bool = False
     items: bool = True
+    helped: bool = False
 
 
 def create_backup_restorer(
@@ -188,6 +189,7 @@ class BackupRestorer:
                 replace_output=replace,
                 read_back=options.read_back,
                 locks=options.locks,
+                helped=options.helped,
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)

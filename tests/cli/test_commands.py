@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from tests.archives import File, build, private, public
 from tests.cli.program import Inside
 from wmbackup.archive import sshsig
+from wmbackup.engine import second_reader
 from wmbackup.errors import ExitCode
 from wmbackup.license import License
 
@@ -176,6 +178,31 @@ def test_a_pipe_is_a_usage_error_where_it_would_be_read_twice(ready: Inside) -> 
         )
     assert ready("verify", "-", stdin=archive).code == 0
     assert ready("list", "-", "--quiet", stdin=archive).code == 0
+
+
+# backup
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second process")
+def test_a_backup_of_many_files_is_made_by_two_processes(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(10):
+        inside.write(f"store/{number}", b"x")
+    monkeypatch.setattr(second_reader, "_PAYS", 10)
+    monkeypatch.setattr(second_reader, "processors", lambda: 2)
+    begun: list[object] = []
+    begin = second_reader._begin
+
+    def counted(*arguments: Any) -> object:
+        begun.append(begin(*arguments))
+        return begun[-1]
+
+    monkeypatch.setattr(second_reader, "_begin", counted)
+    inside("key", "create")
+    assert inside("backup", "--store", "folder:store", "-o", "a.tar").code == 0
+    assert len(begun) == 1
+    assert begun[0] is not None
 
 
 # verify

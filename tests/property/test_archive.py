@@ -15,6 +15,7 @@ from tests.archives import (
     WITNESS,
     Dribble,
     File,
+    FileWriter,
     Taken,
     build,
     ignore,
@@ -25,13 +26,11 @@ from tests.archives import (
     record,
     reseal,
     split,
-    spool,
 )
 from tests.property import strategies as draw
 from wmbackup.archive import bag, names, rows, sshsig
 from wmbackup.archive.names import NameCheck, give_names, is_path, is_safe, own_order
 from wmbackup.archive.rows import FileRow
-from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.errors import ArchiveDamaged, SignerUntrusted, UnsupportedArchive
 from wmbackup.license import License
 from wmbackup.trust import Policy, Signer, TrustFileInvalid, parse_allowed_signers
@@ -110,7 +109,7 @@ def test_archives_read_back(files: list[File], known: list[License]) -> None:
 def again(archive: bytes) -> bytes:
     # From nothing but what the reader says of it.
     found = read(archive)
-    writer = ArchiveWriter(spool, spool())
+    writer = FileWriter()
     known: dict[bytes | None, list[License]] = {}
     for license_ in filter(None, (row.license for row in found.head.rows())):
         known.setdefault(license_.path, []).append(replace(license_, path=None))

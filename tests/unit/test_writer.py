@@ -15,6 +15,7 @@ import pytest
 from tests.archives import (
     MAKER,
     File,
+    FileWriter,
     Members,
     build,
     ignore,
@@ -26,10 +27,11 @@ from tests.archives import (
     temporary,
 )
 from wmbackup.archive import bag, sshsig
+from wmbackup.archive.portion import ContentMismatch
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.rows import FileRow, file_row, license_row
 from wmbackup.archive.source import CHUNK
-from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, copy
+from wmbackup.archive.writer import copy
 from wmbackup.item import MAX_SIZE, Item
 from wmbackup.license import License
 
@@ -38,7 +40,7 @@ def sign(message: bytes) -> bytes:
     return sshsig.sign(MAKER, message)
 
 
-def sealed(made: ArchiveWriter, output: BinaryIO | None = None) -> bytes:
+def sealed(made: FileWriter, output: BinaryIO | None = None) -> bytes:
     target = io.BytesIO() if output is None else output
     result = made.seal(target, info(), sign, ignore)
     target.seek(0)
@@ -106,7 +108,7 @@ def test_blocks_and_bytes_make_the_same_archive(size: int) -> None:
         lambda: iter([b"", data, b""]),
     )
     for content in contents:
-        made = ArchiveWriter(spool, spool())
+        made = FileWriter()
         made.add(small(b"first"), b"a", b"first")
         made.add(small(data), b"b", content())
         made.add(small(b"last"), b"c", b"last")
@@ -120,7 +122,7 @@ def test_blocks_and_bytes_make_the_same_archive(size: int) -> None:
 
 
 def test_progress_is_the_bytes_that_are_done() -> None:
-    made = ArchiveWriter(spool, spool())
+    made = FileWriter()
     done: list[int] = []
     made.add(FileRow(250_000, 0, None, ()), b"a", large(250_000), tick=done.append)
     assert done == [100_000, 100_000, 50_000]
@@ -149,7 +151,7 @@ def blocks(*found: bytes) -> Iterator[bytes]:
 
 
 NO_KID = License("k", kid="\ud800")
-Refused = Callable[[ArchiveWriter], None]
+Refused = Callable[[FileWriter], None]
 REFUSED: list[tuple[Refused, type[Exception]]] = [
     (lambda made: made.add(three(), b"b", b"12"), ContentMismatch),
     (lambda made: made.add(three(), b"b", b"1234"), ContentMismatch),
@@ -176,18 +178,18 @@ def test_what_is_refused_leaves_the_archive_as_it_was(
     error: type[Exception],
     make_spool: Callable[[], IO[bytes]],
 ) -> None:
-    def add_rest(made: ArchiveWriter) -> bytes:
+    def add_rest(made: FileWriter) -> bytes:
         made.add(small(b"c"), b"c", b"c", [License("k")])
         made.add(FileRow(1, 0, b"?", ()), None, iter([b"d"]))
         return sealed(made)
 
-    plain = ArchiveWriter(spool, spool())
+    plain = FileWriter()
     plain.add(small(b"a"), b"a", b"a")
-    made = ArchiveWriter(make_spool, make_spool())
+    made = FileWriter(make_spool)
     made.add(small(b"a"), b"a", b"a")
     with pytest.raises(error):
         refused(made)
-    assert (made.files, made.octets) == (1, 1)
+    assert (made.portion.files, made.portion.octets) == (1, 1)
     assert add_rest(made) == add_rest(plain)
     made.close()
 
@@ -196,7 +198,7 @@ def test_a_caller_that_stops_takes_the_file_back() -> None:
     def stop(_done: int) -> None:
         raise Stop
 
-    made = ArchiveWriter(spool, spool())
+    made = FileWriter()
     with pytest.raises(Stop):
         made.add(FileRow(3, 0, None, ()), b"a", iter([b"123"]), tick=stop)
     made.add(small(b"b"), b"b", b"b")
@@ -204,7 +206,7 @@ def test_a_caller_that_stops_takes_the_file_back() -> None:
 
 
 def test_the_counts_of_bag_info_are_the_writers() -> None:
-    made = ArchiveWriter(spool, spool())
+    made = FileWriter()
     made.add(small(b"abc"), b"a", b"abc")
     made.know(License("k", withheld=True))
     made.know(License("k"))
@@ -214,7 +216,7 @@ def test_the_counts_of_bag_info_are_the_writers() -> None:
 
 
 def test_a_value_that_cannot_be_written_seals_nothing() -> None:
-    made = ArchiveWriter(spool, spool())
+    made = FileWriter()
     made.add(small(b"abc"), b"a", b"abc")
     output = io.BytesIO()
     with pytest.raises(ValueError, match="cannot be written"):
@@ -237,7 +239,7 @@ def test_closing_gives_every_private_file_back() -> None:
         spools.append(spool())
         return spools[-1]
 
-    made = ArchiveWriter(counted, counted())
+    made = FileWriter(counted)
     made.close()
     assert len(spools) == 4
     assert all(file.closed for file in spools)
@@ -257,7 +259,7 @@ def test_a_spool_is_copied_from_its_beginning(
     ):
         source.write(data + b"not this")
         output.write(b"head")
-        copy(source, cast("BinaryIO", output), size, done.append)
+        copy(source, cast("BinaryIO", output), 0, size, done.append)
         output.write(b"tail")
         output.seek(0)
         assert output.read() == b"head" + data + b"tail"
@@ -281,7 +283,7 @@ def test_what_the_kernel_leaves_is_copied_by_hand(
     done: list[int] = []
     with temporary() as source, temporary() as output:
         source.write(data)
-        copy(source, cast("BinaryIO", output), len(data), done.append)
+        copy(source, cast("BinaryIO", output), 0, len(data), done.append)
         output.seek(0)
         assert output.read() == data
     assert sum(done) == len(data)
@@ -291,7 +293,7 @@ def test_a_system_without_the_call_copies_by_hand(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delattr(os, "copy_file_range")
     with temporary() as source, temporary() as output:
         source.write(bytes(CHUNK))
-        copy(source, cast("BinaryIO", output), CHUNK, ignore)
+        copy(source, cast("BinaryIO", output), 0, CHUNK, ignore)
         assert output.tell() == CHUNK
 
 
@@ -327,7 +329,7 @@ def test_a_large_file_takes_no_memory(tmp_path: str) -> None:
     with tempfile.TemporaryFile(dir=tmp_path) as output:
         tracemalloc.start()
         try:
-            made = ArchiveWriter(temporary, temporary())
+            made = FileWriter(temporary)
             made.add(FileRow(size, 0, None, ()), b"a", (block for _ in range(64)))
             made.seal(cast("BinaryIO", output), info(), sign, ignore)
             made.close()
@@ -367,11 +369,11 @@ def test_a_spool_that_lost_bytes_is_an_error_and_no_endless_loop(
     with make_spool() as source, temporary() as output:
         source.write(bytes(CHUNK))
         with pytest.raises(OSError, match="ends too early"):
-            copy(source, cast("BinaryIO", output), CHUNK + 1, ignore)
+            copy(source, cast("BinaryIO", output), 0, CHUNK + 1, ignore)
 
 
 def test_what_is_sealed_has_left_the_buffers(tmp_path: Path) -> None:
-    made = ArchiveWriter(spool, spool())
+    made = FileWriter()
     made.add(small(b"a"), b"a", b"a")
     with (tmp_path / "archive").open("wb") as output:
         result = made.seal(output, info(), sign, ignore)

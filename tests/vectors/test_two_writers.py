@@ -11,11 +11,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from test_vectors import Parsed, Pipe, run
 
+from tests.archives import FileWriter
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import give_names
 from wmbackup.archive.rows import FileRow
 from wmbackup.archive.sshsig import sign
-from wmbackup.archive.writer import ArchiveWriter
 
 # Few letters and short components, so that twins, prefixes, devices and unsafe names are common.
 COMPONENTS = st.one_of(
@@ -27,7 +27,7 @@ PATHS = st.lists(COMPONENTS, min_size=1, max_size=3).map(b"/".join)
 
 def by_wmbackup(paths: Sequence[bytes]) -> bytes:
     naming = give_names(paths)
-    writer = ArchiveWriter(io.BytesIO, io.BytesIO())
+    writer = FileWriter(io.BytesIO)
     for path in (*naming.own, *naming.items):
         own = path in set(naming.own)
         row = FileRow(len(path), 1161234567 * 10**9, None if own else path, ("archive",))

@@ -87,6 +87,11 @@ def _encode_path(path: bytes) -> bytes:
         return b'"path_base64":"%s",' % base64.b64encode(path)
 
 
+def sizes_in(rows: bytes) -> list[int]:
+    """Return the sizes in lines that `file_row` has made."""
+    return [int(row[len(b'{"size":') : row.index(b",")]) for row in rows.splitlines()]
+
+
 def parse_file_row(line: bytes) -> FileRow:
     """Read a line of files.jsonl. Raises ArchiveDamaged or UnsupportedArchive."""
     plain = _PLAIN.match(line)

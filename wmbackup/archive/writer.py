@@ -1,33 +1,24 @@
-"""Writing an archive: items stream into a spool, then head and spool are sealed together."""
+"""Writing an archive: portions are put in order, then head and records are sealed together."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from binascii import hexlify
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from wmbackup.archive import bag
-from wmbackup.archive.names import BAG, DATA, item_member
-from wmbackup.archive.rows import FileRow, file_row, license_row
-from wmbackup.archive.source import AT_ONCE, CHUNK
-from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, padding, record_length
-from wmbackup.item import MAX_SIZE
+from wmbackup.archive.names import BAG
+from wmbackup.archive.portion import Portion, Tick
+from wmbackup.archive.rows import license_row
+from wmbackup.archive.source import CHUNK
+from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.license import License
-
-_LINES = 2048  # lines of the tables that wait together, at most by those of one file more
 
 Spool = Callable[[], IO[bytes]]
 Sign = Callable[[bytes], bytes]
-Tick = Callable[[int], None]
-"""Called with the bytes done since the last call; it may raise to stop."""
-
-
-class ContentMismatch(Exception):
-    """An item did not have the bytes that it said it has; it was taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,139 +31,78 @@ class Sealed:
 
 
 class _Table:
-    """A text file of the head that grows line by line in a spool."""
+    """A text file of the head that grows in a spool."""
 
-    def __init__(self, spool: Spool) -> None:
-        self.file = spool()
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
         self.size = 0
         self._digest = hashlib.sha256()
-        self._lines: list[bytes] = []
 
-        # What is added is hashed and written by `flush`: a thousand lines cost what one costs.
-        self.add = self._lines.append
-
-    def flush(self) -> None:
-        block = b"".join(self._lines)
-        self._lines.clear()
-        self._digest.update(block)
-        self.file.write(block)
-        self.size += len(block)
+    def add(self, lines: bytes) -> None:
+        self._digest.update(lines)
+        self.file.write(lines)
+        self.size += len(lines)
 
     def sha256(self) -> str:
-        self.flush()
         return self._digest.hexdigest()
 
 
-class ArchiveWriter:
-    """Takes items in the order of their names, then seals.
+class _Piece(NamedTuple):
+    """Records that lie together: ``length`` bytes of a spool from ``begin``."""
 
-    ``spool`` makes a private temporary file, ``payload`` is the one for the items themselves.
-    Memory does not grow with what is added.
+    spool: IO[bytes]
+    begin: int
+    length: int
+
+
+class ArchiveWriter:
+    """Takes portions in the order of their names, then seals.
+
+    ``spool`` makes a private temporary file. Memory grows with the number of portions alone.
     """
 
-    def __init__(self, spool: Spool, payload: IO[bytes]) -> None:
+    def __init__(self, spool: Spool) -> None:
         """Begin an archive without a file."""
-        self._payload = payload
-        self._files = _Table(spool)
-        self._licenses = _Table(spool)
-        self._manifest = _Table(spool)
-        self._parts: list[bytes] = []
-        self._waiting = 0
-        self._spooled = 0
-        self._items = 0
-        self._lines = 0
+        self._make_spool = spool
+        self._spools: list[IO[bytes]] = []
+        self._files = _Table(self.spool())
+        self._licenses = _Table(self.spool())
+        self._manifest = _Table(self.spool())
+        self._pieces: list[_Piece] = []
         self._withheld: list[License] = []
         self.octets = 0
         self.files = 0
 
+    def spool(self) -> IO[bytes]:
+        """Make a private file for the records of portions; it is closed with this writer."""
+        spool = self._make_spool()
+        self._spools.append(spool)
+        return spool
+
     def close(self) -> None:
         """Give the private files back."""
-        for file in (self._payload, self._files.file, self._licenses.file, self._manifest.file):
-            file.close()
+        for spool in self._spools:
+            spool.close()
 
-    def add(
-        self,
-        row: FileRow,
-        member: bytes | None,
-        data: bytes | Iterable[bytes],
-        licenses: Iterable[License] = (),
-        *,
-        tick: Tick | None = None,
-    ) -> None:
-        """Add the next file; ``member`` is its own name, or None for an item.
+    def append(self, portion: Portion) -> None:
+        """Put the next files into the archive."""
+        self._files.add(portion.rows)
+        self._manifest.add(portion.manifest)
+        self._licenses.add(portion.license_rows)
+        self._append_piece(_Piece(portion.spool, portion.begin, portion.length))
+        self.files += portion.files
+        self.octets += portion.octets
 
-        Raises ContentMismatch when the blocks of ``data`` are not ``row.size`` bytes, and
-        ValueError for what the format cannot hold; the archive is then as before.
-        """
-        if row.size > MAX_SIZE:
-            raise ValueError("it is larger than an archive takes")
-        line = file_row(row)
-        name = item_member(self._items + 1) if member is None else DATA + member
-        # Made before anything is kept, for any of them may be refused.
-        known = [license_row(license_, name) for license_ in licenses] if licenses else ()
-        if isinstance(data, bytes):
-            digest = self._add_small(name, row.size, data)
-        else:
-            digest = self._add_large(name, row.size, data, tick)
-        self._files.add(line)
-        self._manifest.add(b"%b  %b\n" % (digest, name))
-        for license_line in known:
-            self._licenses.add(license_line)
-        self._items += member is None
-        self.files += 1
-        self.octets += row.size
-        self._lines += 2 + len(known)
-        if self._lines >= _LINES:
-            self._lines = 0
-            for table in (self._files, self._manifest, self._licenses):
-                table.flush()
+    def _append_piece(self, piece: _Piece) -> None:
+        last = self._pieces[-1] if self._pieces else None
+        if last and last.spool is piece.spool and last.begin + last.length == piece.begin:
+            self._pieces[-1] = last._replace(length=last.length + piece.length)
+        elif piece.length:
+            self._pieces.append(piece)
 
     def know(self, license_: License) -> None:
         """Note a license that is in no single file, such as a withheld one."""
         self._withheld.append(license_)
-
-    def _add_small(self, name: bytes, size: int, data: bytes) -> bytes:
-        if len(data) != size:
-            raise ContentMismatch
-        self._parts += (header(BAG + name, size), data, PADDINGS[size % BLOCK])
-        self._waiting += record_length(size)
-        if self._waiting >= AT_ONCE:
-            self._flush()
-        return hexlify(hashlib.sha256(data).digest())
-
-    def _add_large(
-        self, name: bytes, size: int, blocks: Iterable[bytes], tick: Tick | None
-    ) -> bytes:
-        self._flush()
-        begin = self._spooled
-        digest = hashlib.sha256()
-        try:
-            self._put(header(BAG + name, size))
-            for block in _exactly(size, blocks):
-                digest.update(block)
-                self._put(block)
-                self._flush()
-                if tick is not None:
-                    tick(len(block))
-        except BaseException:
-            self._parts.clear()
-            self._waiting = 0
-            self._payload.seek(begin)
-            self._payload.truncate()
-            self._spooled = begin
-            raise
-        self._put(bytes(padding(size)))
-        return hexlify(digest.digest())
-
-    def _put(self, part: bytes) -> None:
-        self._parts.append(part)
-        self._waiting += len(part)
-
-    def _flush(self) -> None:
-        self._payload.write(b"".join(self._parts))
-        self._spooled += self._waiting
-        self._parts.clear()
-        self._waiting = 0
 
     def seal(self, output: BinaryIO, info: bag.BagInfo, sign: Sign, tick: Tick) -> Sealed:
         """Write the whole archive to ``output`` and return what was sealed.
@@ -181,7 +111,6 @@ class ArchiveWriter:
         """
         for license_ in self._withheld:
             self._licenses.add(license_row(license_, None))
-        self._flush()
         withheld = sum(license_.withheld for license_ in self._withheld)
         info = replace(info, octets=self.octets, files=self.files, withheld=withheld)
         texts = {"bagit.txt": bag.BAGIT, "README.txt": bag.README, "bag-info.txt": info.encode()}
@@ -206,24 +135,15 @@ class ArchiveWriter:
             size += _write_text(output, name, texts[name])
         for name, table in tables.items():
             output.write(header(BAG + name.encode(), table.size))
-            copy(table.file, output, table.size, tick)
+            copy(table.file, output, 0, table.size, tick)
             output.write(bytes(padding(table.size)))
             size += BLOCK + table.size + padding(table.size)
-        copy(self._payload, output, self._spooled, tick)
+        for piece in self._pieces:
+            copy(piece.spool, output, piece.begin, piece.length, tick)
+            size += piece.length
         output.write(END)
         output.flush()
-        return Sealed(size + self._spooled + len(END), info, signed)
-
-
-def _exactly(size: int, blocks: Iterable[bytes]) -> Iterator[bytes]:
-    seen = 0
-    for block in blocks:
-        seen += len(block)
-        if seen > size:
-            raise ContentMismatch
-        yield block
-    if seen != size:
-        raise ContentMismatch
+        return Sealed(size + len(END), info, signed)
 
 
 def _write_text(output: BinaryIO, name: str, text: bytes) -> int:
@@ -232,15 +152,15 @@ def _write_text(output: BinaryIO, name: str, text: bytes) -> int:
     return len(record)
 
 
-def copy(source: IO[bytes], output: BinaryIO, size: int, tick: Tick) -> None:
-    """Copy the first ``size`` bytes of a spool to the output, in the kernel where it can.
+def copy(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick) -> None:
+    """Copy ``size`` bytes of a spool from offset ``begin``, in the kernel where it can.
 
     Raises OSError, and whatever ``tick`` raises.
     """
     source.flush()
     output.flush()
-    done = _copy_in_kernel(source, output, size, tick)
-    source.seek(done)
+    done = _copy_in_kernel(source, output, begin, size, tick)
+    source.seek(begin + done)
     while done < size:
         block = source.read(min(CHUNK, size - done))
         if not block:
@@ -250,18 +170,18 @@ def copy(source: IO[bytes], output: BinaryIO, size: int, tick: Tick) -> None:
         tick(len(block))
 
 
-def _copy_in_kernel(source: IO[bytes], output: BinaryIO, size: int, tick: Tick) -> int:
+def _copy_in_kernel(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick) -> int:
     # Between two files of one file system this moves no byte through this process, and on
     # some file systems no byte at all. Elsewhere it fails at once and the plain way follows.
     step = 64 * CHUNK
     copy_range = getattr(os, "copy_file_range", None)
     done = 0
-    if copy_range is None or size < step // 64:
+    if copy_range is None or size < CHUNK:  # as what is in memory still, and has no descriptor
         return done
     try:
         descriptors = source.fileno(), output.fileno()
         while done < size:
-            moved = copy_range(*descriptors, min(step, size - done), done)
+            moved = copy_range(*descriptors, min(step, size - done), begin + done)
             if not moved:
                 break
             done += moved

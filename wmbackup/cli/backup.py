@@ -95,6 +95,7 @@ def command(
             items=session.output.follows_items,
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
+            helped=True,
         )
         done = _back_up(session, source, output, options, timeout, force=force)
     session.output.result(done)

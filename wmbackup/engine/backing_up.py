@@ -14,8 +14,9 @@ from wmbackup import __version__
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.rows import FileRow, file_row
-from wmbackup.archive.writer import ArchiveWriter, ContentMismatch, Sealed
+from wmbackup.archive.rows import file_row
+from wmbackup.archive.writer import ArchiveWriter, Sealed
+from wmbackup.engine.filling import Filling, row_of
 from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.opening import spooling
 from wmbackup.engine.reading import Tally
@@ -43,7 +44,7 @@ from wmbackup.status import (
     Phase,
     PhaseEvent,
 )
-from wmbackup.stores.base import Content, Export, ItemUnavailable, Store
+from wmbackup.stores.base import Export, Store
 
 AGENT = f"wmbackup {__version__}"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -103,12 +104,14 @@ def backup(
     read_back: bool = True,
     locks: Locks | None = None,
     host: str | None = None,
+    helped: bool = False,
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
     ``output`` is a file, a folder in which the archive gets its usual name, or a stream that is
     open for writing (what went there cannot be read back). The archive appears at once, whole
-    and read back, or not at all.
+    and read back, or not at all. ``helped`` lets this Python be begun once more to read a part of
+    many files, where that pays.
 
     Raises OutputExists, OutputInsideStore, NothingToBackUp, StoreUnavailable, Busy, Cancelled,
     SystemFailure and others of `wmbackup.errors`.
@@ -116,7 +119,7 @@ def backup(
     control = control or Control()
     host = host or host_name()
     moment = datetime.now(UTC).replace(microsecond=0)
-    run = _Run(store, key, control, host, moment)
+    run = _Run(store, key, control, host, moment, helped=helped)
     if not isinstance(output, str):
         return run.into_stream(output, locks)
     path = destination(store, output, host, moment, replace_output=replace_output)
@@ -165,7 +168,7 @@ def plan_backup(
                 if content is None:
                     continue
                 try:
-                    file_row(_row(path, content, is_own=is_own))
+                    file_row(row_of(path, content, is_own=is_own))
                 except ValueError as error:
                     tally.skip(path, str(error))
                     continue
@@ -178,11 +181,6 @@ def plan_backup(
         raise _nothing(store, tally)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
     return BackupPlan(target, store.kind, files, octets, tally.licenses, skipped, withheld)
-
-
-def _row(path: bytes, content: Content, *, is_own: bool) -> FileRow:
-    true_path = None if is_own else path
-    return FileRow(content.size, content.mtime_ns, true_path, content.attributes)
 
 
 def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
@@ -199,13 +197,21 @@ class _Run:
     """One backup on its way."""
 
     def __init__(
-        self, store: Store, key: SigningKey, control: Control, host: str, moment: datetime
+        self,
+        store: Store,
+        key: SigningKey,
+        control: Control,
+        host: str,
+        moment: datetime,
+        *,
+        helped: bool,
     ) -> None:
         self._store = store
         self._key = key
         self._control = control
         self._host = host
         self._moment = moment
+        self._helped = helped
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
@@ -254,7 +260,7 @@ class _Run:
         with self._store.export(self._control) as export:
             while True:
                 names = tally.names(export)
-                writer = ArchiveWriter(spool, spool())
+                writer = ArchiveWriter(spool)
                 with contextlib.closing(writer):
                     if self._fill(writer, export, names, tally):
                         yield writer, tally
@@ -264,14 +270,11 @@ class _Run:
 
     def _fill(self, writer: ArchiveWriter, export: Export, names: Naming, tally: Tally) -> bool:
         """Carry everything; return False where a file was lost and that changes other names."""
-        control = self._control
-        control.notify(PhaseEvent(Phase.READING, items=len(names.own) + len(names.items)))
-        for is_own, paths in ((True, names.own), (False, names.items)):
-            for path in paths:
-                control.check()
-                carried = self._carry(writer, export, path, tally, is_own=is_own)
-                if not carried and path in names.winners:
-                    return False
+        files = len(names.own) + len(names.items)
+        self._control.notify(PhaseEvent(Phase.READING, items=files))
+        filling = Filling(writer, export, tally, self._control)
+        if not filling.fill(names, helped=self._helped):
+            return False
         free = tally.know(export.licenses)
         for license_ in (*tally.withheld, *free):
             writer.know(license_)
@@ -279,47 +282,6 @@ class _Run:
         if not writer.files:
             raise _nothing(self._store, tally)
         return True
-
-    def _carry(
-        self, writer: ArchiveWriter, export: Export, path: bytes, tally: Tally, *, is_own: bool
-    ) -> bool:
-        """Carry one item; return whether it is in the archive now."""
-        reason = ""
-        for _ in range(2):
-            content = tally.read(export, path)
-            if content is None:
-                return False
-            try:
-                self._add(writer, path, content, is_own=is_own)
-            except (ItemUnavailable, ContentMismatch) as error:
-                reason = str(error) or "it changed while it was read"
-            except ValueError as error:
-                reason = str(error)
-                break
-            else:
-                tally.licenses += len(content.licenses)
-                return True
-        tally.skip(path, reason)
-        return False
-
-    def _add(self, writer: ArchiveWriter, path: bytes, content: Content, *, is_own: bool) -> None:
-        row = _row(path, content, is_own=is_own)
-        index = writer.files + 1
-        if isinstance(content.data, bytes):  # as nearly all are, which need no ticks
-            writer.add(row, path if is_own else None, content.data, content.licenses)
-            self._control.item(path, index, content.size)
-            return
-        told = 0
-
-        def tick(size: int) -> None:
-            nonlocal told
-            told += size
-            self._control.check()
-            self._control.item(path, index, size)
-
-        member = path if is_own else None
-        writer.add(row, member, content.data, content.licenses, tick=tick)
-        self._control.item(path, index, content.size - told)
 
     def _seal(self, writer: ArchiveWriter, output: BinaryIO, tally: Tally) -> Sealed:
         control = self._control

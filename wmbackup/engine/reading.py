@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from operator import itemgetter
+from typing import TypeVar
 
 from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
 from wmbackup.item import MAX_SIZE, Skipped
@@ -11,26 +14,41 @@ from wmbackup.license import License
 from wmbackup.status import Control, SkipEvent, WarningEvent, WithheldEvent
 from wmbackup.stores.base import Content, Export, ItemUnavailable, ItemWithheld
 
+_T = TypeVar("_T")
+_LAST = sys.maxsize
+
 
 class Tally:
     """What is noted on the way through a store; everything is told once, when it happens.
 
-    ``licenses`` counts those that are carried.
+    ``licenses`` counts those that are carried. ``place`` orders what is noted, where files are not
+    read in the order of their names: what has a lower place comes first.
     """
 
     def __init__(self, control: Control) -> None:
         """Begin with nothing."""
         self._control = control
         self._told: set[bytes] = set()
-        self.skipped: list[Skipped] = []
-        self.withheld: list[License] = []
+        self._skipped: list[tuple[int, Skipped]] = []
+        self._withheld: list[tuple[int, License]] = []
+        self.place = -1
         self.licenses = 0
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """The files that are not carried, in order."""
+        return _in_order(self._skipped)
+
+    @property
+    def withheld(self) -> list[License]:
+        """The licenses that are withheld by their issuers, in order."""
+        return _in_order(self._withheld)
 
     def skip(self, path: bytes, reason: str) -> None:
         """Note a file that is not carried."""
         if path not in self._told:
             self._told.add(path)
-            self.skipped.append(Skipped(path, reason))
+            self._skipped.append((self.place, Skipped(path, reason)))
             self._control.notify(SkipEvent(path, reason))
 
     def names(self, export: Export) -> Naming:
@@ -58,7 +76,7 @@ class Tally:
         free = []
         for license_ in licenses:
             if license_.withheld:
-                self.withheld.append(license_)
+                self._withheld.append((_LAST, license_))
                 self._control.notify(WithheldEvent(license_))
             else:
                 free.append(license_)
@@ -94,10 +112,14 @@ class Tally:
         others = sum(not license_.withheld for license_ in licenses)
         for license_ in licenses:
             known = replace(license_, withheld=True, path=None)
-            self.withheld.append(known)
+            self._withheld.append((self.place, known))
             if license_.withheld:
                 self._control.notify(WithheldEvent(replace(known, path=path)))
         if others:
             stay = "license stays" if others == 1 else "licenses stay"
             self.skip(path, f"{others} other {stay} behind with one that is restricted")
         self._told.add(path)
+
+
+def _in_order(noted: list[tuple[int, _T]]) -> list[_T]:
+    return [one for _, one in sorted(noted, key=itemgetter(0))]

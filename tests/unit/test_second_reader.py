@@ -1,0 +1,332 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import make  # the synthetic fixtures
+import pytest
+
+from tests.archives import read
+from tests.folders import Log, back_up, fill
+from wmbackup.engine import filling, second_reader
+from wmbackup.engine.backing_up import BackupSummary
+from wmbackup.errors import Cancelled
+from wmbackup.status import (
+    Control,
+    Event,
+    ItemEvent,
+    Phase,
+    PhaseEvent,
+    SkipEvent,
+    WarningEvent,
+    WithheldEvent,
+)
+
+if sys.platform != "linux":
+    pytest.skip("only Linux has a second process", allow_module_level=True)
+
+COUNT = 200
+PLAIN = {b"%03d/%03d" % (number // 50, number): b"%d" % number * number for number in range(COUNT)}
+OPEN = make.v7(data=make.right("AllowBackupRestore", "1")).encode()
+CLOSED = make.v7(make.OTHER_KID, data=make.right("AllowBackupRestore", "0")).encode()
+
+Change = Callable[[Path], object]
+
+
+class Processes:
+    """The second processes that were begun, and what came of their batches."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.begun: list[subprocess.Popen[bytes]] = []
+        self.taken = 0
+        self.given_back = 0
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    """Small batches, for which a second process pays."""
+    seen = Processes()
+    begin, receive = second_reader._begin, second_reader.SecondReader._receive
+
+    def begun(*arguments: Any) -> Any:
+        process = begin(*arguments)
+        if process is not None:
+            seen.begun.append(process)
+        return process
+
+    def received(reader: second_reader.SecondReader) -> Any:
+        portion = receive(reader)
+        seen.taken += portion is not None
+        seen.given_back += portion is None
+        return portion
+
+    monkeypatch.setattr(second_reader, "_begin", begun)
+    monkeypatch.setattr(second_reader.SecondReader, "_receive", received)
+    monkeypatch.setattr(second_reader, "_PAYS", 1)
+    monkeypatch.setattr(second_reader, "processors", lambda: 2)
+    monkeypatch.setattr(filling, "_BATCH", 4)
+    yield seen
+    assert all(process.returncode is not None for process in seen.begun)
+
+
+class Changing(Log):
+    """Changes a store when it has been listed and none of it was read."""
+
+    def __init__(self, store: Path, change: Change) -> None:
+        """Hear nothing yet."""
+        super().__init__()
+        self._store = store
+        self._change = change
+
+    def control(self) -> Control:
+        """Return what the operation takes."""
+        return Control(self._hear)
+
+    def _hear(self, event: Event) -> None:
+        self.events.append(event)
+        if isinstance(event, PhaseEvent) and event.phase is Phase.READING:
+            self._change(self._store)
+
+
+def nothing(_store: Path) -> None:
+    """Change nothing."""
+
+
+def same(
+    tmp_path: Path, files: dict[bytes, bytes], change: Change = nothing
+) -> tuple[BackupSummary, Log]:
+    """Back up with a second process and without, and prove that nothing differs."""
+    done, logs, found = [], [], []
+    for way in ("helped", "alone"):
+        place = tmp_path / way
+        store = fill(place / "store", files)
+        for path in files:
+            os.utime(store / os.fsdecode(path), (1, 1))
+        log = Changing(store, change)
+        done.append(back_up(store, place / "a", log.control(), helped=way == "helped"))
+        logs.append(log)
+        found.append(read((place / "a").read_bytes()))
+    helped, alone = found
+    assert helped.released == alone.released
+    rows = [[(row.item, row.license) for row in one.head.rows()] for one in found]
+    assert rows[0] == rows[1]
+    like = helped.info
+    assert like == replace(
+        alone.info, archive_id=like.archive_id, created=like.created, store=like.store
+    )
+    assert done[0] == replace(done[1], path=done[0].path, info=done[0].info)
+    assert logs[0].phases() == logs[1].phases()
+    for kind in (SkipEvent, WithheldEvent, WarningEvent):
+        assert told(logs[0], kind) == told(logs[1], kind)
+    assert items(logs[0]) == items(logs[1])
+    return done[0], logs[0]
+
+
+def told(log: Log, kind: type) -> list[str]:
+    return sorted(repr(event) for event in log.events if isinstance(event, kind))
+
+
+def items(log: Log) -> list[tuple[bytes, int]]:
+    """Return paths and sizes of what was told to be read, the last time that it was.
+
+    The index counts without a gap.
+    """
+    found: list[tuple[bytes, int]] = []
+    phase, last = None, 0
+    for event in log.events:
+        if isinstance(event, PhaseEvent):
+            phase, last = event.phase, 0
+            if phase is Phase.READING:
+                found.clear()
+        elif isinstance(event, ItemEvent) and phase is Phase.READING:
+            assert event.index in {last, last + 1}
+            last = event.index
+            found.append((event.path, event.size))
+    return sorted(found)
+
+
+def test_two_processes_make_the_archive_of_one(tmp_path: Path, processes: Processes) -> None:
+    odd = {b"one.lic": OPEN, b"a?": b"item", b"Twin": b"1", b"twin": b"2", b"empty": b""}
+    done, _ = same(tmp_path, PLAIN | odd)
+    assert (done.info.files, done.licenses, done.skipped) == (COUNT + 5, 1, ())
+    assert len(processes.begun) == 1
+    assert processes.taken
+    assert not processes.given_back
+
+
+def test_what_is_large_is_read_by_the_first_which_tells_every_part(
+    tmp_path: Path, processes: Processes
+) -> None:
+    large = {path: path * 500_000 for path in sorted(PLAIN)[::50]}
+    _, log = same(tmp_path, PLAIN | large)
+    parts = [path for path, _ in items(log) if path in large]
+    assert len(parts) > len(large)
+    assert processes.given_back
+
+
+def test_a_batch_with_something_unusual_is_read_by_the_first(
+    tmp_path: Path, processes: Processes
+) -> None:
+    gone, closed = sorted(PLAIN)[::20], sorted(PLAIN)[7::40]
+
+    def change(store: Path) -> None:
+        for path in gone:
+            (store / os.fsdecode(path)).unlink()
+
+    done, _ = same(tmp_path, PLAIN | dict.fromkeys(closed, CLOSED), change)
+    assert [one.path for one in done.skipped] == gone
+    assert len(done.withheld) == len(closed)
+    assert processes.taken
+    assert processes.given_back
+
+
+def test_names_are_given_anew_where_the_second_loses_what_others_made_room_for(
+    tmp_path: Path, processes: Processes
+) -> None:
+    # In the first batch, which always goes to the second.
+    twins = {b"000/-A": b"1", b"000/-a": b"2"}
+
+    def change(store: Path) -> None:
+        (store / "000" / "-A").unlink(missing_ok=True)
+
+    done, log = same(tmp_path, PLAIN | twins, change)
+    assert [one.path for one in done.skipped] == [b"000/-A"]
+    assert log.phases().count("reading") == 2
+    assert done.info.files == COUNT + 1
+    assert processes.given_back == 1
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    process.send_signal(signal.SIGSTOP)
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    process.kill()
+    process.wait()
+
+
+def after_batches(
+    monkeypatch: pytest.MonkeyPatch,
+    processes: Processes,
+    count: int,
+    do: Callable[[subprocess.Popen[bytes]], None],
+) -> None:
+    """Do something to the second process as soon as it was given so many batches."""
+    give, given = second_reader.SecondReader.give, []
+
+    def giving(reader: second_reader.SecondReader, batch: second_reader.Batch) -> None:
+        given.append(batch)
+        if len(given) == count:
+            do(processes.begun[-1])
+        give(reader, batch)
+
+    monkeypatch.setattr(second_reader.SecondReader, "give", giving)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_a_second_process_that_is_killed_changes_nothing(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    after_batches(monkeypatch, processes, count, kill)
+    done, _ = same(tmp_path, PLAIN)
+    assert done.info.files == COUNT
+    assert 1 <= processes.given_back <= 2  # what it had; it was given no more
+
+
+@pytest.mark.parametrize("program", ["/no/such/program", "/bin/false", "/bin/cat", ""])
+def test_a_second_process_that_cannot_begin_changes_nothing(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, program: str
+) -> None:
+    monkeypatch.setattr(sys, "executable", program)
+    same(tmp_path, PLAIN)
+    assert not processes.taken
+
+
+def test_a_full_disk_is_told_by_the_first(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What the second writes is refused; what the first writes after it as well.
+    real = second_reader._begin
+
+    def begin(folder: Any, spool: Any) -> Any:
+        spool.fileno()
+        with open(f"/proc/self/fd/{spool.fileno()}", "rb") as closed:
+            return real(folder, closed)
+
+    monkeypatch.setattr(second_reader, "_begin", begin)
+    same(tmp_path, PLAIN)
+    assert processes.given_back
+    assert not processes.taken
+
+
+def test_a_second_process_that_hangs_is_waited_for_and_can_be_cancelled(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    after_batches(monkeypatch, processes, 1, stop)
+    monkeypatch.setattr(filling, "_WAITING", 3)
+    store = fill(tmp_path / "store", PLAIN)
+    output = tmp_path / "out" / "a"
+    output.parent.mkdir()
+    seen: list[Event] = []
+    begin = time.monotonic()
+    control = Control(seen.append, lambda: time.monotonic() > begin + 1)
+    with pytest.raises(Cancelled):
+        back_up(store, output, control, helped=True)
+    # It went ahead, and not so far that what waits for the other would fill the memory.
+    assert sum(isinstance(event, ItemEvent) for event in seen) == 3 * 4
+    assert os.listdir(output.parent) == []
+
+
+def test_a_second_process_ends_with_the_first(tmp_path: Path) -> None:
+    code = """
+import os, sys, time
+from tests.folders import back_up
+from wmbackup.engine import filling, second_reader
+second_reader._PAYS, second_reader.processors = 1, lambda: 2
+real = second_reader._begin
+def begin(*arguments):
+    process = real(*arguments)
+    print(process.pid, flush=True)
+    time.sleep(60)
+second_reader._begin = begin
+from pathlib import Path
+back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
+"""
+    store = fill(tmp_path / "store", PLAIN)
+    root = Path(__file__).parents[2]
+    first = subprocess.Popen(
+        [sys.executable, "-c", code, store, tmp_path / "a"],
+        stdout=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    )
+    with first:
+        assert first.stdout is not None
+        second = int(first.stdout.readline())
+        assert Path(f"/proc/{second}").exists()
+        first.kill()
+    until = time.monotonic() + 30
+    while Path(f"/proc/{second}").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    assert not Path(f"/proc/{second}").exists()
+
+
+@pytest.mark.parametrize("why", ["few files", "one processor", "not asked", "frozen"])
+def test_no_second_process_where_it_does_not_pay_or_was_not_asked_for(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, why: str
+) -> None:
+    if why == "few files":
+        monkeypatch.setattr(second_reader, "_PAYS", COUNT + 1)
+    elif why == "one processor":
+        monkeypatch.setattr(second_reader, "processors", lambda: 1)
+    elif why == "frozen":
+        monkeypatch.setattr(sys, "frozen", "somehow", raising=False)
+    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", helped=why != "not asked")
+    assert processes.begun == []
