@@ -99,6 +99,11 @@ class Draft:
         self._published = False
         _DRAFTS[self.name] = os.getpid()
 
+    def sync_ahead(self) -> None:
+        """Let the disk begin with what was written, so that `sync` has less to wait for."""
+        if sys.platform == "linux":
+            os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
     def sync(self) -> None:
         """Bring what was written to the disk, and let it be read from there. Raises OSError."""
         self.file.flush()

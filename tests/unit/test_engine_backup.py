@@ -18,7 +18,7 @@ import pytest
 from tests.archives import Read, read
 from tests.folders import KEY, TICK, WINDOWS, Log, back_up, fill, is_private, possible, snapshot
 from wmbackup.archive.writer import ArchiveWriter
-from wmbackup.engine import BackupSummary, backup, plan_backup
+from wmbackup.engine import BackupSummary, backing_up, backup, plan_backup
 from wmbackup.engine.backing_up import ReadBackFailed, archive_name
 from wmbackup.errors import (
     Busy,
@@ -134,6 +134,19 @@ def test_times_are_kept_to_the_nanosecond_and_before_1970(store: Path, output: P
     back_up(store, output)
     found = {item.path.decode(): item.mtime_ns for item, _ in opened(output).released}
     assert {name: found[name] for name in times} == times
+
+
+def test_the_disk_begins_before_all_is_written(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    began: list[int] = []
+    monkeypatch.setattr(backing_up, "_SYNC_STEP", len(LARGE))
+    monkeypatch.setattr(Draft, "sync_ahead", lambda draft: began.append(draft.file.tell()))
+    back_up(store, output)
+    assert len(began) == 1
+    assert len(LARGE) <= began[0] < output.stat().st_size
+    back_up(store, output, replace_output=True)  # no step is carried over
+    assert len(began) == 2
 
 
 ODD = possible(
