@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -10,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.archives import File, build
+from tests.archives import File, build, split
 from tests.folders import POLICY, Log
+from wmbackup import files as files_module
+from wmbackup.archive import source as source_module
+from wmbackup.cli.signals import Interrupted, handled
 from wmbackup.engine import open_archive, verify
 from wmbackup.engine.opening import believe
 from wmbackup.errors import ArchiveDamaged, Cancelled
@@ -148,6 +152,91 @@ def test_beside_other_threads_there_is_none(archive: Path, monkeypatch: pytest.M
     finally:
         stop.set()
         other.join()
+
+
+def test_where_children_are_not_waited_for_there_is_none(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fork", lambda: pytest.fail("it was forked"))
+    before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    try:
+        check(archive, Log())
+    finally:
+        signal.signal(signal.SIGCHLD, before)
+
+
+@pytest.mark.parametrize("call", ["fork", "pipe"])
+def test_where_the_system_grants_none_one_process_does_all(
+    archive: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def refused() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    before = len(os.listdir("/proc/self/fd"))
+    monkeypatch.setattr(os, call, refused)
+    log = Log()
+    check(archive, log)
+    assert len(log.items()) == COUNT + 1
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_where_somebody_else_has_waited_for_it_the_plain_way_follows(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork = os.fork
+
+    def forked_and_waited_for() -> int:
+        process = fork()
+        if process:
+            os.waitpid(process, 0)
+        return process
+
+    monkeypatch.setattr(os, "fork", forked_and_waited_for)
+    damage(archive)
+    with pytest.raises(ArchiveDamaged, match="data/z is not what was signed"):
+        check(archive, Log())
+
+
+def test_a_signal_at_the_fork_leaves_no_process_behind(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fork = os.fork
+
+    def interrupted() -> int:
+        process = fork()
+        if process:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return process
+
+    monkeypatch.setattr(second, "prove_rest", lambda _reader, _descriptor: time.sleep(20))
+    monkeypatch.setattr(os, "fork", interrupted)
+    with pytest.raises(Interrupted), handled():
+        check(archive, Log())
+    assert no_child()
+
+
+def test_it_ends_when_the_first_process_is_gone(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parents = iter((2, 2, 2, 1))
+    monkeypatch.setattr(os, "getppid", lambda: next(parents))
+    with (
+        open_archive(str(archive)) as source,
+        believe(source, POLICY, Control()) as found,
+        pytest.raises(Cancelled),
+    ):
+        second.prove_rest(found.reader, source.stream.fileno())
+
+
+def test_it_reads_all_of_a_table_that_ends_just_behind_a_block(
+    archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is written in pieces smaller than a buffer waits in this process, where no other sees it.
+    rows = split(archive.read_bytes())["files.jsonl"]
+    monkeypatch.setattr(source_module, "CHUNK", len(rows) - 700)
+    monkeypatch.setattr(files_module, "_SPOOL_IN_MEMORY", len(rows) // 2)
+    with open_archive(str(archive)) as source, believe(source, POLICY, Control()) as found:
+        second.prove_rest(found.reader, source.stream.fileno())
 
 
 def test_a_single_processor_has_none(archive: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -298,6 +298,7 @@ class ArchiveReader:
         self._source.pad(size)
         if digest.hexdigest() != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
+        table.flush()  # for whoever reads it through another handle (see `reopen`)
 
 
 def _displaced(member: bytes) -> ArchiveDamaged:

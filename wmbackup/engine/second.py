@@ -15,10 +15,11 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, NoReturn
 
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.engine.opening import ArchiveInput
+from wmbackup.errors import Cancelled
 from wmbackup.status import Control
 
 assert sys.platform == "linux"  # noqa: S101 - other systems have nothing of this
@@ -27,7 +28,7 @@ SHARE = 0.4
 """What the first process proves of the payload; meanwhile it judges the head as well."""
 
 _PAYS = 64 * 1024 * 1024  # bytes of an archive from which on it is worth a process
-_POLL = 0.1  # seconds between two looks whether to stop waiting
+_POLL = 100  # milliseconds between two looks whether to stop waiting
 
 
 class Second:
@@ -35,26 +36,57 @@ class Second:
 
     share: float = SHARE
 
-    def __init__(self, process: int, pipe: int) -> None:
-        """Take its process ID, and what it holds open until it ends."""
-        self._process = process
-        self._pipe = pipe
-        self._status: int | None = None
+    def __init__(self) -> None:
+        """Begin with none."""
+        self._process: int | None = None
+        self._ends: int | None = None  # a pipe that it holds open as long as it runs
+
+    def begin(self, reader: ArchiveReader, descriptor: int) -> bool:
+        """Start it; return False where the system grants no further process."""
+        # No signal may meet the copy before it is one that does nothing else, nor this process
+        # before it knows whom it has to end.
+        blocked = signal.pthread_sigmask(signal.SIG_SETMASK, set(signal.valid_signals()))
+        try:
+            self._ends, others = os.pipe()
+            try:
+                process = os.fork()
+                if process == 0:
+                    _be_second(reader, descriptor, blocked)
+                self._process = process
+            finally:
+                os.close(others)
+        except OSError:
+            return False
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+        return True
 
     def proved(self, control: Control) -> bool:
         """Wait for it; return whether its share is proven."""
-        while not select.select([self._pipe], [], [], _POLL)[0]:
+        ended = select.poll()
+        if self._ends is not None:
+            ended.register(self._ends, select.POLLIN)
+        while not ended.poll(_POLL):
             control.check()
-        _, self._status = os.waitpid(self._process, 0)
-        return self._status == 0
+        return self._wait() == 0
 
     def close(self) -> None:
         """End it, if it has not ended."""
-        os.close(self._pipe)
-        if self._status is None:
+        if self._ends is not None:
+            os.close(self._ends)
+        if self._process is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._process, signal.SIGKILL)
-            os.waitpid(self._process, 0)
+            self._wait()
+
+    def _wait(self) -> int | None:
+        status = None
+        if self._process is not None:
+            # A caller of this library may have waited for all of its processes.
+            with contextlib.suppress(ChildProcessError):
+                _, status = os.waitpid(self._process, 0)
+        self._process = None
+        return status
 
 
 @contextlib.contextmanager
@@ -66,31 +98,21 @@ def second(reader: ArchiveReader, source: ArchiveInput) -> Iterator[Second | Non
     if source.length is None or source.length < _PAYS or not _can_help():
         yield None
         return
-    with contextlib.closing(_begin(reader, source.stream.fileno())) as helper:
-        yield helper
+    with contextlib.closing(Second()) as helper:
+        yield helper if helper.begin(reader, source.stream.fileno()) else None
 
 
 def _can_help() -> bool:
-    # Where there are other threads, one of them may hold a lock that nobody gives back in a copy
-    # of this process.
-    return threading.active_count() == 1 and len(os.sched_getaffinity(0)) > 1
+    return (
+        # One of several threads may hold a lock that nobody gives back in a copy of this process.
+        threading.active_count() == 1
+        # Where this is ignored, as below some supervisors, nobody learns how a process ended.
+        and signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
+        and len(os.sched_getaffinity(0)) > 1
+    )
 
 
-def _begin(reader: ArchiveReader, descriptor: int) -> Second:
-    mine, others = os.pipe()
-    # No signal may meet the copy before it is one that does nothing else.
-    blocked = signal.pthread_sigmask(signal.SIG_SETMASK, set(signal.valid_signals()))
-    try:
-        process = os.fork()
-        if process == 0:
-            _be_second(reader, descriptor, blocked)
-        os.close(others)
-        return Second(process, mine)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
-
-
-def _be_second(reader: ArchiveReader, descriptor: int, blocked: set[int]) -> None:
+def _be_second(reader: ArchiveReader, descriptor: int, blocked: set[int]) -> NoReturn:
     """Do the work of the second process, and end it."""
     code = 1
     try:
@@ -107,11 +129,14 @@ def _be_second(reader: ArchiveReader, descriptor: int, blocked: set[int]) -> Non
 def prove_rest(reader: ArchiveReader, descriptor: int) -> None:
     """Prove what lies behind SHARE of the payload through handles of its own.
 
-    Raises what `ArchiveReader.payload` raises, and OSError.
+    Raises what `ArchiveReader.payload` raises, OSError, and Cancelled when the process that wants
+    to know is gone.
     """
+    first = os.getppid()
     reader.reopen(_again, _OwnPlace(descriptor))
     for _ in reader.payload(begin=reader.border(SHARE)):
-        pass
+        if os.getppid() != first:
+            raise Cancelled
 
 
 def _again(file: IO[bytes]) -> IO[bytes]:
