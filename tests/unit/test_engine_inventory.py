@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import File, build, reseal, split
 from tests.folders import KEY, POLICY, Log, back_up, fill
 from wmbackup.engine import (
     Differences,
@@ -19,7 +20,13 @@ from wmbackup.engine import (
     open_archive,
 )
 from wmbackup.engine.reading import Tally
-from wmbackup.errors import ArchiveTruncated, Cancelled, SignerUntrusted, StoreUnavailable
+from wmbackup.errors import (
+    ArchiveDamaged,
+    ArchiveTruncated,
+    Cancelled,
+    SignerUntrusted,
+    StoreUnavailable,
+)
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, ItemEvent, PhaseEvent
@@ -236,3 +243,18 @@ def test_what_can_match_begins_as_the_selection_says(
     selection: Selection, beginnings: tuple[bytes, ...]
 ) -> None:
     assert selection.beginnings == beginnings
+
+
+def test_a_head_that_contradicts_itself_is_refused_from_a_pipe_too(tmp_path: Path) -> None:
+    members = split(build([File(b"a", b"1"), File(b"b", b"2")]))
+    text = members["bag-info.txt"].replace(b"Payload-Oxum: 2.2", b"Payload-Oxum: 3.2")
+    archive = reseal(members, bag_info_txt=text)
+    place = tmp_path / "a.tar"
+    place.write_bytes(archive)
+    for source in (str(place), io.BytesIO(archive)):
+        with (
+            pytest.raises(ArchiveDamaged, match="Payload-Oxum"),
+            open_archive(source) as opened,
+            inventory_of_archive(opened, POLICY),
+        ):
+            pass

@@ -170,11 +170,12 @@ class ArchiveReader:
     def check_length(self) -> None:
         """Compare the length, where it is known, with the one that the head demands.
 
-        Raises ArchiveTruncated or ArchiveDamaged.
+        That the head agrees with Payload-Oxum is judged in any case. Raises ArchiveTruncated or
+        ArchiveDamaged.
         """
+        wanted = self._payload_at + self._head.payload_length() + len(END)
         if self._length is None:
             return
-        wanted = self._payload_at + self._head.payload_length() + len(END)
         if self._length < wanted:
             missing = wanted - self._length
             raise ArchiveTruncated(
