@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable
 from unittest import mock
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from tests.archives import info
 from tests.property import strategies as draw
 from wmbackup.archive import tables
+from wmbackup.archive.head import Head, Row
 from wmbackup.archive.names import NameCheck, are_safe, is_safe, own_order
-from wmbackup.archive.plain import plain_rows, plain_sizes
+from wmbackup.archive.plain import Plain, plain_rows, plain_sizes
 from wmbackup.archive.rows import FileRow, file_row, parse_file_row
 from wmbackup.archive.tables import count_lines, split
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
@@ -98,6 +101,37 @@ def test_rows_judged_together_are_good_one_by_one(
         assert [None if row is None else row.size for row in rows] == sizes
     else:
         assert any(row is None or row.path is not None or row.size >= 10**9 for row in rows)
+
+
+WORDS = st.sampled_from([b"a", b"b.c", b"..", b"con", b"item-1", b" a", b"", b"a" * 85, b"\xe9"])
+
+
+def told(portions: Iterable[Plain | list[Row]]) -> list[tuple[bytes, int, bytes]] | str:
+    """Return what is known of each file, or what was wrong."""
+    found: list[tuple[bytes, int, bytes]] = []
+    try:
+        for portion in portions:
+            if isinstance(portion, Plain):
+                for path, row, line in zip(*portion, strict=True):
+                    found.append((path.encode(), int(row[0]), bytes.fromhex(line[:64])))
+            else:
+                found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in portion if r.item]
+    except ArchiveDamaged as error:
+        return error.message
+    return found
+
+
+@given(st.lists(st.tuples(WORDS, st.integers(0, 10**10)), min_size=1, max_size=4), st.data())
+def test_what_is_listed_many_at_once_is_what_is_listed_one_by_one(
+    files: list[tuple[bytes, int]], data: st.DataObject
+) -> None:
+    rows = b"".join(file_row(FileRow(size, 7, None, ())) for _, size in files)
+    manifest = b"".join(b"%064x  data/%b\n" % (size, name) for name, size in files)
+    if data.draw(st.booleans()):
+        manifest = data.draw(draw.mutated(manifest))
+    said = info(files=len(files), octets=sum(size for _, size in files))
+    head = Head(said, io.BytesIO(rows), io.BytesIO(), io.BytesIO(manifest))
+    assert told(head.portions()) == told([row] for row in head.rows())
 
 
 @given(

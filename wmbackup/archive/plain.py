@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from wmbackup.archive.names import are_safe
 from wmbackup.archive.rows import ATTRIBUTE_LISTS, SECOND, FileRow
 
 # A match is a whole line, so that as many matches as lines leave nothing between them. Sizes and
@@ -22,11 +23,9 @@ _LISTS = b"|".join(ATTRIBUTE_LISTS)
 _ROWS = re.compile(_FORM % (b"", b"", b"", _LISTS), re.MULTILINE)
 _TEXTS = re.compile(_ROWS.pattern.decode(), re.MULTILINE)
 _SIZES = re.compile(_FORM % (b"?:", b"?:", b"?:", _LISTS), re.MULTILINE)
-_OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
-
-_OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ /-\n"
+_HEXADECIMAL = b"0123456789abcdef"
+_FOLDER = b"  data/"  # with the two spaces behind the hash
 _HASH = 64
-_FOLDER = b"  data/"
 _NAME = _HASH + len(_FOLDER)
 
 
@@ -46,21 +45,17 @@ class Plain(NamedTuple):
 def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     """Return what lines of files.jsonl and as many of the manifest say of plain files.
 
-    The rows are judged; of the names it is judged that they are visible and no items.
+    All of it is judged, but for the order of the names.
     """
-    manifest = b"".join(lines)
-    if (
-        manifest.translate(None, _OF_NAMES)
-        or {line[_HASH:_NAME] for line in lines} != {_FOLDER}
-        or b"  data/item-" in manifest
-    ):
+    names = own_names(lines)
+    if names is None or not are_safe(names):
         return None
     found = _TEXTS.findall(rows.decode("latin-1"))
     if len(found) != len(lines):
         return None
-    texts = manifest.decode("ascii").split("\n")
+    texts = b"".join(lines).decode("ascii").split("\n")
     texts.pop()
-    return Plain([text[_NAME:] for text in texts], found, texts)
+    return Plain(b"\n".join(names).decode("ascii").split("\n"), found, texts)
 
 
 def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:
@@ -81,6 +76,15 @@ def plain_sizes(rows: bytes, count: int) -> list[int] | None:
 
 
 def own_names(lines: list[bytes]) -> list[bytes] | None:
-    """Return the names below data/ in lines of the manifest, which have the form of own names."""
-    names = _OWN_NAMES.findall(b"".join(lines))
-    return names if len(names) == len(lines) else None
+    """Return the names below data/ in lines of the manifest, which are right up to the names.
+
+    Whether these are own names remains to be asked, of `are_safe`.
+    """
+    hashes = b"".join([line[:_HASH] for line in lines])
+    if (
+        {line[_HASH:_NAME] for line in lines} != {_FOLDER}
+        or hashes.translate(None, _HEXADECIMAL)
+        or not lines[-1].endswith(b"\n")
+    ):
+        return None
+    return [line[_NAME:-1] for line in lines]
