@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pytest
 
-from tests.archives import public
+from tests.archives import File, build, public, reseal, split
 from tests.folders import (
     FOLDER,
     KEY,
@@ -569,3 +569,14 @@ def test_an_unreadable_archive_is_named_and_not_the_target(archive: Path, target
 def test_nothing_but_folders_is_made_on_the_way(archive: Path, target: Path) -> None:
     bring_back(archive, target)
     assert {p: d for p, d in snapshot(target).items() if isinstance(d, str)} == {b"sub": FOLDER}
+
+
+def test_two_files_of_one_path_do_not_become_one(tmp_path: Path) -> None:
+    members = split(build([File(b"x?", b"1"), File(b"y?", b"2")]))
+    place = tmp_path / "a.tar"
+    rows = members["files.jsonl"].replace(b"y?", b"x?")
+    place.write_bytes(reseal(members, files_jsonl=rows))
+    target = fill(tmp_path / "target", {b"old": b"3"})
+    with pytest.raises(ArchiveDamaged, match="the items are out of order"):
+        bring_back(place, target, selection=Selection(paths=(b"x*",)))
+    assert snapshot(target) == {b"old": b"3"}

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.archives import File, build, ignore, info, read, split
+from wmbackup.archive import tables
 from wmbackup.archive.head import Head, Row
 from wmbackup.archive.names import give_names, own_order
 from wmbackup.archive.rows import FileRow, file_row, license_row
@@ -268,6 +269,41 @@ def test_only_what_may_be_meant_is_parsed() -> None:
     items = list(found.items_like([b"c.l"]))
     row = list(found.rows())[1]
     assert (1, row.item, row.sha256) in items
+
+
+@pytest.mark.parametrize(
+    ("members", "wanted"),
+    [
+        (((b"a", None, 1), (b"a", None, 2)), b"a"),
+        (((b"a", None, 1), (b"A", None, 2)), b"a"),
+        (((b"a", None, 1), (b"a/b", None, 2)), b"a"),
+        (((b"b", None, 1), (b"a", None, 2)), b"b"),
+        (((b"item-0000001", b"?", 1), (b"item-0000002", b"?", 2)), b"?"),
+        (((b"a", None, 1), (b"item-0000001", b"a", 2)), b"a"),
+        (((b"a", None, 1), (b"item-0000002", b"?", 2)), b"a"),
+    ],
+)
+@pytest.mark.parametrize("at_once", [1, 256 * 1024])
+def test_names_that_may_be_meant_are_judged_together(
+    members: Sequence[tuple[bytes, bytes | None, int]],
+    wanted: bytes,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two files of one path would overwrite each other, and only one would be there in the end.
+    monkeypatch.setattr(tables, "_BLOCK", at_once)
+    with pytest.raises(ArchiveDamaged) as expected:
+        head(members).check(ignore)
+    with pytest.raises(ArchiveDamaged) as found:
+        list(head(members).items_like([wanted, b"a"]))
+    assert found.value.message == expected.value.message
+
+
+def test_names_like_those_of_devices_may_be_meant() -> None:
+    assert [at for at, _, _ in head(((b"con x", None, 1), (b"d", None, 2))).items_like([b"d"])] == [
+        0,
+        1,
+    ]
 
 
 def test_items_are_always_among_what_may_be_meant() -> None:

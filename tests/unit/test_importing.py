@@ -404,6 +404,15 @@ def test_twins_are_not_laid_over_each_other(tmp_path: Path, target: str) -> None
     assert snapshot(tmp_path) == {b"there": FOLDER}
 
 
+@pytest.mark.parametrize("target", ["target", "missing"])
+def test_a_path_that_comes_twice_is_not_taken_for_one(tmp_path: Path, target: str) -> None:
+    (tmp_path / "target").mkdir()
+    with begin_import(str(tmp_path / target), Control(), replace=True) as import_:
+        import_.put(item(b"a", b"1"), b"1")
+        with pytest.raises(RestoreConflict, match="a has the same name as another file"):
+            import_.put(item(b"a", b"2"), b"2")
+
+
 @pytest.mark.usefixtures("insensitive")
 def test_twins_do_not_replace_the_same_file_one_after_the_other(tmp_path: Path) -> None:
     fill(tmp_path, {b"twin": b"old"})

@@ -13,7 +13,7 @@ from wmbackup.archive import tables
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, is_path, is_safe, own_order
 from wmbackup.archive.plain import Plain, own_names, plain, plain_rows, plain_sizes
-from wmbackup.archive.rows import MAX_LINE, FileRow, parse_file_row, parse_license_row
+from wmbackup.archive.rows import MAX_LINE, parse_file_row, parse_license_row
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
@@ -174,13 +174,19 @@ class Head:
         """Yield those whose true path may have one of the parts in it, with their index from 0.
 
         Where none of the parts occurs in many lines together, these are not parsed at all. What
-        is yielded is judged. Raises ArchiveDamaged or UnsupportedArchive.
+        is yielded is judged, and that no name among it collides with another. Raises
+        ArchiveDamaged or UnsupportedArchive.
         """
+        names = NameCheck(self._own_from)
         for begin, end in pairwise(self._marked()):
             text = _read(self._manifest, begin.line, end.line)
             if _ITEM in text or any(part in text for part in parts):
-                items = _items(*self._between(begin, end))
-                for at, (item, sha256) in enumerate(items, begin.files):
+                found = list(_items(*self._between(begin, end)))
+                if _ITEM in text or not names.own_all([item.path for item, _ in found]):
+                    for item, _ in found:
+                        true_path = item.path if item.member.startswith(_ITEM) else None
+                        _check_name(names, item.member, true_path)
+                for at, (item, sha256) in enumerate(found, begin.files):
                     yield at, item, sha256
 
     def item(self, line: Line) -> Item:
@@ -231,10 +237,10 @@ class Head:
         names = NameCheck(self._own_from)
         for rows, lines in self._pairs():
             tick()
-            sizes = self._plain(names, rows, lines)
+            sizes = _check_many(names, rows, lines)
             if sizes is None:
                 pairs = zip(tables.split(rows), lines, strict=True)
-                sizes = [self._check_one(names, row, line) for row, line in pairs]
+                sizes = [_check_one(names, row, line) for row, line in pairs]
             octets += sum(sizes)
             marks.append(marks[-1].behind(rows, lines, sizes))
         self._agree(octets, marks[-1].files)
@@ -247,34 +253,6 @@ class Head:
     def _agree_on_withheld(self, withheld: int) -> None:
         if withheld != self.info.withheld:
             raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
-
-    def _plain(self, names: NameCheck, rows: bytes, lines: list[bytes]) -> list[int] | None:
-        """Judge many rows and lines at once; return the sizes.
-
-        None says that they have to be judged one by one: something in them is rare, or wrong.
-        """
-        sizes = plain_sizes(rows, len(lines))
-        own = None if sizes is None else own_names(lines)
-        return sizes if own is not None and names.own_all(own) else None
-
-    def _check_one(self, names: NameCheck, row_line: bytes, line: bytes) -> int:
-        row = parse_file_row(row_line)
-        if not MANIFEST_LINE.match(line):
-            raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
-        self._check_name(names, line[_NAME:-1], row)
-        return row.size
-
-    def _check_name(self, names: NameCheck, member: bytes, row: FileRow) -> None:
-        if row.path is None and not member.startswith(_ITEM):
-            problem = names.own(member[len(DATA) :])
-        elif row.path is None:
-            problem = "an item has no true path"
-        elif not member.startswith(_ITEM):
-            problem = "a file with its own name has a true path as well"
-        else:
-            problem = names.item(member, row.path)
-        if problem is not None:
-            raise ArchiveDamaged(f"{member.decode('ascii', 'backslashreplace')}: {problem}")
 
     def _pairs(self) -> Iterator[tuple[bytes, list[bytes]]]:
         return tables.pairs(self._files, self._manifest)
@@ -353,6 +331,38 @@ def _items(rows: bytes, lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
             raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
         path = own if row.path is None else row.path
         yield Item(path, row.size, row.mtime_ns, row.attributes, member), unhexlify(line[:_HASH])
+
+
+def _check_many(names: NameCheck, rows: bytes, lines: list[bytes]) -> list[int] | None:
+    """Judge many rows and lines at once; return the sizes.
+
+    None says that they have to be judged one by one: something in them is rare, or wrong.
+    """
+    sizes = plain_sizes(rows, len(lines))
+    own = None if sizes is None else own_names(lines)
+    return sizes if own is not None and names.own_all(own) else None
+
+
+def _check_one(names: NameCheck, row_line: bytes, line: bytes) -> int:
+    """Judge a row with its line of the manifest; return the size."""
+    row = parse_file_row(row_line)
+    if not MANIFEST_LINE.match(line):
+        raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
+    _check_name(names, line[_NAME:-1], row.path)
+    return row.size
+
+
+def _check_name(names: NameCheck, member: bytes, true_path: bytes | None) -> None:
+    if true_path is None and not member.startswith(_ITEM):
+        problem = names.own(member[len(DATA) :])
+    elif true_path is None:
+        problem = "an item has no true path"
+    elif not member.startswith(_ITEM):
+        problem = "a file with its own name has a true path as well"
+    else:
+        problem = names.item(member, true_path)
+    if problem is not None:
+        raise ArchiveDamaged(f"{member.decode('ascii', 'backslashreplace')}: {problem}")
 
 
 def _out_of_order() -> ArchiveDamaged:

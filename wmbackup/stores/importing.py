@@ -286,6 +286,8 @@ class _Existing(_Import):
         return self._staging.file(self._numbers[item.path])
 
     def _place(self, item: Item) -> bytes:
+        if item.path in self._numbers:
+            raise _twin(item.path)
         self._numbers[item.path] = len(self._numbers)
         return self._staged(item)
 
