@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -63,16 +64,18 @@ def run(
 ) -> tuple[float, float, int]:
     """Run a process; return its seconds, those of its last part, and its peak memory in KiB.
 
-    The peak is no less than that of this process, which it is forked from.
+    The peak is no less than that of this process, which it is forked from. Of a process with others
+    of its own it is that of the largest.
     """
-    with open(job.stdin or os.devnull, "rb") as stdin:
+    # A pipe for standard error would fill up: nobody reads it before the end.
+    with open(job.stdin or os.devnull, "rb") as stdin, tempfile.TemporaryFile() as stderr:
         begin = time.perf_counter()
         process = subprocess.Popen(
             command,
             env=environment,
             stdin=stdin,
             stdout=subprocess.DEVNULL if job.last is None else subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=stderr,
         )
         last = 0.0
         if process.stdout is not None and job.last is not None:
@@ -82,10 +85,12 @@ def run(
         _, status, usage = os.wait4(process.pid, 0)
         end = time.perf_counter()
         process.returncode = os.waitstatus_to_exitcode(status)
-    with process:
+        if process.stdout is not None:
+            process.stdout.close()
         if process.returncode:
-            said = b"" if process.stderr is None else process.stderr.read()
-            raise Failed(f"{' '.join(command)} ended with {process.returncode}: {said.decode()}")
+            stderr.seek(0)
+            said = stderr.read().decode()
+            raise Failed(f"{' '.join(command)} ended with {process.returncode}: {said}")
     return end - begin, end - last if last else 0.0, usage.ru_maxrss
 
 

@@ -32,9 +32,9 @@ _NAME = _HASH + len(_FOLDER)
 class Plain(NamedTuple):
     """Files as the head tells them, in texts as they stand there.
 
-    ``paths`` are ASCII and visible. A row is size, seconds and nanoseconds of the time, and the
-    attributes, in quotes with commas between them; ``lines`` are those of the manifest without
-    their ends.
+    ``paths`` are own names: ASCII, visible, and nothing in them to be escaped. A row is size,
+    seconds and nanoseconds of the time, and the attributes, in quotes with commas between them;
+    ``lines`` are those of the manifest without their ends: 64 digits, two spaces, the member.
     """
 
     paths: list[str]

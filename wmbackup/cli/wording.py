@@ -43,6 +43,7 @@ _PLAIN_COLUMNS = (
     *("path", "size", "modified", "kind", "key ID", "title"),
     *("distributor", "issued", "expires", "backup"),
 )
+_NO_LICENSE = "\t" * (len(_PLAIN_COLUMNS) - 3)  # path, size and time are of the file
 
 
 def summary_lines(result: Result) -> list[str]:
@@ -230,7 +231,7 @@ def plain_row(row: Row) -> str:
     path = "" if row.path is None else shown(row.path)
     where = f"{path}\t{item.size}\t{utc(item.mtime_ns)}" if item is not None else f"{path}\t\t"
     if known is None:
-        return where + "\t\t\t\t\t\t\t"
+        return where + _NO_LICENSE
     attributes = known.attributes
     cells = (
         known.kind,
@@ -249,7 +250,7 @@ def plain_lines(portion: Plain | list[Row]) -> list[str]:
     if isinstance(portion, list):
         return [plain_row(row) for row in portion]
     files = zip(portion.paths, portion.rows, all_utc(portion.rows), strict=True)
-    return [f"{path}\t{row[0]}\t{time}\t\t\t\t\t\t\t" for path, row, time in files]
+    return [f"{path}\t{row[0]}\t{time}{_NO_LICENSE}" for path, row, time in files]
 
 
 def risk_cells(row: Row, *, local: bool) -> tuple[str, str, str, str, str]:

@@ -26,8 +26,7 @@ class Helper(Protocol):
 class VerifySummary:
     """What was proven. ``quick`` says that the payload was not read.
 
-    ``principals`` are the trusted ones who signed, ``sequence`` of steps is that of
-    wmbackup-archive(5), READING.
+    ``principals`` are the trusted ones who signed.
     """
 
     info: BagInfo
