@@ -312,6 +312,19 @@ def test_items_are_always_among_what_may_be_meant() -> None:
     assert [item.path for _, item, _ in found.items_like([b"b:"])][-1] == b"b:c"
 
 
+def test_no_size_makes_up_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_BLOCK", 1)
+    rows = [file_row(FileRow(1, 7, None, ())) for _ in range(2)]
+    rows[0] = rows[0].replace(b":1,", b":-%d," % 10**30)
+    rows[1] = rows[1].replace(b":1,", b":%d," % (10**30 + 5))
+    manifest = manifest_line(b"a") + manifest_line(b"b")
+    tables_of = (io.BytesIO(text) for text in (b"".join(rows), b"", manifest))
+    wrong = Head(info(octets=5, files=2), *tables_of)
+    for ask in (wrong.payload_length, lambda: list(wrong.located(lambda index: index == 1))):
+        with pytest.raises(ArchiveDamaged, match="size that cannot be"):
+            ask()
+
+
 def test_wanted_lines_are_found_with_what_lies_before_them() -> None:
     archive = build([File(b"a"), File(b"b", b"x" * 600), File(b"c"), File(b"?")])
     found = read(archive).head

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from binascii import unhexlify
 from collections.abc import Callable, Iterator, Sequence
@@ -263,6 +264,8 @@ class Head:
             marks = [START]
             for rows, lines in self._pairs():
                 sizes = _sizes(rows, len(lines))
+                if min(sizes) < 0:  # others would make up for it, and offsets lead nowhere
+                    raise ArchiveDamaged("a row of files.jsonl has a size that cannot be")
                 octets += sum(sizes)
                 marks.append(marks[-1].behind(rows, lines, sizes))
             self._agree(octets, marks[-1].files)
@@ -284,7 +287,7 @@ class Head:
 
     def _first_own(self, key: bytes) -> int:
         # Bisection over bytes: `low` is always the beginning of a line.
-        low, high = 0, self._manifest_size()
+        low, high = 0, self._manifest.seek(0, io.SEEK_END)
         while low < high:
             middle = (low + high) // 2
             start = self._line_start(middle, low)
@@ -300,9 +303,6 @@ class Head:
         reach = max(low, at - 256)
         before = self._peek(reach, at - reach)
         return reach + before.rfind(b"\n") + 1
-
-    def _manifest_size(self) -> int:
-        return self._manifest.seek(0, 2)
 
     def _manifest_line(self, offset: int) -> bytes:
         self._manifest.seek(offset)
