@@ -104,7 +104,8 @@ def second(reader: ArchiveReader, source: ArchiveInput) -> Iterator[Second | Non
 
 def _can_help() -> bool:
     return (
-        # One of several threads may hold a lock that nobody gives back in a copy of this process.
+        # Another thread, as that of a progress bar, may hold a lock that nobody gives back in a
+        # copy of this process.
         threading.active_count() == 1
         # Where this is ignored, as below some supervisors, nobody learns how a process ended.
         and signal.getsignal(signal.SIGCHLD) == signal.SIG_DFL
