@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import select
+import selectors
 import struct
 import sys
 from collections import deque
@@ -123,11 +123,8 @@ class SecondReader:
         self._spool = spool
         self._given: deque[Batch] = deque()
         self._lives = True
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing was given to it that it has not answered."""
-        return not self._given
+        self._coming = selectors.DefaultSelector()
+        self._coming.register(self._answers, selectors.EVENT_READ)
 
     @property
     def has_room(self) -> bool:
@@ -145,7 +142,7 @@ class SecondReader:
     def answers(self, control: Control, *, wait: bool) -> Iterator[Answer]:
         """Yield what it has answered; with ``wait``, at least one answer. Raises Cancelled."""
         while self._given:
-            while not select.select([self._answers], [], [], _POLL if wait else 0)[0]:
+            while not self._coming.select(_POLL if wait else 0):
                 if not wait:
                     return
                 control.check()
@@ -167,9 +164,10 @@ class SecondReader:
 
     def close(self) -> None:
         """End it."""
+        self._coming.close()
         self._process.kill()
         with self._process:
-            pass
+            pass  # which waits for it, and closes its pipes
 
 
 def _exactly(pipe: IO[bytes], size: int) -> bytes:
