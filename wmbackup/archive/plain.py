@@ -22,25 +22,22 @@ _LISTS = b"|".join(ATTRIBUTE_LISTS)
 _ROWS = re.compile(_FORM % (b"", b"", b"", _LISTS), re.MULTILINE)
 _TEXTS = re.compile(_ROWS.pattern.decode(), re.MULTILINE)
 _SIZES = re.compile(_FORM % (b"?:", b"?:", b"?:", _LISTS), re.MULTILINE)
+_NAMES = re.compile(r"^.{64}  data/(.+)\n", re.MULTILINE)
 _OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
 
 _OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ /-\n"
-_HASH = 64
-_FOLDER = b"  data/"
-_NAME = _HASH + len(_FOLDER)
 
 
 class Plain(NamedTuple):
     """Files as the head tells them, in texts as they stand there.
 
     ``paths`` are ASCII and visible. A row is size, seconds and nanoseconds of the time, and the
-    attributes, in quotes with commas between them; ``lines`` are those of the manifest without
-    their ends.
+    attributes, in quotes with commas between them; ``manifest`` is as many lines of it.
     """
 
     paths: list[str]
     rows: list[tuple[str, str, str, str]]
-    lines: list[str]
+    manifest: str
 
 
 def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
@@ -49,18 +46,12 @@ def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     The rows are judged; of the names it is judged that they are visible and no items.
     """
     manifest = b"".join(lines)
-    if (
-        manifest.translate(None, _OF_NAMES)
-        or {line[_HASH:_NAME] for line in lines} != {_FOLDER}
-        or b"  data/item-" in manifest
-    ):
+    if manifest.translate(None, _OF_NAMES) or b"  data/item-" in manifest:
         return None
+    text = manifest.decode("ascii")
+    paths = _NAMES.findall(text)
     found = _TEXTS.findall(rows.decode("latin-1"))
-    if len(found) != len(lines):
-        return None
-    texts = manifest.decode("ascii").split("\n")
-    texts.pop()
-    return Plain([text[_NAME:] for text in texts], found, texts)
+    return Plain(paths, found, text) if len(paths) == len(found) == len(lines) else None
 
 
 def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:

@@ -95,9 +95,8 @@ def all_utc(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
     minutes = _Minutes()
     try:
         return [
-            minutes[(at := int(seconds)) // 60]
-            + _SECONDS[at % 60]
-            + ("Z" if rest == "0" else f".{rest:0>9}Z")
+            f"{minutes[(at := int(seconds)) // 60]}{_SECONDS[at % 60]}"
+            f"{'' if rest == '0' else '.' + rest.zfill(9)}Z"
             for _, seconds, rest, _ in rows
         ]
     except OverflowError:  # one of them is beyond dates

@@ -81,7 +81,8 @@ def item_fields(item: Item, sha256: bytes | None) -> dict[str, Any]:
 def item_lines(portion: Plain) -> list[str]:
     """Return the lines of many files, in which nothing has to be escaped (see `item_fields`)."""
     before = f'{{"schema":{SCHEMA},"type":"item","path":"'
-    files = zip(portion.paths, portion.rows, all_utc(portion.rows), portion.lines, strict=True)
+    lines = portion.manifest.splitlines()
+    files = zip(portion.paths, portion.rows, all_utc(portion.rows), lines, strict=True)
     return [
         f'{before}{path}","path_base64":null,"size":{row[0]},"mtime":"{time}",'
         f'"attributes":[{row[3]}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'
