@@ -7,7 +7,6 @@ Statuses carry the names and numbers of the documented interface (``WMT_STATUS``
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -71,8 +70,7 @@ class Phase(Enum):
     APPLYING = "applying"
 
 
-@dataclass(frozen=True, slots=True)
-class StatusEvent:
+class StatusEvent(NamedTuple):
     """One call of the documented status callback.
 
     ``hresult`` is the unsigned 32-bit HRESULT; where it says failure, the status is not to be
@@ -85,8 +83,7 @@ class StatusEvent:
     value: str | bytes | int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class PhaseEvent:
+class PhaseEvent(NamedTuple):
     """A phase begins. Totals are those known when it begins; None is not known yet."""
 
     phase: Phase
@@ -107,23 +104,20 @@ class ItemEvent(NamedTuple):
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class SkipEvent:
+class SkipEvent(NamedTuple):
     """A file that is not carried, and why, in words."""
 
     path: bytes
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class WithheldEvent:
+class WithheldEvent(NamedTuple):
     """A license whose issuer forbids its backup: known, and not carried."""
 
     license: License
 
 
-@dataclass(frozen=True, slots=True)
-class WarningEvent:
+class WarningEvent(NamedTuple):
     """Something that the user should know and that stops nothing."""
 
     code: str
@@ -144,8 +138,7 @@ def never() -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Control:
+class Control(NamedTuple):
     """How a caller follows an operation and stops it.
 
     ``cancelled`` is asked between items and between the blocks of large ones. Without ``items``

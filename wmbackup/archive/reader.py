@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO, BinaryIO, NamedTuple, Protocol
 
@@ -41,8 +40,7 @@ class Receiver(Protocol):
         """Take the staged item: its bytes are proven now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signatures:
+class Signatures(NamedTuple):
     """Who signed: raw Ed25519 public keys. That they signed is proven; nothing is believed."""
 
     maker: bytes

@@ -175,7 +175,7 @@ def result_fields(result: Result) -> dict[str, Any] | None:
         case Checked():
             states = [row.state.value for row in result.rows]
             fields = {state: states.count(state) for state in ("ok", "warning", "failed")}
-        case tuple():
+        case list():
             fields = {"archives": [_verified(one) for one in result]}
         case engine.RestoreSummary():
             fields = _restore_summary(result)

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
 from wmbackup.archive.reader import Receiver
-from wmbackup.archive.salvage import Rescued, Salvage
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import (
     HOPELESS,
@@ -25,11 +23,13 @@ from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
+if TYPE_CHECKING:
+    from wmbackup.archive.salvage import Rescued, Salvage
+
 Wanted = Callable[[int], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A file that a salvage could not prove; ``title`` is that of a license in it, where known."""
 
     path: bytes
@@ -77,8 +77,7 @@ class Contents(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+class Proven(NamedTuple):
     """A file was proven. ``member`` is its name below the bag, ``size`` in bytes."""
 
     member: bytes
@@ -101,6 +100,8 @@ def open_contents(
             archive.reader.check_length()
             yield _Whole(archive, seekable=source.length is not None)
         return
+    from wmbackup.archive.salvage import Salvage
+
     signed = authenticate(source, policy, control)
     control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
     with spooling():

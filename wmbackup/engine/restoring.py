@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
@@ -41,8 +41,7 @@ class OnConflict(Enum):
     REPLACE = "replace"
 
 
-@dataclass(frozen=True, slots=True)
-class RestorePlan:
+class RestorePlan(NamedTuple):
     """What a restore is about to do. ``size`` is the bytes of the new and replaced files.
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
@@ -66,8 +65,7 @@ class RestorePlan:
     licenses_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreSummary:
+class RestoreSummary(NamedTuple):
     """What was restored: numbers of files, and bytes.
 
     ``applied`` is False after a dry run, which has proven all of it and changed nothing.
