@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from wmbackup.archive.rows import ATTRIBUTE_LISTS, SECOND, FileRow
+from wmbackup.archive.tables import disagree, split
 
 # A match is a whole line, so that as many matches as lines leave nothing between them. Sizes and
 # times that are larger are left to those who look at single rows.
@@ -25,6 +26,7 @@ _SIZES = re.compile(_FORM % (b"?:", b"?:", b"?:", _LISTS), re.MULTILINE)
 _NAMES = re.compile(r"^.{64}  data/(.+)\n", re.MULTILINE)
 _OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
 
+_NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
 _OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ /-\n"
 
 
@@ -69,6 +71,22 @@ def plain_sizes(rows: bytes, count: int) -> list[int] | None:
     """Return the sizes in ``count`` lines of files.jsonl, which are canonical then."""
     sizes = _SIZES.findall(rows)
     return list(map(int, sizes)) if len(sizes) == count else None
+
+
+def stated_sizes(rows: bytes, count: int) -> list[int]:
+    """Return the sizes in ``count`` lines of files.jsonl, of which nothing else is judged.
+
+    Raises ArchiveDamaged where they have none.
+    """
+    # A plain row has three numbers with a comma behind each, and no other comma.
+    numbers = rows.translate(None, _NO_NUMBER).split(b",")
+    try:
+        if len(numbers) == 3 * count + 1:
+            return list(map(int, numbers[:-1:3]))
+        # {"size":N, is how every row begins.
+        return [int(row[8 : row.index(b",", 8)]) for row in split(rows)]
+    except ValueError:
+        raise disagree() from None
 
 
 def own_names(lines: list[bytes]) -> list[bytes] | None:

@@ -241,11 +241,10 @@ class ArchiveReader:
         if end is None:
             source.end()
 
-    def extract(
-        self, wanted: Callable[[int], object], receiver: Receiver | None = None
-    ) -> Iterator[Proven]:
+    def extract(self, wanted: bytearray, receiver: Receiver | None = None) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
+        ``wanted`` has a byte for each file of the archive, 1 or 0.
         To be called after `check_length`. Raises ArchiveDamaged.
         """
         for index, before, line in self._head.located(wanted):

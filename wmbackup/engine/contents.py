@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wmbackup.archive.bag import BagInfo
@@ -25,8 +25,6 @@ from wmbackup.trust import Policy
 
 if TYPE_CHECKING:
     from wmbackup.archive.salvage import Rescued, Salvage
-
-Wanted = Callable[[int], object]
 
 
 class Lost(NamedTuple):
@@ -69,11 +67,11 @@ class Contents(Protocol):
         """Whether a license that the selection matches is known and was not backed up."""
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         """Prove what is wanted and release it to the receiver, where there is one.
 
-        With ``alone`` nothing else is read.
+        ``wanted`` has a byte for each file, 1 or 0. With ``alone`` nothing else is read.
         """
 
 
@@ -142,13 +140,13 @@ class _Whole:
         return any(row.item is None and selection.matches(row) for row in rows)
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
         else:
-            proven = reader.payload(receiver, wanted)
+            proven = reader.payload(receiver, wanted.__getitem__)
         for _, line in proven:
             yield Proven(line.member, line.size)
 
@@ -176,10 +174,10 @@ class _Remains:
         return False  # what was withheld is no file, and a salvage is about files
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         for index, one in enumerate(self._files):
-            if wanted(index):
+            if wanted[index]:
                 if receiver is not None:  # without one: it was proven when the plan was made
                     self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)

@@ -315,7 +315,7 @@ class _Run:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(self._wanted.__getitem__, receiver, alone=selective)
+        proven = self._contents.release(self._wanted, receiver, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
             control.item(one.member, count, one.size)
