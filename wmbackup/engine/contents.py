@@ -74,6 +74,9 @@ class Contents(Protocol):
         ``wanted`` has a byte for each file, 1 or 0. With ``alone`` nothing else is read.
         """
 
+    def close(self) -> None:
+        """Give private files back; nothing can be read after that."""
+
 
 class Proven(NamedTuple):
     """A file was proven. ``member`` is its name below the bag, ``size`` in bytes."""
@@ -150,6 +153,9 @@ class _Whole:
         for _, line in proven:
             yield Proven(line.member, line.size)
 
+    def close(self) -> None:
+        self._archive.head.close()
+
 
 class _Remains:
     """What is left of an archive."""
@@ -181,6 +187,9 @@ class _Remains:
                 if receiver is not None:  # without one: it was proven when the plan was made
                     self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)
+
+    def close(self) -> None:
+        self._salvage.close()
 
 
 def _by_file(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:

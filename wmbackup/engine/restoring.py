@@ -324,6 +324,8 @@ class _Run:
         """Prove and stage everything, then make it visible."""
         control = self._control
         self._release(plan, self._import, selective=selective)
+        # Otherwise the sync would bring the private files to the disk as well.
+        self._contents.close()
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
         control.check()
         self._import.commit()
