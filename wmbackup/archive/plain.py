@@ -14,17 +14,18 @@ from wmbackup.archive.rows import ATTRIBUTE_LISTS, SECOND, FileRow
 from wmbackup.archive.tables import disagree, split
 
 # A match is a whole line, so that as many matches as lines leave nothing between them. Sizes and
-# times that are larger are left to those who look at single rows.
+# times that are larger are left to those who look at single rows. `re` compiles each of these when
+# it is first used: a command needs one or two of them, and they take a millisecond together.
 _FORM = (
-    rb'^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(%b0|-?[1-9][0-9]{0,14}),'
+    rb'(?m)^\{"size":(0|[1-9][0-9]{0,8}),"mtime":(%b0|-?[1-9][0-9]{0,14}),'
     rb'"mtime_ns":(%b0|[1-9][0-9]{0,8}),"attributes":\[(%b%b)\]\}\n'
 )
 _LISTS = b"|".join(ATTRIBUTE_LISTS)
-_ROWS = re.compile(_FORM % (b"", b"", b"", _LISTS), re.MULTILINE)
-_TEXTS = re.compile(_ROWS.pattern.decode(), re.MULTILINE)
-_SIZES = re.compile(_FORM % (b"?:", b"?:", b"?:", _LISTS), re.MULTILINE)
-_NAMES = re.compile(r"^.{64}  data/(.+)\n", re.MULTILINE)
-_OWN_NAMES = re.compile(rb"^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n", re.MULTILINE)
+_ROWS = _FORM % (b"", b"", b"", _LISTS)
+_TEXTS = _ROWS.decode()
+_SIZES = _FORM % (b"?:", b"?:", b"?:", _LISTS)
+_NAMES = r"(?m)^.{64}  data/(.+)\n"
+_OWN_NAMES = rb"(?m)^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n"
 
 _NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
 _OF_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._ /-\n"
@@ -51,14 +52,14 @@ def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     if manifest.translate(None, _OF_NAMES) or b"  data/item-" in manifest:
         return None
     text = manifest.decode("ascii")
-    paths = _NAMES.findall(text)
-    found = _TEXTS.findall(rows.decode("latin-1"))
+    paths = re.findall(_NAMES, text)
+    found = re.findall(_TEXTS, rows.decode("latin-1"))
     return Plain(paths, found, text) if len(paths) == len(found) == len(lines) else None
 
 
 def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:
     """Return the rows in ``count`` lines of files.jsonl, which are canonical then."""
-    found = _ROWS.findall(rows)
+    found = re.findall(_ROWS, rows)
     if len(found) != count:
         return None
     return [
@@ -69,7 +70,7 @@ def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:
 
 def plain_sizes(rows: bytes, count: int) -> list[int] | None:
     """Return the sizes in ``count`` lines of files.jsonl, which are canonical then."""
-    sizes = _SIZES.findall(rows)
+    sizes = re.findall(_SIZES, rows)
     return list(map(int, sizes)) if len(sizes) == count else None
 
 
@@ -91,5 +92,5 @@ def stated_sizes(rows: bytes, count: int) -> list[int]:
 
 def own_names(lines: list[bytes]) -> list[bytes] | None:
     """Return the names below data/ in lines of the manifest, which have the form of own names."""
-    names = _OWN_NAMES.findall(b"".join(lines))
+    names = re.findall(_OWN_NAMES, b"".join(lines))
     return names if len(names) == len(lines) else None
