@@ -24,7 +24,7 @@ _LISTS = b"|".join(ATTRIBUTE_LISTS)
 _ROWS = _FORM % (b"", b"", b"", _LISTS)
 _TEXTS = _ROWS.decode()
 _SIZES = _FORM % (b"?:", b"?:", b"?:", _LISTS)
-_NAMES = r"(?m)^.{64}  data/(.+)\n"
+_NAMES = r"(?m)^.{64}  data/(?!item-)(.+)\n"
 _OWN_NAMES = rb"(?m)^[0-9a-f]{64}  data/([A-Za-z0-9._ /-]{1,84})\n"
 
 _NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
@@ -49,7 +49,7 @@ def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     The rows are judged; of the names it is judged that they are visible and no items.
     """
     manifest = b"".join(lines)
-    if manifest.translate(None, _OF_NAMES) or b"  data/item-" in manifest:
+    if manifest.translate(None, _OF_NAMES):
         return None
     text = manifest.decode("ascii")
     paths = re.findall(_NAMES, text)
