@@ -276,6 +276,18 @@ def test_items_are_always_among_what_may_be_meant() -> None:
     assert [item.path for _, item, _ in found.items_like([b"b:"])][-1] == b"b:c"
 
 
+@pytest.mark.parametrize("lines", [0, 2, 4])
+def test_single_files_are_not_looked_for_where_the_tables_do_not_pair(lines: int) -> None:
+    rows = file_row(FileRow(0, 7, None, ())) * 3
+    manifest = b"".join(map(manifest_line, [b"A", b"B", b"C", b"D"][:lines]))
+    tables = map(io.BytesIO, (rows, b"", manifest))
+    found = Head(info(octets=0, files=3, withheld=0), *tables)
+    with pytest.raises(ArchiveDamaged, match="differ in length"):
+        list(found.items_like([b"A"]))
+    with pytest.raises(ArchiveDamaged, match="differ in length"):
+        list(found.located(bytearray([1, 0, 0])))
+
+
 def test_wanted_lines_are_found_with_what_lies_before_them() -> None:
     archive = build([File(b"a"), File(b"b", b"x" * 600), File(b"c"), File(b"?")])
     found = read(archive).head
