@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 MAX_SIZE = 8 * 1024**3 - 1
@@ -30,8 +29,7 @@ class Item(NamedTuple):
     member: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Skipped:
+class Skipped(NamedTuple):
     """A file that was seen and is not carried, and the reason in words."""
 
     path: bytes

@@ -8,9 +8,9 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from wmbackup.archive.sshsig import NAMESPACE, fingerprint, parse_public
 from wmbackup.errors import (
@@ -28,8 +28,7 @@ class TrustFileInvalid(WmbackupError):
     code = "trust-file-invalid"
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
+class Signer(NamedTuple):
     """One line of allowed_signers: a key (32 raw bytes) and the principals that use it.
 
     The key is valid from ``valid_after`` on and before ``valid_before``, where they are given.
@@ -47,8 +46,7 @@ class Signer:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Policy:
+class Policy(NamedTuple):
     """Who is believed, who never, and how many principals have to sign."""
 
     signers: tuple[Signer, ...] = ()

@@ -147,3 +147,19 @@ def test_blocks_of_a_table_are_its_lines(parts: list[bytes], at_once: int) -> No
     lines = [line for block in found for line in split(block)]
     assert lines == list(io.BytesIO(text))
     assert sum(map(count_lines, found)) == len(lines)
+
+
+@given(st.lists(st.binary(max_size=9), min_size=1), st.integers(1, 30), st.data())
+def test_lines_are_found_by_their_numbers(
+    parts: list[bytes], at_once: int, data: st.DataObject
+) -> None:
+    table = io.BytesIO(b"\n".join(parts))
+    lines = list(table)
+    with mock.patch.object(tables, "_BLOCK", at_once):
+        places = tables.places(table)
+    assert places[-1] == (len(lines), len(table.getvalue()))
+    found = tables.Lines(table, places)
+    for number in data.draw(st.lists(st.integers(0, len(lines)))):
+        assert found.offset(number) == sum(map(len, lines[:number]))
+        if number < len(lines):
+            assert found[number] == lines[number]

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
@@ -41,6 +41,7 @@ from wmbackup.errors import (
     UsageError,
     WmbackupError,
 )
+from wmbackup.files import spool_in
 from wmbackup.item import Skipped
 from wmbackup.license import License
 from wmbackup.locks import Locks
@@ -564,6 +565,32 @@ def test_an_unreadable_archive_is_named_and_not_the_target(archive: Path, target
     with Broken(archive) as stream, pytest.raises(SystemFailure, match="cannot read the archive"):
         from_stream(stream, archive.stat().st_size, FolderStore(str(target)))
     assert not target.exists()
+
+
+@pytest.mark.parametrize("salvage", [False, True])
+def test_private_files_are_gone_before_the_target_is_synced(
+    archive: Path, target: Path, monkeypatch: pytest.MonkeyPatch, *, salvage: bool
+) -> None:
+    # A sync of all of the file system would bring them to the disk as well.
+    spools: list[IO[bytes]] = []
+    closed: list[bool] = []
+
+    def noted(folder: str) -> Callable[[], IO[bytes]]:
+        def spool() -> IO[bytes]:
+            spools.append(spool_in(folder)())
+            return spools[-1]
+
+        return spool
+
+    def sync(_descriptor: int) -> None:
+        closed.extend(spool.closed for spool in spools)
+
+    for module in ("opening", "contents"):
+        monkeypatch.setattr(f"wmbackup.engine.{module}.spool_in", noted)
+    monkeypatch.setattr("wmbackup.stores.importing.sync_everything", sync)
+    bring_back(archive, target, salvage=salvage)
+    assert closed
+    assert all(closed)
 
 
 def test_nothing_but_folders_is_made_on_the_way(archive: Path, target: Path) -> None:

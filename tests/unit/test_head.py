@@ -320,16 +320,28 @@ def test_no_size_makes_up_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
     manifest = manifest_line(b"a") + manifest_line(b"b")
     tables_of = (io.BytesIO(text) for text in (b"".join(rows), b"", manifest))
     wrong = Head(info(octets=5, files=2), *tables_of)
-    for ask in (wrong.payload_length, lambda: list(wrong.located(lambda index: index == 1))):
+    for ask in (wrong.payload_length, lambda: list(wrong.located(bytearray([0, 1])))):
         with pytest.raises(ArchiveDamaged, match="size that cannot be"):
             ask()
+
+
+@pytest.mark.parametrize("lines", [0, 2, 4])
+def test_single_files_are_not_looked_for_where_the_tables_do_not_pair(lines: int) -> None:
+    rows = file_row(FileRow(0, 7, None, ())) * 3
+    manifest = b"".join(map(manifest_line, [b"A", b"B", b"C", b"D"][:lines]))
+    tables = map(io.BytesIO, (rows, b"", manifest))
+    found = Head(info(octets=0, files=3, withheld=0), *tables)
+    with pytest.raises(ArchiveDamaged, match="differ in length"):
+        list(found.items_like([b"A"]))
+    with pytest.raises(ArchiveDamaged, match="differ in length"):
+        list(found.located(bytearray([1, 0, 0])))
 
 
 def test_wanted_lines_are_found_with_what_lies_before_them() -> None:
     archive = build([File(b"a"), File(b"b", b"x" * 600), File(b"c"), File(b"?")])
     found = read(archive).head
     lines = list(found.lines())
-    assert list(found.located(lambda index: index in {2, 3})) == [
+    assert list(found.located(bytearray([0, 0, 1, 1]))) == [
         (2, 512 + 512 + 1024, lines[2]),
         (3, 512 + 512 + 1024 + 512, lines[3]),
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
 from binascii import unhexlify
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -12,21 +11,17 @@ from typing import IO, NamedTuple
 
 from wmbackup.archive import tables
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, is_path, is_safe, own_order
-from wmbackup.archive.plain import Plain, own_names, plain, plain_rows, plain_sizes
+from wmbackup.archive.judging import HASH, ITEM, NAME, check_name, item_of, items_in, judge
+from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
+from wmbackup.archive.plain import Plain, plain, stated_sizes
 from wmbackup.archive.rows import MAX_LINE, parse_file_row, parse_license_row
+from wmbackup.archive.tables import Place
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
-_ITEM = b"data/item-"
-MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
-_ITEM_MEMBER = re.compile(rb"data/item-[0-9]{7}\Z")
-_NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
-_HASH = 64
-_NAME = _HASH + 2  # two spaces stand between them
 
 
 class Line(NamedTuple):
@@ -62,7 +57,7 @@ class Row(NamedTuple):
 
 
 class Mark(NamedTuple):
-    """Where in both tables some files begin, and how many files and bytes come before them.
+    """Where in files.jsonl some rows begin, and how many files and bytes come before them.
 
     ``length`` is that of the members of these files. There is a mark for some thousand of them.
     """
@@ -70,20 +65,18 @@ class Mark(NamedTuple):
     files: int
     length: int
     row: int
-    line: int
 
-    def behind(self, rows: bytes, lines: list[bytes], sizes: list[int]) -> Mark:
+    def behind(self, rows: bytes, sizes: list[int]) -> Mark:
         """Return the mark behind some more files."""
         return Mark(
-            self.files + len(lines),
+            self.files + len(sizes),
             # The sum of record_length, without a call for each.
             self.length + sum([(size + 2 * BLOCK - 1) // BLOCK for size in sizes]) * BLOCK,
             self.row + len(rows),
-            self.line + sum(map(len, lines)),
         )
 
 
-START = Mark(0, 0, 0, 0)
+START = Mark(0, 0, 0)
 
 
 class Head:
@@ -98,6 +91,7 @@ class Head:
         self._licenses = licenses
         self._manifest = manifest
         self._marks: list[Mark] = []
+        self._places: list[Place] = []
 
     def reopen(self, again: Callable[[IO[bytes]], IO[bytes]]) -> None:
         """Read from now on through other handles of the private files."""
@@ -115,22 +109,28 @@ class Head:
 
         Raises ArchiveDamaged where rows and manifest lines do not pair.
         """
-        pairs = tables.pairs(self._files, self._manifest, begin.row, begin.line)
+        at = 0 if begin is START else self._manifest_lines().offset(begin.files)
+        pairs = tables.pairs(self._files, self._manifest, begin.row, at)
         for rows, lines in pairs:
             yield from _lines(rows, lines)
 
-    def located(self, wanted: Callable[[int], object]) -> Iterator[tuple[int, int, Line]]:
+    def located(self, wanted: bytearray) -> Iterator[tuple[int, int, Line]]:
         """Yield the wanted lines, each with its index and the length of all members before it.
 
-        Raises as `lines` does.
+        ``wanted`` has a byte for each file, 1 or 0. Raises as `lines` does.
         """
+        lines = self._manifest_lines()
         for begin, end in pairwise(self._marked()):
-            if any(map(wanted, range(begin.files, end.files))):
+            if 1 in wanted[begin.files : end.files]:
                 before = begin.length
-                for at, line in enumerate(_lines(*self._between(begin, end)), begin.files):
-                    if wanted(at):
+                text = tables.read(self._files, begin.row, end.row)
+                sizes = stated_sizes(text, end.files - begin.files)
+                rows = zip(tables.split(text), sizes, strict=True)
+                for at, (row, size) in enumerate(rows, begin.files):
+                    if wanted[at]:
+                        (line,) = _lines(row, [lines[at]])
                         yield at, before, line
-                    before += record_length(line.size)
+                    before += record_length(size)
 
     def rows(self) -> Iterator[Row]:
         """Yield the inventory, in its order, judging the rows as they come.
@@ -155,7 +155,7 @@ class Head:
                 yield columns
                 continue
             found: list[Row] = []
-            for item, sha256 in _items(rows, lines):
+            for item, sha256 in items_in(rows, lines):
                 before = len(found)
                 while ahead is not None and ahead[1] == item.member:
                     found.append(Row(item, replace(ahead[0], path=item.path), sha256))
@@ -174,21 +174,26 @@ class Head:
     def items_like(self, parts: Sequence[bytes]) -> Iterator[tuple[int, Item, bytes]]:
         """Yield those whose true path may have one of the parts in it, with their index from 0.
 
-        Where none of the parts occurs in many lines together, these are not parsed at all. What
-        is yielded is judged, and that no name among it collides with another. Raises
-        ArchiveDamaged or UnsupportedArchive.
+        All others are not parsed at all. What is yielded is judged, and that no name among it
+        collides with another. Raises ArchiveDamaged or UnsupportedArchive.
         """
         names = NameCheck(self._own_from)
-        for begin, end in pairwise(self._marked()):
-            text = _read(self._manifest, begin.line, end.line)
-            if _ITEM in text or any(part in text for part in parts):
-                found = list(_items(*self._between(begin, end)))
-                if _ITEM in text or not names.own_all([item.path for item, _ in found]):
-                    for item, _ in found:
-                        true_path = item.path if item.member.startswith(_ITEM) else None
-                        _check_name(names, item.member, true_path)
-                for at, (item, sha256) in enumerate(found, begin.files):
-                    yield at, item, sha256
+        rows = tables.Lines(self._files, [Place(mark.files, mark.row) for mark in self._marked()])
+        for at, line in self._lines_like((ITEM, *parts)):
+            item, sha256 = item_of(parse_file_row(rows[at]), line)
+            true_path = item.path if item.member.startswith(ITEM) else None
+            check_name(names, item.member, true_path)
+            yield at, item, sha256
+
+    def _lines_like(self, parts: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+        """Yield the lines of the manifest that have one of the parts in them, with their index."""
+        self._manifest_lines()
+        for begin, end in pairwise(self._places):
+            text = tables.read(self._manifest, begin.offset, end.offset)
+            if any(part in text for part in parts):
+                for at, line in enumerate(tables.split(text), begin.lines):
+                    if any(part in line for part in parts):
+                        yield at, line
 
     def item(self, line: Line) -> Item:
         """Return the Item of a line."""
@@ -238,12 +243,9 @@ class Head:
         names = NameCheck(self._own_from)
         for rows, lines in self._pairs():
             tick()
-            sizes = _check_many(names, rows, lines)
-            if sizes is None:
-                pairs = zip(tables.split(rows), lines, strict=True)
-                sizes = [_check_one(names, row, line) for row, line in pairs]
+            sizes = judge(names, rows, lines)
             octets += sum(sizes)
-            marks.append(marks[-1].behind(rows, lines, sizes))
+            marks.append(marks[-1].behind(rows, sizes))
         self._agree(octets, marks[-1].files)
         self._marks = marks
 
@@ -262,27 +264,31 @@ class Head:
         if not self._marks:
             octets = 0
             marks = [START]
-            for rows, lines in self._pairs():
-                sizes = _sizes(rows, len(lines))
+            for rows in tables.blocks(self._files):
+                sizes = stated_sizes(rows, tables.count_lines(rows))
                 if min(sizes) < 0:  # others would make up for it, and offsets lead nowhere
                     raise ArchiveDamaged("a row of files.jsonl has a size that cannot be")
                 octets += sum(sizes)
-                marks.append(marks[-1].behind(rows, lines, sizes))
+                marks.append(marks[-1].behind(rows, sizes))
             self._agree(octets, marks[-1].files)
             self._marks = marks
         return self._marks
 
-    def _between(self, begin: Mark, end: Mark) -> tuple[bytes, list[bytes]]:
-        rows = _read(self._files, begin.row, end.row)
-        return rows, tables.split(_read(self._manifest, begin.line, end.line))
+    def _manifest_lines(self) -> tables.Lines:
+        if not self._places:
+            places = tables.places(self._manifest)
+            if places[-1].lines != self._marked()[-1].files:
+                raise tables.differ()
+            self._places = places
+        return tables.Lines(self._manifest, self._places)
 
     def _own_from(self, key: bytes) -> Iterator[bytes]:
         offset = self._first_own(key)
         while True:
             line = self._manifest_line(offset)
-            if not line or line.startswith(_ITEM, _NAME):
+            if not line or line.startswith(ITEM, NAME):
                 return
-            yield line[_NAME + len(DATA) : -1]
+            yield line[NAME + len(DATA) : -1]
             offset += len(line)
 
     def _first_own(self, key: bytes) -> int:
@@ -292,7 +298,7 @@ class Head:
             middle = (low + high) // 2
             start = self._line_start(middle, low)
             line = self._manifest_line(start)
-            if line.startswith(_ITEM, _NAME) or own_order(line[_NAME + len(DATA) : -1]) >= key:
+            if line.startswith(ITEM, NAME) or own_order(line[NAME + len(DATA) : -1]) >= key:
                 high = start
             else:
                 low = start + len(line)
@@ -319,82 +325,14 @@ def _is_in(license_: tuple[License, bytes | None] | None, lines: list[bytes]) ->
     return member is not None and b"  %b\n" % member in b"".join(lines)
 
 
-def _items(rows: bytes, lines: list[bytes]) -> Iterator[tuple[Item, bytes]]:
-    """Yield files with their SHA-256 (32 bytes), each judged by itself."""
-    parsed = plain_rows(rows, len(lines)) or map(parse_file_row, tables.split(rows))
-    for row, line in zip(parsed, lines, strict=True):
-        member = line[_NAME:-1]
-        own = member[len(DATA) :]
-        if not MANIFEST_LINE.match(line) or not (
-            is_safe(own) if row.path is None else _ITEM_MEMBER.match(member) and is_path(row.path)
-        ):
-            raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
-        path = own if row.path is None else row.path
-        yield Item(path, row.size, row.mtime_ns, row.attributes, member), unhexlify(line[:_HASH])
-
-
-def _check_many(names: NameCheck, rows: bytes, lines: list[bytes]) -> list[int] | None:
-    """Judge many rows and lines at once; return the sizes.
-
-    None says that they have to be judged one by one: something in them is rare, or wrong.
-    """
-    sizes = plain_sizes(rows, len(lines))
-    own = None if sizes is None else own_names(lines)
-    return sizes if own is not None and names.own_all(own) else None
-
-
-def _check_one(names: NameCheck, row_line: bytes, line: bytes) -> int:
-    """Judge a row with its line of the manifest; return the size."""
-    row = parse_file_row(row_line)
-    if not MANIFEST_LINE.match(line):
-        raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
-    _check_name(names, line[_NAME:-1], row.path)
-    return row.size
-
-
-def _check_name(names: NameCheck, member: bytes, true_path: bytes | None) -> None:
-    if true_path is None and not member.startswith(_ITEM):
-        problem = names.own(member[len(DATA) :])
-    elif true_path is None:
-        problem = "an item has no true path"
-    elif not member.startswith(_ITEM):
-        problem = "a file with its own name has a true path as well"
-    else:
-        problem = names.item(member, true_path)
-    if problem is not None:
-        raise ArchiveDamaged(f"{member.decode('ascii', 'backslashreplace')}: {problem}")
-
-
 def _out_of_order() -> ArchiveDamaged:
     return ArchiveDamaged("licenses.jsonl names a file that is not there, or is out of order")
 
 
 def _lines(rows: bytes, lines: list[bytes]) -> Iterator[Line]:
     try:
-        hashes = [unhexlify(line[:_HASH]) for line in lines]
+        hashes = [unhexlify(line[:HASH]) for line in lines]
     except ValueError:
-        raise _do_not_agree() from None
-    members = [line[_NAME:-1] for line in lines]
-    return map(Line, members, _sizes(rows, len(lines)), hashes, tables.split(rows))
-
-
-def _sizes(rows: bytes, count: int) -> list[int]:
-    # The rest of the rows is judged by whoever parses them. A plain one has three numbers with
-    # a comma behind each, and no other comma.
-    numbers = rows.translate(None, _NO_NUMBER).split(b",")
-    try:
-        if len(numbers) == 3 * count + 1:
-            return list(map(int, numbers[:-1:3]))
-        # {"size":N, is how every row begins.
-        return [int(row[8 : row.index(b",", 8)]) for row in tables.split(rows)]
-    except ValueError:
-        raise _do_not_agree() from None
-
-
-def _do_not_agree() -> ArchiveDamaged:
-    return ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree")
-
-
-def _read(table: IO[bytes], begin: int, end: int) -> bytes:
-    table.seek(begin)
-    return table.read(end - begin)
+        raise tables.disagree() from None
+    members = [line[NAME:-1] for line in lines]
+    return map(Line, members, stated_sizes(rows, len(lines)), hashes, tables.split(rows))

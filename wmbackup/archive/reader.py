@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from itertools import islice
 from typing import IO, BinaryIO, NamedTuple, Protocol
 
@@ -41,8 +40,7 @@ class Receiver(Protocol):
         """Take the staged item: its bytes are proven now."""
 
 
-@dataclass(frozen=True, slots=True)
-class Signatures:
+class Signatures(NamedTuple):
     """Who signed: raw Ed25519 public keys. That they signed is proven; nothing is believed."""
 
     maker: bytes
@@ -244,11 +242,10 @@ class ArchiveReader:
         if end is None:
             source.end()
 
-    def extract(
-        self, wanted: Callable[[int], object], receiver: Receiver | None = None
-    ) -> Iterator[Proven]:
+    def extract(self, wanted: bytearray, receiver: Receiver | None = None) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
+        ``wanted`` has a byte for each file of the archive, 1 or 0.
         To be called after `check_length`. Raises ArchiveDamaged.
         """
         for index, before, line in self._head.located(wanted):

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from typing import IO, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.head import MANIFEST_LINE, MAX_TABLE, Head
+from wmbackup.archive.head import MAX_TABLE, Head
+from wmbackup.archive.judging import MANIFEST_LINE
 from wmbackup.archive.names import BAG, DATA, is_path
 from wmbackup.archive.reader import ArchiveReader, Receiver, Spool
 from wmbackup.archive.rows import parse_file_row, parse_license_row

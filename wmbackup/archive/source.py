@@ -148,7 +148,7 @@ class Source:
         """Hand the content of a member to every sink, block by block."""
         left = size
         while left:
-            block = self.take(min(left, CHUNK))
+            block = self.take(min(left, AT_ONCE))
             for sink in sinks:
                 sink(block)
             left -= len(block)

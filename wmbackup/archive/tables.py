@@ -2,13 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import IO
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from typing import IO, NamedTuple
 
 from wmbackup.archive.rows import MAX_LINE
 from wmbackup.errors import ArchiveDamaged
 
 _BLOCK = 256 * 1024
+
+
+class Place(NamedTuple):
+    """Where in a table some lines begin: how many lines and how many bytes come before them."""
+
+    lines: int
+    offset: int
+
+
+def places(table: IO[bytes]) -> list[Place]:
+    """Return where the blocks of a table begin, and last its end."""
+    found = [Place(0, 0)]
+    for block in blocks(table):
+        lines, offset = found[-1]
+        found.append(Place(lines + count_lines(block), offset + len(block)))
+    return found
+
+
+class Lines:
+    """The lines of a table by their numbers from 0; cheap where the next is near the last."""
+
+    def __init__(self, table: IO[bytes], places: Sequence[Place]) -> None:
+        """Take a table and the places in it."""
+        self._table = table
+        self._places = places
+        self._begin = places[0]
+        self._lines: list[bytes] = []
+
+    def __getitem__(self, number: int) -> bytes:
+        """Return a line with its end. There has to be one."""
+        if not 0 <= number - self._begin.lines < len(self._lines):
+            self._go_to(number)
+        return self._lines[number - self._begin.lines]
+
+    def offset(self, number: int) -> int:
+        """Return where a line begins, or behind the last one the end."""
+        self._go_to(number)
+        before = self._lines[: number - self._begin.lines]
+        return self._begin.offset + sum(map(len, before))
+
+    def _go_to(self, number: int) -> None:
+        at = bisect_right(self._places, number, key=lambda place: place.lines)
+        self._begin = self._places[at - 1]
+        end = self._places[at] if at < len(self._places) else self._begin
+        self._lines = split(read(self._table, self._begin.offset, end.offset))
+
+
+def read(table: IO[bytes], begin: int, end: int) -> bytes:
+    """Return what stands between two offsets."""
+    table.seek(begin)
+    return table.read(end - begin)
 
 
 def blocks(table: IO[bytes], offset: int = 0) -> Iterator[bytes]:
@@ -63,12 +115,12 @@ def pairs(
         while len(waiting) < count:
             block = next(manifests, b"")
             if not block:
-                raise _differ()
+                raise differ()
             waiting += split(block)
         yield rows, waiting[:count]
         del waiting[:count]
     if waiting or next(manifests, None) is not None:
-        raise _differ()
+        raise differ()
 
 
 def count_lines(block: bytes) -> int:
@@ -76,5 +128,11 @@ def count_lines(block: bytes) -> int:
     return block.count(b"\n") + (not block.endswith(b"\n"))
 
 
-def _differ() -> ArchiveDamaged:
-    return ArchiveDamaged("files.jsonl and manifest-sha256.txt do not agree: they differ in length")
+def differ() -> ArchiveDamaged:
+    """Return the error for tables of which one has more lines than the other."""
+    return disagree(": they differ in length")
+
+
+def disagree(how: str = "") -> ArchiveDamaged:
+    """Return the error for tables that do not belong together."""
+    return ArchiveDamaged(f"files.jsonl and manifest-sha256.txt do not agree{how}")

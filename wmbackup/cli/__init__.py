@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from wmbackup.cli.signals import Interrupted, handled
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
     is_program = arguments is None
+    if is_program:
+        # Next to nothing here forms cycles; to look for them took 3 % of listing 100,000 files.
+        gc.set_threshold(100_000)
     # The module of the command `list` hides the type of that name here as soon as it is loaded.
     arguments = [*(sys.argv[1:] if arguments is None else arguments)]
     try:

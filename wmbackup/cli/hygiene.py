@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 # Controls, line and paragraph separators, what changes the direction of text or hides in it, and
-# bytes that are not UTF-8 (lone surrogates).
-_UNSEEN = re.compile(
+# bytes that are not UTF-8 (lone surrogates). `re` compiles it for the first text that has to be
+# looked at, and most runs meet none.
+_UNSEEN = (
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -23,7 +24,7 @@ def visible(text: str) -> str:
     """Return the text with everything unseen written as an escape, as Python writes it."""
     if text.isascii() and text.isprintable():
         return text  # as nearly every text is, and is said in a tenth of the time
-    return _UNSEEN.sub(_escape, text)
+    return re.sub(_UNSEEN, _escape, text)
 
 
 def _escape(match: re.Match[str]) -> str:
@@ -95,9 +96,8 @@ def all_utc(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
     minutes = _Minutes()
     try:
         return [
-            minutes[(at := int(seconds)) // 60]
-            + _SECONDS[at % 60]
-            + ("Z" if rest == "0" else f".{rest:0>9}Z")
+            f"{minutes[(at := int(seconds)) // 60]}{_SECONDS[at % 60]}"
+            f"{'' if rest == '0' else '.' + rest.zfill(9)}Z"
             for _, seconds, rest, _ in rows
         ]
     except OverflowError:  # one of them is beyond dates

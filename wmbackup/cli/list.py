@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 
 import click
@@ -144,5 +143,5 @@ def _differences(
         differences = compare(choose(before.rows), counted)
         session.output.differences(differences)
         listed = counted.result(after, tally)
-    session.output.result(replace(listed, differences=differences))
+    session.output.result(listed._replace(differences=differences))
     return ExitCode.DIFFERS if differences else ExitCode.OK

@@ -81,7 +81,8 @@ def item_fields(item: Item, sha256: bytes | None) -> dict[str, Any]:
 def item_lines(portion: Plain) -> list[str]:
     """Return the lines of many files, in which nothing has to be escaped (see `item_fields`)."""
     before = f'{{"schema":{SCHEMA},"type":"item","path":"'
-    files = zip(portion.paths, portion.rows, all_utc(portion.rows), portion.lines, strict=True)
+    lines = portion.manifest.splitlines()
+    files = zip(portion.paths, portion.rows, all_utc(portion.rows), lines, strict=True)
     return [
         f'{before}{path}","path_base64":null,"size":{row[0]},"mtime":"{time}",'
         f'"attributes":[{row[3]}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'
@@ -174,7 +175,7 @@ def result_fields(result: Result) -> dict[str, Any] | None:
         case Checked():
             states = [row.state.value for row in result.rows]
             fields = {state: states.count(state) for state in ("ok", "warning", "failed")}
-        case tuple():
+        case list():
             fields = {"archives": [_verified(one) for one in result]}
         case engine.RestoreSummary():
             fields = _restore_summary(result)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import Event
@@ -38,8 +37,7 @@ class State(Enum):
     FAILED = "failed"
 
 
-@dataclass(frozen=True, slots=True)
-class CheckRow:
+class CheckRow(NamedTuple):
     """One thing that `check` looked at; ``remedy`` is the next step where it is not ok."""
 
     name: str
@@ -49,8 +47,7 @@ class CheckRow:
     exit_code: ExitCode = ExitCode.OK
 
 
-@dataclass(frozen=True, slots=True)
-class KeyRow:
+class KeyRow(NamedTuple):
     """One key: ``role`` is signing, trusted or revoked; times are UTC, ``public_key`` OpenSSH's."""
 
     role: str
@@ -62,8 +59,7 @@ class KeyRow:
     valid_before: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(NamedTuple):
     """What a number or a name means; ``kind`` is hresult, status, exit-code or error."""
 
     kind: str
@@ -75,8 +71,7 @@ class Explanation:
     category: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(NamedTuple):
     """The result for one archive: a summary, or the error that it ended with."""
 
     name: str
@@ -86,8 +81,7 @@ class Verified:
     restore_tested: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(NamedTuple):
     """What `list` has shown, and what it saw on the way; ``live`` says that it was a store."""
 
     name: str
@@ -101,22 +95,20 @@ class Listed:
     differences: Differences | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
+class Checked(NamedTuple):
     """What `check` found."""
 
     rows: tuple[CheckRow, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """What a small command did, in one line."""
 
     text: str
 
 
 Result: TypeAlias = (
-    "BackupPlan | BackupSummary | RestoreSummary | tuple[Verified, ...] | Listed | Checked"
+    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | Checked"
     " | Message | None"
 )
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import standard_input
 from wmbackup.cli.session import Session
@@ -57,17 +55,17 @@ class Proof:
                     )
                 control = self._session.control()
                 done = verify(archive, self._policy, control, quick=self._quick)
-                result = replace(result, summary=done)
+                result = result._replace(summary=done)
                 if self._restore_test:
                     self._try_restore(archive)
-                    result = replace(result, restore_tested=True)
+                    result = result._replace(restore_tested=True)
                 if self._against is not None:
                     differences = self._compare(archive, self._against)
                     self._session.output.differences(differences)
-                    result = replace(result, differences=differences)
+                    result = result._replace(differences=differences)
         except WmbackupError as error:
             self._session.output.error(error)
-            return replace(result, summary=None, error=error)
+            return result._replace(summary=None, error=error)
         return result
 
     def _try_restore(self, archive: ArchiveInput) -> None:

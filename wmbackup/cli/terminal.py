@@ -19,7 +19,6 @@ from __future__ import annotations
 import contextlib
 import shutil
 import sys
-import textwrap
 import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
@@ -333,6 +332,8 @@ def wrapped(label: str, text: str, stream: TextIO) -> str:
     """
     if not is_terminal(stream):
         return label + text
+    import textwrap
+
     width = shutil.get_terminal_size().columns
     indent = len(label) if width - len(label) >= _READABLE else min(len(label), 2)
     lines = textwrap.wrap(

@@ -64,7 +64,7 @@ def command(
         result = run.verify(archive)
         results.append(result)
         codes.append(_code(result))
-    session.output.result(tuple(results))
+    session.output.result(results)
     return worst(codes)
 
 

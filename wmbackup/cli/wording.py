@@ -57,7 +57,7 @@ def summary_lines(result: Result) -> list[str]:
             lines = [_checked(result)]
         case Message():
             lines = [visible(result.text)]
-        case tuple():
+        case list():
             lines = [_verified(one) for one in result if one.summary is not None]
         case engine.RestoreSummary():
             lines = [_restore(result)]

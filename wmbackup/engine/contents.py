@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
 from wmbackup.archive.reader import Receiver
-from wmbackup.archive.salvage import Rescued, Salvage
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import (
     HOPELESS,
@@ -25,11 +23,11 @@ from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy
 
-Wanted = Callable[[int], object]
+if TYPE_CHECKING:
+    from wmbackup.archive.salvage import Rescued, Salvage
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(NamedTuple):
     """A file that a salvage could not prove; ``title`` is that of a license in it, where known."""
 
     path: bytes
@@ -69,16 +67,18 @@ class Contents(Protocol):
         """Whether a license that the selection matches is known and was not backed up."""
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         """Prove what is wanted and release it to the receiver, where there is one.
 
-        With ``alone`` nothing else is read.
+        ``wanted`` has a byte for each file, 1 or 0. With ``alone`` nothing else is read.
         """
 
+    def close(self) -> None:
+        """Give private files back; nothing can be read after that."""
 
-@dataclass(frozen=True, slots=True)
-class Proven:
+
+class Proven(NamedTuple):
     """A file was proven. ``member`` is its name below the bag, ``size`` in bytes."""
 
     member: bytes
@@ -101,6 +101,8 @@ def open_contents(
             archive.reader.check_length()
             yield _Whole(archive, seekable=source.length is not None)
         return
+    from wmbackup.archive.salvage import Salvage
+
     signed = authenticate(source, policy, control)
     control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
     with spooling():
@@ -141,15 +143,18 @@ class _Whole:
         return any(row.item is None and selection.matches(row) for row in rows)
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
         else:
-            proven = reader.payload(receiver, wanted)
+            proven = reader.payload(receiver, wanted.__getitem__)
         for _, line in proven:
             yield Proven(line.member, line.size)
+
+    def close(self) -> None:
+        self._archive.head.close()
 
 
 class _Remains:
@@ -175,13 +180,16 @@ class _Remains:
         return False  # what was withheld is no file, and a salvage is about files
 
     def release(
-        self, wanted: Wanted, receiver: Receiver | None, *, alone: bool
+        self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
     ) -> Iterator[Proven]:
         for index, one in enumerate(self._files):
-            if wanted(index):
+            if wanted[index]:
                 if receiver is not None:  # without one: it was proven when the plan was made
                     self._salvage.release(one, receiver)
                 yield Proven(one.item.member, one.item.size)
+
+    def close(self) -> None:
+        self._salvage.close()
 
 
 def _by_file(rows: Iterable[Row]) -> Iterator[tuple[int, Row]]:

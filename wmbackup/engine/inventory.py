@@ -7,7 +7,8 @@ import fnmatch
 import hashlib
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
@@ -24,8 +25,7 @@ from wmbackup.trust import Policy
 _SIGNS = re.compile(rb"[*?\[]")
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(NamedTuple):
     """Which licenses and files are meant; each list is a choice, and all lists must agree.
 
     ``kids`` are key IDs in any form (see `wmbackup.formats.keyid`), ``titles`` are parts of titles
@@ -76,8 +76,7 @@ def _matches(path: bytes | None, wanted: bytes) -> bool:
     return path == wanted or path.startswith(wanted + b"/") or fnmatch.fnmatchcase(path, wanted)
 
 
-@dataclass(frozen=True, slots=True)
-class Inventory:
+class Inventory(NamedTuple):
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
     ``store_kind`` is the kind of the store, also of the one that the archive was made of.

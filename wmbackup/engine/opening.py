@@ -8,12 +8,11 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Head
-from wmbackup.archive.reader import ArchiveReader, Signatures
+from wmbackup.archive.reader import ArchiveReader
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -32,8 +31,7 @@ HOPELESS = "nothing in this copy can be proven; look for another one"
 """The next step where not even a salvage helps, since it begins where the signature ends."""
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveInput:
+class ArchiveInput(NamedTuple):
     """An archive to read.
 
     ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
@@ -126,23 +124,23 @@ def _length(stream: BinaryIO) -> int | None:
     return None
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
+class Authenticated(NamedTuple):
     """An archive whose maker is believed; nothing behind its bag-info.txt has been read.
 
     ``principals`` are those who signed and are trusted.
     """
 
     reader: ArchiveReader
-    signatures: Signatures
     info: BagInfo
     principals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Believed(Authenticated):
+class Believed(NamedTuple):
     """An authenticated archive whose head is proven and in private storage."""
 
+    reader: ArchiveReader
+    info: BagInfo
+    principals: tuple[str, ...]
     head: Head
 
 
@@ -178,7 +176,7 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
         elif not isinstance(error, ArchiveUnsigned):
             error.hint = HOPELESS
         raise
-    return Authenticated(reader, signatures, info, principals)
+    return Authenticated(reader, info, principals)
 
 
 @contextlib.contextmanager
@@ -188,7 +186,7 @@ def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[
     with spooling():
         head = signed.reader.head()
     with contextlib.closing(head):
-        yield Believed(signed.reader, signed.signatures, signed.info, signed.principals, head)
+        yield Believed(*signed, head)
 
 
 def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:

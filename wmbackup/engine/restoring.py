@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
@@ -41,8 +41,7 @@ class OnConflict(Enum):
     REPLACE = "replace"
 
 
-@dataclass(frozen=True, slots=True)
-class RestorePlan:
+class RestorePlan(NamedTuple):
     """What a restore is about to do. ``size`` is the bytes of the new and replaced files.
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
@@ -66,8 +65,7 @@ class RestorePlan:
     licenses_lost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreSummary:
+class RestoreSummary(NamedTuple):
     """What was restored: numbers of files, and bytes.
 
     ``applied`` is False after a dry run, which has proven all of it and changed nothing.
@@ -317,7 +315,7 @@ class _Run:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(self._wanted.__getitem__, receiver, alone=selective)
+        proven = self._contents.release(self._wanted, receiver, alone=selective)
         for count, one in enumerate(proven, 1):
             control.check()
             control.item(one.member, count, one.size)
@@ -326,6 +324,8 @@ class _Run:
         """Prove and stage everything, then make it visible."""
         control = self._control
         self._release(plan, self._import, selective=selective)
+        # Otherwise the sync would bring the private files to the disk as well.
+        self._contents.close()
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))
         control.check()
         self._import.commit()

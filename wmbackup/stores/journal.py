@@ -12,7 +12,7 @@ import os
 import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wmbackup.archive.names import is_path
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
@@ -73,8 +73,7 @@ def _has_journal(tree: Tree, staging: bytes) -> bool:
     return tree.stat(staging + _JOURNAL) is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
+class Move(NamedTuple):
     """One file on its way: from ``staged`` to ``path``, what stood there to ``old``.
 
     ``inode`` tells the staged file from any other that may come to stand there.

@@ -7,7 +7,7 @@ withheld, and what to say of a set that is not complete.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from wmbackup.formats.detect import kind_of_file
 from wmbackup.status import WarningEvent
@@ -20,8 +20,7 @@ _STORE_FILES = {b"drmv1.key", b"drmv1.lic", b"drmv2.lic", b"drmv2.sst", b"drmsto
 _PAIRS = ((b"drmv1.lic", b"drmv1.key"), (b"drmv2.lic", b"drmv2.sst"))
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
+class Layout(NamedTuple):
     """How a folder is read.
 
     ``takes`` says of a true path whether it belongs to the store, ``enters`` of a folder whether
