@@ -14,8 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import Head
 from wmbackup.archive.names import give_names
+from wmbackup.archive.payload import Proven
 from wmbackup.archive.portion import PortionWriter, Tick
-from wmbackup.archive.reader import ArchiveReader, Proven, Signatures
+from wmbackup.archive.reader import ArchiveReader, Signatures
 from wmbackup.archive.rows import FileRow
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.archive.writer import ArchiveWriter, Sealed, Sign

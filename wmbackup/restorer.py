@@ -106,7 +106,7 @@ class Options:
     ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
     is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
-    files are told. ``helped`` lets this Python be begun once more to read a part of many files.
+    files are told. ``helped`` lets this Python be begun once more for a part of many files.
     """
 
     signing_key: SigningKey | None = None
@@ -239,6 +239,7 @@ class BackupRestorer:
                     dry_run=options.dry_run,
                     salvage=options.salvage,
                     locks=options.locks,
+                    helped=options.helped,
                 )
 
         operation = Operation(work, statuses, items=options.items)

@@ -11,8 +11,9 @@ import pytest
 
 from tests.archives import File, build, private, public
 from tests.cli.program import Inside
+from tests.processes import watch
 from wmbackup.archive import sshsig
-from wmbackup.engine import second_reader
+from wmbackup.engine import second_reader, second_writer
 from wmbackup.errors import ExitCode
 from wmbackup.license import License
 
@@ -184,25 +185,21 @@ def test_a_pipe_is_a_usage_error_where_it_would_be_read_twice(ready: Inside) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second process")
-def test_a_backup_of_many_files_is_made_by_two_processes(
+def test_many_files_are_backed_up_and_restored_by_two_processes(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
         inside.write(f"store/{number}", b"x")
     monkeypatch.setattr(second_reader, "_PAYS", 10)
-    monkeypatch.setattr(second_reader, "processors", lambda: 2)
-    begun: list[object] = []
-    begin = second_reader._begin
-
-    def counted(*arguments: Any) -> object:
-        begun.append(begin(*arguments))
-        return begun[-1]
-
-    monkeypatch.setattr(second_reader, "_begin", counted)
+    monkeypatch.setattr(second_writer, "_PAYS", 10)
     inside("key", "create")
+    watched = watch(monkeypatch)
+    processes = next(watched)
     assert inside("backup", "--store", "folder:store", "-o", "a.tar").code == 0
-    assert len(begun) == 1
-    assert begun[0] is not None
+    assert (len(processes.begun), processes.answered) == (1, 1)
+    assert inside("restore", "a.tar", "--to", "new", "--yes").code == 0
+    assert (len(processes.begun), processes.answered) == (2, 2)
+    assert next(watched, None) is None
 
 
 # verify

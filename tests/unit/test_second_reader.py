@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,7 +14,8 @@ import pytest
 
 from tests.archives import read
 from tests.folders import Log, back_up, fill
-from wmbackup.engine import filling, second_reader
+from tests.processes import Processes, kill, stop, watch
+from wmbackup.engine import filling, second_process, second_reader
 from wmbackup.engine.backing_up import BackupSummary
 from wmbackup.errors import Cancelled
 from wmbackup.status import (
@@ -40,41 +40,12 @@ CLOSED = make.v7(make.OTHER_KID, data=make.right("AllowBackupRestore", "0")).enc
 Change = Callable[[Path], object]
 
 
-class Processes:
-    """The second processes that were begun, and what came of their batches."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self.begun: list[subprocess.Popen[bytes]] = []
-        self.taken = 0
-        self.given_back = 0
-
-
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Small batches, for which a second process pays."""
-    seen = Processes()
-    begin, receive = second_reader._begin, second_reader.SecondReader._receive
-
-    def begun(*arguments: Any) -> Any:
-        process = begin(*arguments)
-        if process is not None:
-            seen.begun.append(process)
-        return process
-
-    def received(reader: second_reader.SecondReader) -> Any:
-        portion = receive(reader)
-        seen.taken += portion is not None
-        seen.given_back += portion is None
-        return portion
-
-    monkeypatch.setattr(second_reader, "_begin", begun)
-    monkeypatch.setattr(second_reader.SecondReader, "_receive", received)
     monkeypatch.setattr(second_reader, "_PAYS", 1)
-    monkeypatch.setattr(second_reader, "processors", lambda: 2)
     monkeypatch.setattr(filling, "_BATCH", 4)
-    yield seen
-    assert all(process.returncode is not None for process in seen.begun)
+    yield from watch(monkeypatch)
 
 
 class Changing(Log):
@@ -158,7 +129,7 @@ def test_two_processes_make_the_archive_of_one(tmp_path: Path, processes: Proces
     done, _ = same(tmp_path, PLAIN | odd)
     assert (done.info.files, done.licenses, done.skipped) == (COUNT + 5, 1, ())
     assert len(processes.begun) == 1
-    assert processes.taken
+    assert processes.answered
     assert not processes.given_back
 
 
@@ -184,7 +155,7 @@ def test_a_batch_with_something_unusual_is_read_by_the_first(
     done, _ = same(tmp_path, PLAIN | dict.fromkeys(closed, CLOSED), change)
     assert [one.path for one in done.skipped] == gone
     assert len(done.withheld) == len(closed)
-    assert processes.taken
+    assert processes.answered
     assert processes.given_back
 
 
@@ -204,38 +175,11 @@ def test_names_are_given_anew_where_the_second_loses_what_others_made_room_for(
     assert processes.given_back == 1
 
 
-def stop(process: subprocess.Popen[bytes]) -> None:
-    process.send_signal(signal.SIGSTOP)
-
-
-def kill(process: subprocess.Popen[bytes]) -> None:
-    process.kill()
-    process.wait()
-
-
-def after_batches(
-    monkeypatch: pytest.MonkeyPatch,
-    processes: Processes,
-    count: int,
-    do: Callable[[subprocess.Popen[bytes]], None],
-) -> None:
-    """Do something to the second process as soon as it was given so many batches."""
-    give, given = second_reader.SecondReader.give, []
-
-    def giving(reader: second_reader.SecondReader, batch: second_reader.Batch) -> None:
-        given.append(batch)
-        if len(given) == count:
-            do(processes.begun[-1])
-        give(reader, batch)
-
-    monkeypatch.setattr(second_reader.SecondReader, "give", giving)
-
-
 @pytest.mark.parametrize("count", [1, 2, 5])
 def test_a_second_process_that_is_killed_changes_nothing(
-    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, count: int
+    tmp_path: Path, processes: Processes, count: int
 ) -> None:
-    after_batches(monkeypatch, processes, count, kill)
+    processes.disturb[count] = kill
     done, _ = same(tmp_path, PLAIN)
     assert done.info.files == COUNT
     assert 1 <= processes.given_back <= 2  # what it had; it was given no more
@@ -247,31 +191,31 @@ def test_a_second_process_that_cannot_begin_changes_nothing(
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
     same(tmp_path, PLAIN)
-    assert not processes.taken
+    assert not processes.answered
 
 
 def test_a_full_disk_is_told_by_the_first(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # What the second writes is refused; what the first writes after it as well.
-    real = second_reader._begin
+    # To the second the place for its records is one that nobody can write to.
+    real = second_process._begin
 
-    def begin(folder: Any, spool: Any) -> Any:
-        spool.fileno()
-        with open(f"/proc/self/fd/{spool.fileno()}", "rb") as closed:
-            return real(folder, closed)
+    def begin(module: str, numbers: Any, opened: Any) -> Any:
+        with open(f"/proc/self/fd/{opened[1]}", "rb") as closed:
+            places = (opened[0], closed.fileno())
+            return real(module, (*places, *numbers[2:]), places)
 
-    monkeypatch.setattr(second_reader, "_begin", begin)
+    monkeypatch.setattr(second_process, "_begin", begin)
     same(tmp_path, PLAIN)
+    assert not processes.answered
     assert processes.given_back
-    assert not processes.taken
 
 
 def test_a_second_process_that_hangs_is_waited_for_and_can_be_cancelled(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    after_batches(monkeypatch, processes, 1, stop)
-    monkeypatch.setattr(filling, "_WAITING", 3)
+    processes.disturb[1] = stop
+    monkeypatch.setattr(second_process, "_WAITING", 3)
     store = fill(tmp_path / "store", PLAIN)
     output = tmp_path / "out" / "a"
     output.parent.mkdir()
@@ -285,18 +229,27 @@ def test_a_second_process_that_hangs_is_waited_for_and_can_be_cancelled(
     assert os.listdir(output.parent) == []
 
 
+def test_a_ctrl_c_of_the_terminal_is_for_the_first_alone(
+    tmp_path: Path, processes: Processes
+) -> None:
+    sessions: list[int] = []
+    processes.disturb[1] = lambda process: sessions.append(os.getsid(process.pid))
+    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", helped=True)
+    assert sessions == [processes.begun[0].pid]
+
+
 def test_a_second_process_ends_with_the_first(tmp_path: Path) -> None:
     code = """
 import os, sys, time
 from tests.folders import back_up
-from wmbackup.engine import filling, second_reader
-second_reader._PAYS, second_reader.processors = 1, lambda: 2
-real = second_reader._begin
+from wmbackup.engine import second_process, second_reader
+second_reader._PAYS, second_process.processors = 1, lambda: 2
+real = second_process._begin
 def begin(*arguments):
     process = real(*arguments)
     print(process.pid, flush=True)
     time.sleep(60)
-second_reader._begin = begin
+second_process._begin = begin
 from pathlib import Path
 back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
 """
@@ -325,7 +278,7 @@ def test_no_second_process_where_it_does_not_pay_or_was_not_asked_for(
     if why == "few files":
         monkeypatch.setattr(second_reader, "_PAYS", COUNT + 1)
     elif why == "one processor":
-        monkeypatch.setattr(second_reader, "processors", lambda: 1)
+        monkeypatch.setattr(second_process, "processors", lambda: 1)
     elif why == "frozen":
         monkeypatch.setattr(sys, "frozen", "somehow", raising=False)
     back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", helped=why != "not asked")

@@ -112,7 +112,7 @@ class Head:
         at = 0 if begin is START else self._manifest_lines().offset(begin.files)
         pairs = tables.pairs(self._files, self._manifest, begin.row, at)
         for rows, lines in pairs:
-            yield from _lines(rows, lines)
+            yield from lines_of(rows, lines)
 
     def located(self, wanted: bytearray) -> Iterator[tuple[int, int, Line]]:
         """Yield the wanted lines, each with its index and the length of all members before it.
@@ -128,7 +128,7 @@ class Head:
                 rows = zip(tables.split(text), sizes, strict=True)
                 for at, (row, size) in enumerate(rows, begin.files):
                     if wanted[at]:
-                        (line,) = _lines(row, [lines[at]])
+                        (line,) = lines_of(row, [lines[at]])
                         yield at, before, line
                     before += record_length(size)
 
@@ -149,7 +149,7 @@ class Head:
         licenses = map(parse_license_row, tables.lines(self._licenses))
         ahead = next(licenses, None)
         withheld = 0
-        for rows, lines in self._pairs():
+        for rows, lines in self.pairs():
             columns = plain(rows, lines) if short and not _is_in(ahead, lines) else None
             if columns is not None:
                 yield columns
@@ -195,12 +195,6 @@ class Head:
                     if any(part in line for part in parts):
                         yield at, line
 
-    def item(self, line: Line) -> Item:
-        """Return the Item of a line."""
-        row = parse_file_row(line.row)
-        path = line.member[len(DATA) :] if row.path is None else row.path
-        return Item(path, row.size, row.mtime_ns, row.attributes, line.member)
-
     def payload_length(self) -> int:
         """Return the bytes of all payload members with headers and padding.
 
@@ -241,7 +235,7 @@ class Head:
         octets = 0
         marks = [START]
         names = NameCheck(self._own_from)
-        for rows, lines in self._pairs():
+        for rows, lines in self.pairs():
             tick()
             sizes = judge(names, rows, lines)
             octets += sum(sizes)
@@ -257,7 +251,8 @@ class Head:
         if withheld != self.info.withheld:
             raise ArchiveDamaged("WMBackup-Withheld does not agree with licenses.jsonl")
 
-    def _pairs(self) -> Iterator[tuple[bytes, list[bytes]]]:
+    def pairs(self) -> Iterator[tuple[bytes, list[bytes]]]:
+        """See `tables.pairs`."""
         return tables.pairs(self._files, self._manifest)
 
     def _marked(self) -> list[Mark]:
@@ -329,10 +324,21 @@ def _out_of_order() -> ArchiveDamaged:
     return ArchiveDamaged("licenses.jsonl names a file that is not there, or is out of order")
 
 
-def _lines(rows: bytes, lines: list[bytes]) -> Iterator[Line]:
+def lines_of(rows: bytes, lines: list[bytes]) -> Iterator[Line]:
+    """Yield what rows and as many lines of the manifest say, judging no more than it has to.
+
+    Raises ArchiveDamaged where they do not pair.
+    """
     try:
         hashes = [unhexlify(line[:HASH]) for line in lines]
     except ValueError:
         raise tables.disagree() from None
     members = [line[NAME:-1] for line in lines]
     return map(Line, members, stated_sizes(rows, len(lines)), hashes, tables.split(rows))
+
+
+def item_of_line(line: Line) -> Item:
+    """Return the Item of a line. Raises ArchiveDamaged or UnsupportedArchive."""
+    row = parse_file_row(line.row)
+    path = line.member[len(DATA) :] if row.path is None else row.path
+    return Item(path, row.size, row.mtime_ns, row.attributes, line.member)

@@ -10,34 +10,22 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import islice
-from typing import IO, BinaryIO, NamedTuple, Protocol
+from typing import IO, NamedTuple
 
-from wmbackup.archive import bag, sshsig
-from wmbackup.archive.head import MAX_TABLE, START, Head, Line, Mark
+from wmbackup.archive import bag, sshsig, tables
+from wmbackup.archive.head import MAX_TABLE, START, Head, Mark, lines_of
 from wmbackup.archive.names import BAG
-from wmbackup.archive.source import AT_ONCE, CHUNK, ByteStream, Source
-from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, record_length
+from wmbackup.archive.payload import Proven, Receiver, prove, prove_one
+from wmbackup.archive.plain import stated_sizes
+from wmbackup.archive.source import ByteStream, Source
+from wmbackup.archive.ustar import END, record_length
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
-from wmbackup.item import Item
 
 _MAX_WITNESSES = 15
 _TIME_STAMP = (BAG + b"tagmanifest-sha256.txt.tsr", 1, 64 * 1024)
 _README = (BAG + b"README.txt", len(bag.README), len(bag.README))
 
 Spool = Callable[[], IO[bytes]]
-
-
-class Receiver(Protocol):
-    """Takes released files: `put` and `accept` mean that their bytes are proven."""
-
-    def put(self, item: Item, data: bytes) -> None:
-        """Take a small item whose bytes are proven."""
-
-    def stage(self, item: Item) -> BinaryIO:
-        """Open private staging for a large item whose bytes are not proven yet."""
-
-    def accept(self, item: Item) -> None:
-        """Take the staged item: its bytes are proven now."""
 
 
 class Signatures(NamedTuple):
@@ -48,14 +36,18 @@ class Signatures(NamedTuple):
     tag_manifest: bytes
 
 
-class Proven(NamedTuple):
-    """A file whose last byte was read and whose SHA-256 is the manifest's.
+class Section(NamedTuple):
+    """Some files that follow one another, as the head tells them, and where they are.
 
-    ``position`` counts from 0.
+    ``first`` counts the files before them, ``offset`` the bytes from the beginning of the
+    archive. ``rows`` and ``lines`` are theirs in files.jsonl and manifest-sha256.txt, unparsed.
     """
 
-    position: int
-    line: Line
+    first: int
+    offset: int
+    sizes: list[int]
+    rows: list[bytes]
+    lines: list[bytes]
 
 
 class ArchiveReader:
@@ -208,39 +200,37 @@ class ArchiveReader:
         """
         if begin is not START:
             self._go_to(self._payload_at + begin.length)
-        chunk, at = b"", 0
-        source, sha256 = self._source, hashlib.sha256
         lines = islice(self._head.lines(begin), None if end is None else end.files - begin.files)
-        for index, line in enumerate(lines, begin.files):
-            member, size, expected, _ = line
-            need = record_length(size)
-            target = receiver if wanted is None or wanted(index) else None
-            if need <= CHUNK and len(chunk) - at < need:
-                missing = need - len(chunk) + at
-                chunk, at = chunk[at:] + source.read(max(missing, AT_ONCE)), 0
-            if need > CHUNK or len(chunk) < need:
-                # Larger than a chunk, or the stream ends in it: what comes first is judged first.
-                source.push_back(chunk[at:])
-                chunk, at = b"", 0
-                self._large(line, target)
-                yield Proven(index, line)
-                source.pad(size)
-                continue
-            if not chunk.startswith(header(BAG + member, size), at):
-                raise _displaced(member)
-            start = at + BLOCK
-            at += need
-            data = chunk[start : start + size]
-            if sha256(data).digest() != expected:
-                raise _other_bytes(member)
-            if target is not None:
-                target.put(self._head.item(line), data)
-            yield Proven(index, line)
-            if not chunk.endswith(PADDINGS[size % BLOCK], start + size, at):
-                raise ArchiveDamaged("the padding of a member is not zero")
-        source.push_back(chunk[at:])
+        yield from prove(self._source, lines, begin.files, receiver, wanted)
         if end is None:
-            source.end()
+            self._source.end()
+
+    def sections(self, files: int) -> Iterator[Section]:
+        """Yield the payload of a seekable stream in sections of at most so many files.
+
+        To be called after `Head.check`. Raises ArchiveDamaged.
+        """
+        offset, before = self._payload_at, 0
+        for rows, lines in self._head.pairs():
+            sizes, split = stated_sizes(rows, len(lines)), tables.split(rows)
+            for at in range(0, len(lines), files):
+                part = slice(at, at + files)
+                yield Section(before + at, offset, sizes[part], split[part], lines[part])
+                offset += sum(map(record_length, sizes[part]))
+            before += len(lines)
+
+    def section(
+        self, section: Section, receiver: Receiver | None, wanted: Callable[[int], object]
+    ) -> Iterator[Proven]:
+        """Prove one section, as `payload` does."""
+        self._go_to(section.offset)
+        lines = lines_of(b"".join(section.rows), section.lines)
+        yield from prove(self._source, lines, section.first, receiver, wanted)
+
+    def end(self) -> None:
+        """Judge the end of a seekable stream. Raises ArchiveTruncated or ArchiveDamaged."""
+        self._go_to(self._payload_at + self._head.payload_length())
+        self._source.end()
 
     def extract(self, wanted: bytearray, receiver: Receiver | None = None) -> Iterator[Proven]:
         """Read only the wanted files of a seekable stream, each with one seek.
@@ -250,7 +240,7 @@ class ArchiveReader:
         """
         for index, before, line in self._head.located(wanted):
             self._go_to(self._payload_at + before)
-            self._large(line, receiver)
+            prove_one(self._source, line, receiver)
             yield Proven(index, line)
             self._source.pad(line.size)
 
@@ -258,26 +248,6 @@ class ArchiveReader:
         self._stream.seek(self._start + offset)
         self._source = Source(self._stream)
         self._source.position = offset
-
-    def _large(self, line: Line, receiver: Receiver | None) -> None:
-        if self._source.take(BLOCK) != header(BAG + line.member, line.size):
-            raise _displaced(line.member)
-        digest = hashlib.sha256()
-        if receiver is None:
-            self._source.copy(line.size, digest.update)
-        elif line.size <= CHUNK:
-            data = self._source.take(line.size)
-            digest.update(data)
-            if digest.digest() == line.sha256:
-                receiver.put(self._head.item(line), data)
-        else:
-            item = self._head.item(line)
-            with receiver.stage(item) as staging:
-                self._source.copy(line.size, digest.update, staging.write)
-            if digest.digest() == line.sha256:
-                receiver.accept(item)
-        if digest.digest() != line.sha256:
-            raise _other_bytes(line.member)
 
     def _has_time_stamp(self) -> bool:
         return self._source.next_name() == _TIME_STAMP[0]
@@ -297,17 +267,3 @@ class ArchiveReader:
         if digest.hexdigest() != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
         table.flush()  # for whoever reads it through another handle (see `reopen`)
-
-
-def _displaced(member: bytes) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        f"where {member.decode()} should begin stands something else",
-        hint="use another copy of the archive, or see what restore --salvage finds",
-    )
-
-
-def _other_bytes(member: bytes) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        f"{member.decode()} is not what was signed",
-        hint="use another copy of the archive, or see what restore --salvage finds",
-    )

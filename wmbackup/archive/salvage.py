@@ -16,7 +16,8 @@ from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import MAX_TABLE, Head
 from wmbackup.archive.judging import MANIFEST_LINE
 from wmbackup.archive.names import BAG, DATA, is_path
-from wmbackup.archive.reader import ArchiveReader, Receiver, Spool
+from wmbackup.archive.payload import Receiver
+from wmbackup.archive.reader import ArchiveReader, Spool
 from wmbackup.archive.rows import parse_file_row, parse_license_row
 from wmbackup.archive.source import CHUNK, ByteStream
 from wmbackup.archive.tables import lines as table_lines

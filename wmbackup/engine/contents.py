@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from wmbackup.archive import payload
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
-from wmbackup.archive.reader import Receiver
+from wmbackup.archive.payload import Receiver
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import (
     HOPELESS,
@@ -68,7 +69,7 @@ class Contents(Protocol):
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Iterator[Proven]:
+    ) -> Generator[Proven, None, None]:
         """Prove what is wanted and release it to the receiver, where there is one.
 
         ``wanted`` has a byte for each file, 1 or 0. With ``alone`` nothing else is read.
@@ -87,19 +88,26 @@ class Proven(NamedTuple):
 
 @contextlib.contextmanager
 def open_contents(
-    source: ArchiveInput, policy: Policy, control: Control, *, salvage: bool, few: bool = False
+    source: ArchiveInput,
+    policy: Policy,
+    control: Control,
+    *,
+    salvage: bool,
+    few: bool = False,
+    helped: bool = False,
 ) -> Iterator[Contents]:
     """Open an archive for a restore; its head is proven, its payload is not read yet.
 
     All of the head is judged, or with ``few``, for a selection of paths, what is asked for alone.
-    Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
+    ``helped`` allows a second process for many files. Raises SignerUntrusted and its kin,
+    ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     if not salvage:
         with believe(source, policy, control) as archive:
             if not few:
                 archive.head.check(control.check)
             archive.reader.check_length()
-            yield _Whole(archive, seekable=source.length is not None)
+            yield _Whole(archive, source, control, helped=helped)
         return
     from wmbackup.archive.salvage import Salvage
 
@@ -122,9 +130,14 @@ class _Whole:
     nameless = 0
     licenses_lost = False
 
-    def __init__(self, archive: Believed, *, seekable: bool) -> None:
+    def __init__(
+        self, archive: Believed, source: ArchiveInput, control: Control, *, helped: bool
+    ) -> None:
         self._archive = archive
-        self._seekable = seekable
+        self._seekable = source.length is not None
+        self._stream = source.stream
+        self._control = control
+        self._helped = helped
         self.info = archive.info
         self.principals = archive.principals
 
@@ -144,14 +157,28 @@ class _Whole:
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Iterator[Proven]:
+    ) -> Generator[Proven, None, None]:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
+        elif self._helped and self._seekable:
+            proven = self._release_helped(wanted, receiver)
         else:
             proven = reader.payload(receiver, wanted.__getitem__)
         for _, line in proven:
             yield Proven(line.member, line.size)
+
+    def _release_helped(
+        self, wanted: bytearray, receiver: Receiver | None
+    ) -> Iterator[payload.Proven]:
+        from wmbackup.engine.second_writer import second_writer
+
+        reader, files = self._archive.reader, wanted.count(1)
+        with second_writer(reader, self._stream.fileno(), receiver, files) as second:
+            if second is None:
+                yield from reader.payload(receiver, wanted.__getitem__)
+            else:
+                yield from second.release(wanted, self._control)
 
     def close(self) -> None:
         self._archive.head.close()
@@ -181,7 +208,7 @@ class _Remains:
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Iterator[Proven]:
+    ) -> Generator[Proven, None, None]:
         for index, one in enumerate(self._files):
             if wanted[index]:
                 if receiver is not None:  # without one: it was proven when the plan was made

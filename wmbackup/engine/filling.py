@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import NamedTuple
 
 from wmbackup.archive.names import Naming
 from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
 from wmbackup.archive.rows import FileRow, sizes_in
 from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.engine.reading import Tally
-from wmbackup.engine.second_reader import Batch, SecondReader, second_reader
+from wmbackup.engine.second_process import share
+from wmbackup.engine.second_reader import SecondReader, second_reader
 from wmbackup.status import Control
 from wmbackup.stores.base import Content, Export, ItemUnavailable
 
 _BATCH = 256
 """Files of a portion. Fewer cost more to hand on; of more, the lines take memory."""
 
-_WAITING = 16  # portions that wait in memory for one that comes before them
+
+class Batch(NamedTuple):
+    """Files that become a portion, and how many batches came before."""
+
+    number: int
+    paths: Sequence[bytes]
 
 
 def row_of(path: bytes, content: Content, *, is_own: bool) -> FileRow:
@@ -60,21 +67,17 @@ class Filling:
 
     def _own(self, names: Naming, second: SecondReader | None) -> Iterator[Portion | None]:
         """Yield the portions of files that keep their names, in order."""
-        batches = _batches(names.own)
+        batches, lost = _batches(names.own), names.winners
         if second is None:
-            yield from (self._read(batch, names.winners) for batch in batches)
-            return
-        ready: dict[int, Portion | None] = {}
-        for number in range(-(-len(names.own) // _BATCH)):
-            while number not in ready:
-                while second.has_room and (theirs := next(batches, None)):
-                    second.give(theirs)
-                mine = next(batches, None) if len(ready) < _WAITING else None
-                if mine is not None:
-                    ready[mine.number] = self._read(mine, names.winners)
-                for batch, portion in second.answers(self._control, wait=mine is None):
-                    ready[batch.number] = self._taken(batch, portion, names.winners)
-            yield ready.pop(number)
+            return (self._read(batch, lost) for batch in batches)
+        return share(
+            second.process,
+            batches,
+            self._control,
+            do=lambda batch: self._read(batch, lost),
+            ask=lambda batch: second.question(batch.paths),
+            take=lambda batch, answer: self._taken(batch, second.portion(answer), lost),
+        )
 
     def _taken(
         self, batch: Batch, portion: Portion | None, winners: Collection[bytes]

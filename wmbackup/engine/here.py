@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 
 from wmbackup.files import resolved
@@ -19,9 +18,3 @@ def lock_subject(store: Store) -> str | None:
     if store.root is not None:
         return resolved(store.root)
     return store.location if store.gives_statuses else None
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return len(allowed(0)) if allowed is not None else os.cpu_count() or 1

@@ -97,13 +97,15 @@ def restore(
     dry_run: bool = False,
     salvage: bool = False,
     locks: Locks | None = None,
+    helped: bool = False,
 ) -> RestoreSummary:
     """Restore an archive, or a selection of it, into a store, all or nothing.
 
     ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
     is changed. A selection from a seekable archive reads its head and the selected files alone;
     everything else reads it whole. ``salvage`` restores what a damaged archive still proves;
-    the plan names what is lost.
+    the plan names what is lost. ``helped`` lets this Python be begun once more to stage a part of
+    many files, where that pays.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, RestoreConflict, Declined, NotFound,
     StoreReadOnly, Busy, Cancelled, SystemFailure.
@@ -121,7 +123,7 @@ def restore(
     with (
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
-        open_contents(source, policy, control, salvage=salvage, few=few) as contents,
+        open_contents(source, policy, control, salvage=salvage, few=few, helped=helped) as contents,
     ):
         if store.gives_statuses:
             _refuse_what_no_interface_wrote(contents)
@@ -316,9 +318,10 @@ class _Run:
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
         proven = self._contents.release(self._wanted, receiver, alone=selective)
-        for count, one in enumerate(proven, 1):
-            control.check()
-            control.item(one.member, count, one.size)
+        with contextlib.closing(proven):  # at once, and with it a process that may work for it
+            for count, one in enumerate(proven, 1):
+                control.check()
+                control.item(one.member, count, one.size)
 
     def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
         """Prove and stage everything, then make it visible."""

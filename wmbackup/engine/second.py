@@ -19,6 +19,7 @@ from typing import IO, NoReturn
 
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.engine.opening import ArchiveInput
+from wmbackup.engine.own_place import OwnPlace
 from wmbackup.errors import Cancelled
 from wmbackup.status import Control
 
@@ -134,48 +135,11 @@ def prove_rest(reader: ArchiveReader, descriptor: int) -> None:
     to know is gone.
     """
     first = os.getppid()
-    reader.reopen(_again, _OwnPlace(descriptor))
+    reader.reopen(_again, OwnPlace(descriptor))
     for _ in reader.payload(begin=reader.border(SHARE)):
         if os.getppid() != first:
             raise Cancelled
 
 
 def _again(file: IO[bytes]) -> IO[bytes]:
-    return io.BufferedReader(_OwnPlace(file.fileno(), file))
-
-
-class _OwnPlace(io.RawIOBase):
-    """An open file with a position that is not the one that two processes share."""
-
-    def __init__(self, descriptor: int, owner: IO[bytes] | None = None) -> None:
-        """Begin at the beginning; ``owner`` is closed when this is."""
-        self._descriptor = descriptor
-        self._owner = owner
-        self._at = 0
-
-    def close(self) -> None:
-        if self._owner is not None:
-            self._owner.close()
-        super().close()
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            offset += os.fstat(self._descriptor).st_size
-        elif whence == os.SEEK_CUR:
-            offset += self._at
-        self._at = offset
-        return offset
-
-    def tell(self) -> int:
-        return self._at
-
-    def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override] # the bases differ in how they name a buffer
-        size = os.preadv(self._descriptor, [buffer], self._at)
-        self._at += size
-        return size
+    return io.BufferedReader(OwnPlace(file.fileno(), file))

@@ -128,6 +128,25 @@ class Import(Protocol):
         """Make everything that was taken visible, all or nothing."""
 
 
+@runtime_checkable
+class SharedImport(Import, Protocol):
+    """A restore whose small items another process can stage as well, in an open folder.
+
+    They are those whose path is a safe one (see `archive.names`), so that no two of them can be
+    one file to any file system.
+    """
+
+    @property
+    def root(self) -> int | None:
+        """The descriptor of the open folder; None where no other process can have it."""
+
+    def place(self, path: bytes) -> bytes:
+        """Choose where a new item is staged, relative to the root, making folders on the way."""
+
+    def take_back(self, path: bytes) -> None:
+        """Undo `place`, and remove what the other process may have left there."""
+
+
 class Store(Protocol):
     """A place where licenses live."""
 

@@ -8,13 +8,12 @@ change; whatever ends the run early, the journal says how to undo it, at once or
 from __future__ import annotations
 
 import contextlib
-import errno
 import hashlib
 import os
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, TypeVar
+from collections.abc import Iterator
+from typing import BinaryIO
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
 from wmbackup.files import NO_LINKS, resolved, sync_everything
@@ -23,11 +22,9 @@ from wmbackup.status import Control
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
 from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
 from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
+from wmbackup.stores.writing import finish_file, write_file
 
-_T = TypeVar("_T")
 _BLOCK = 1024 * 1024
-# Without looking the name up again, where the system can.
-_BY_DESCRIPTOR = os.utime in os.supports_fd
 
 
 @contextlib.contextmanager
@@ -75,20 +72,6 @@ def _undo_above(folder: str, control: Control) -> None:
         folder = parent
 
 
-def _set_time_of(descriptor: int, mtime_ns: int) -> None:
-    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
-
-
-def _set_time(setter: Callable[[_T, int], None], file: _T, mtime_ns: int) -> None:
-    try:
-        setter(file, mtime_ns)
-    except OverflowError:
-        return  # a time that this system cannot say
-    except OSError as error:
-        if error.errno != errno.EINVAL:  # the same, in the words of Windows
-            raise
-
-
 class _Import(ABC):
     """What both manners share: files are staged one by one."""
 
@@ -112,12 +95,12 @@ class _Import(ABC):
         """Make the folders that staging needs."""
 
     @abstractmethod
-    def _place(self, item: Item) -> bytes:
-        """Return where a new item is staged, making folders on the way."""
+    def place(self, path: bytes) -> bytes:
+        """See `SharedImport.place`."""
 
     @abstractmethod
-    def _staged(self, item: Item) -> bytes:
-        """Return where the item was staged."""
+    def _staged(self, path: bytes) -> bytes:
+        """Return where the file of a path was staged."""
 
     def close(self) -> None:
         """Undo what was not committed."""
@@ -126,37 +109,32 @@ class _Import(ABC):
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""
-        path, descriptor = self._create(item)
         try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            if _BY_DESCRIPTOR:
-                _set_time(_set_time_of, descriptor, item.mtime_ns)
-        finally:
-            os.close(descriptor)
-        if not _BY_DESCRIPTOR or item.attributes:
-            self._finish(path, item)
+            path = self.place(item.path)
+            write_file(self._tree, path, data, item)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise _twin(item.path) from None
+
+    @property
+    def root(self) -> int | None:
+        """See `SharedImport.root`."""
+        return self._tree.handle()
+
+    def take_back(self, path: bytes) -> None:
+        """See `SharedImport.take_back`."""
+        with contextlib.suppress(FileNotFoundError):
+            self._tree.unlink(self._staged(path))
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
-        return os.fdopen(self._create(item)[1], "w+b")
+        try:
+            return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise _twin(item.path) from None
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""
-        self._finish(self._staged(item), item)
-
-    def _finish(self, path: bytes, item: Item) -> None:
-        _set_time(self._tree.set_time, path, item.mtime_ns)
-        if item.attributes:
-            self._tree.set_attributes(path, item.attributes)
-
-    def _create(self, item: Item) -> tuple[bytes, int]:
-        try:
-            path = self._place(item)
-            return path, self._tree.create(path)
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise _twin(item.path) from None
+        finish_file(self._tree, self._staged(item.path), item)
 
     def _make_folders(self, folder: bytes) -> None:
         parts = folder.split(b"/")
@@ -202,16 +180,17 @@ class _NewFolder(_Import):
         self._check_name(item)
         return Standing.NEW
 
-    def _staged(self, item: Item) -> bytes:
-        return self._made + b"/" + item.path
+    def _staged(self, path: bytes) -> bytes:
+        return self._made + b"/" + path
 
-    def _place(self, item: Item) -> bytes:
+    def place(self, path: bytes) -> bytes:
+        """See `SharedImport.place`."""
         staging = self._staging
-        path = self._staged(item)
-        folder = path.rpartition(b"/")[0]
+        staged = self._staged(path)
+        folder = staged.rpartition(b"/")[0]
         if folder not in self._folders and folder != staging.name:
             self._make_folders(folder)
-        return path
+        return staged
 
     def commit(self) -> None:
         """See `Import.commit`."""
@@ -233,6 +212,7 @@ class _Existing(_Import):
         super().__init__(tree, control)
         self._replace = replace
         self._numbers: dict[bytes, int] = {}
+        self._count = 0  # of numbers that were given
         self._conflicts: set[bytes] = set()
         self._applied: set[int] = set()
 
@@ -282,14 +262,21 @@ class _Existing(_Import):
             os.close(descriptor)
         return digest.digest()
 
-    def _staged(self, item: Item) -> bytes:
-        return self._staging.file(self._numbers[item.path])
+    def _staged(self, path: bytes) -> bytes:
+        return self._staging.file(self._numbers[path])
 
-    def _place(self, item: Item) -> bytes:
-        if item.path in self._numbers:
-            raise _twin(item.path)
-        self._numbers[item.path] = len(self._numbers)
-        return self._staged(item)
+    def place(self, path: bytes) -> bytes:
+        """See `SharedImport.place`."""
+        if path in self._numbers:
+            raise _twin(path)
+        self._numbers[path] = self._count
+        self._count += 1
+        return self._staged(path)
+
+    def take_back(self, path: bytes) -> None:
+        """See `SharedImport.take_back`."""
+        super().take_back(path)
+        del self._numbers[path]
 
     def commit(self) -> None:
         """See `Import.commit`."""

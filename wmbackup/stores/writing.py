@@ -1,0 +1,51 @@
+"""Writing files whose bytes are proven, with the times and attributes that they had."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from wmbackup.item import Item
+from wmbackup.stores.tree import Tree
+
+_T = TypeVar("_T")
+# Without looking the name up again, where the system can.
+_BY_DESCRIPTOR = os.utime in os.supports_fd
+
+
+def write_file(tree: Tree, path: bytes, data: bytes, item: Item) -> None:
+    """Create a file, which must not exist, with what is known of the item. Raises OSError."""
+    descriptor = tree.create(path)
+    try:
+        written = os.write(descriptor, data)
+        while written < len(data):
+            written += os.write(descriptor, data[written:])
+        if _BY_DESCRIPTOR:
+            _set_time(_set_time_of, descriptor, item.mtime_ns)
+    finally:
+        os.close(descriptor)
+    if not _BY_DESCRIPTOR or item.attributes:
+        finish_file(tree, path, item)
+
+
+def finish_file(tree: Tree, path: bytes, item: Item) -> None:
+    """Give a file whose bytes are written its time and attributes. Raises OSError."""
+    _set_time(tree.set_time, path, item.mtime_ns)
+    if item.attributes:
+        tree.set_attributes(path, item.attributes)
+
+
+def _set_time_of(descriptor: int, mtime_ns: int) -> None:
+    os.utime(descriptor, ns=(mtime_ns, mtime_ns))
+
+
+def _set_time(setter: Callable[[_T, int], None], file: _T, mtime_ns: int) -> None:
+    try:
+        setter(file, mtime_ns)
+    except OverflowError:
+        return  # a time that this system cannot say
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # the same, in the words of Windows
+            raise
