@@ -112,7 +112,9 @@ def told(portions: Iterable[Plain | list[Row]]) -> list[tuple[bytes, int, bytes]
     try:
         for portion in portions:
             if isinstance(portion, Plain):
-                for path, row, line in zip(*portion, strict=True):
+                lines = portion.manifest.split("\n")
+                assert lines.pop() == ""
+                for path, row, line in zip(portion.paths, portion.rows, lines, strict=True):
                     found.append((path.encode(), int(row[0]), bytes.fromhex(line[:64])))
             else:
                 found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in portion if r.item]
