@@ -112,10 +112,8 @@ def told(portions: Iterable[Plain | list[Row]]) -> list[tuple[bytes, int, bytes]
     try:
         for portion in portions:
             if isinstance(portion, Plain):
-                lines = portion.manifest.split("\n")
-                assert lines.pop() == ""
-                for path, row, line in zip(portion.paths, portion.rows, lines, strict=True):
-                    found.append((path.encode(), int(row[0]), bytes.fromhex(line[:64])))
+                for path, row, line in zip(*portion, strict=True):
+                    found.append((path.encode(), int(row[0]), bytes.fromhex(line[:64].decode())))
             else:
                 found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in portion if r.item]
     except ArchiveDamaged as error:

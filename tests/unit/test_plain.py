@@ -19,7 +19,7 @@ def test_plain_files_are_told_as_they_stand() -> None:
     assert plain(ROW * 2, [LINE, LINE]) == Plain(
         ["a b/c.lic"] * 2,
         [("3", "1161993600", "5", '"hidden","system"')] * 2,
-        LINE.decode() * 2,
+        [LINE] * 2,
     )
 
 

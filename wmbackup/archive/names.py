@@ -29,7 +29,7 @@ _SAFE = re.compile(rb"(?!item-)" + _COMPONENT + rb"(?:/" + _COMPONENT + rb")*\Z"
 # which is as good or bad as a dot everywhere, a dot.
 _SIGNS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._- /\n"
 _FOLD = bytes.maketrans(b"\n ", b"/.")
-_DEVICE = re.compile(rb"/(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./]")
+_WRONG = re.compile(rb"/(?:[/.]|(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])")
 
 
 def is_path(path: bytes) -> bool:
@@ -59,11 +59,9 @@ def are_safe(paths: list[bytes]) -> bool:
         lines.count(b"\n") == len(paths) + 1
         and max(map(len, paths)) <= MAX_OWN
         and not lines.translate(None, _SIGNS)
-        and b"//" not in folded  # an empty component
-        and b"/." not in folded
         and b"./" not in folded
         and b"\nitem-" not in lower
-        and not _DEVICE.search(folded)
+        and not _WRONG.search(folded)  # an empty component, a dot before one, or a device
     )
 
 

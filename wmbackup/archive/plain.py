@@ -28,6 +28,7 @@ _SIZES = _FORM % (b"?:", b"?:", b"?:", _LISTS)
 _NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
 _HEXADECIMAL = b"0123456789abcdef"
 _FOLDER = b"  data/"  # with the two spaces behind the hash
+_NO_DIGITS = _FOLDER.translate(None, _HEXADECIMAL)
 _HASH = 64
 _NAME = _HASH + len(_FOLDER)
 
@@ -37,12 +38,12 @@ class Plain(NamedTuple):
 
     ``paths`` are own names: ASCII, visible, and nothing in them to be escaped. A row is size,
     seconds and nanoseconds of the time, and the attributes, in quotes with commas between them;
-    ``manifest`` is as many lines of it: 64 digits, two spaces, the member.
+    ``lines`` are as many lines of the manifest: 64 digits, two spaces, the member.
     """
 
     paths: list[str]
     rows: list[tuple[str, str, str, str]]
-    manifest: str
+    lines: list[bytes]
 
 
 def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
@@ -57,7 +58,7 @@ def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     if len(found) != len(lines):
         return None
     paths = b"\n".join(names).decode("ascii").split("\n")
-    return Plain(paths, found, b"".join(lines).decode("ascii"))
+    return Plain(paths, found, lines)
 
 
 def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:
@@ -98,10 +99,12 @@ def own_names(lines: list[bytes]) -> list[bytes] | None:
 
     Whether these are own names remains to be asked, of `are_safe`.
     """
-    hashes = b"".join([line[:_HASH] for line in lines])
+    heads = b"".join([line[:_NAME] for line in lines])
+    # Of as many digits nothing is left, and of what stands behind them each byte in its column.
+    rest = [heads[_HASH + at :: _NAME] for at in range(len(_FOLDER))]
     if (
-        {line[_HASH:_NAME] for line in lines} != {_FOLDER}
-        or hashes.translate(None, _HEXADECIMAL)
+        rest != [bytes([byte]) * len(lines) for byte in _FOLDER]
+        or len(heads.translate(None, _HEXADECIMAL)) != len(lines) * len(_NO_DIGITS)
         or not lines[-1].endswith(b"\n")
     ):
         return None

@@ -81,7 +81,7 @@ def item_fields(item: Item, sha256: bytes | None) -> dict[str, Any]:
 def item_lines(portion: Plain) -> list[str]:
     """Return the lines of many files, in which nothing has to be escaped (see `item_fields`)."""
     before = f'{{"schema":{SCHEMA},"type":"item","path":"'
-    lines = portion.manifest.splitlines()
+    lines = b"".join(portion.lines).decode("ascii").splitlines()
     files = zip(portion.paths, portion.rows, all_utc(portion.rows), lines, strict=True)
     return [
         f'{before}{path}","path_base64":null,"size":{row[0]},"mtime":"{time}",'
