@@ -14,7 +14,6 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from wmbackup.archive import bag, sshsig
 from wmbackup.archive.head import Head
 from wmbackup.archive.names import give_names
-from wmbackup.archive.payload import Proven
 from wmbackup.archive.portion import PortionWriter, Tick
 from wmbackup.archive.reader import ArchiveReader, Signatures
 from wmbackup.archive.rows import FileRow
@@ -227,12 +226,12 @@ class _Staging(io.BytesIO):
 
 @dataclass
 class Read:
-    """What a whole archive said."""
+    """What a whole archive said; ``proven`` are its members."""
 
     signatures: Signatures
     info: bag.BagInfo
     head: Head
-    proven: list[Proven]
+    proven: list[bytes]
     released: list[tuple[Item, bytes]]
 
 
@@ -251,7 +250,7 @@ def read(
     head = reader.head()
     head.check(ignore)
     reader.check_length()
-    proven = list(reader.payload(taken, wanted))
+    proven = [name for section in reader.payload(taken, wanted) for name in section.members]
     return Read(signatures, said, head, proven, taken.released)
 
 

@@ -6,7 +6,7 @@ Statuses carry the names and numbers of the documented interface (``WMT_STATUS``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum, IntEnum
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -156,6 +156,12 @@ class Control(NamedTuple):
         """Tell an ItemEvent, where it is wanted."""
         if self.items:
             self.notify(ItemEvent(path, index, size))
+
+    def each(self, paths: Sequence[bytes], sizes: Sequence[int], before: int) -> None:
+        """Tell an ItemEvent of each of some, where it is wanted; so many came before them."""
+        if self.items:
+            for index, (path, size) in enumerate(zip(paths, sizes, strict=True), before + 1):
+                self.notify(ItemEvent(path, index, size))
 
     def check(self) -> None:
         """Go on, or raise Cancelled when the caller wants to stop."""

@@ -42,14 +42,12 @@ def manifest_line(name: bytes) -> bytes:
 THREE = ((b"A", None, 3), (b"b/c", None, 600), (b"item-0000001", b"?", 0))
 
 
-def test_lines_and_items_are_what_rows_and_manifest_say() -> None:
+def test_sections_and_items_are_what_rows_and_manifest_say() -> None:
     found = head(THREE)
     found.check(ignore)
-    assert [(line.member, line.size) for line in found.lines()] == [
-        (b"data/A", 3),
-        (b"data/b/c", 600),
-        (b"data/item-0000001", 0),
-    ]
+    (section,) = found.sections()
+    assert section.members == [b"data/A", b"data/b/c", b"data/item-0000001"]
+    assert section.sizes == [3, 600, 0]
     assert list(found.rows()) == [
         Row(Item(b"A", 3, 7, (), b"data/A"), None, hashlib.sha256(b"A").digest()),
         Row(Item(b"b/c", 600, 7, (), b"data/b/c"), None, hashlib.sha256(b"b/c").digest()),
@@ -131,14 +129,14 @@ def test_rows_and_manifest_lines_have_to_pair(rows: int) -> None:
     with pytest.raises(ArchiveDamaged, match="differ in length"):
         wrong.check(ignore)
     with pytest.raises(ArchiveDamaged, match="do not agree"):
-        list(wrong.lines())
+        list(wrong.sections())
 
 
 @pytest.mark.parametrize("row", [b"{}\n", b"x\n", b'{"size":x,\n', b"\n"])
-def test_lines_of_a_head_that_was_not_judged_still_fail_by_name(row: bytes) -> None:
+def test_sections_of_a_head_that_was_not_judged_still_fail_by_name(row: bytes) -> None:
     wrong = Head(info(), io.BytesIO(row), io.BytesIO(), io.BytesIO(manifest_line(b"a")))
     with pytest.raises(ArchiveDamaged, match="do not agree"):
-        list(wrong.lines())
+        list(wrong.sections())
     unhexed = Head(
         info(),
         io.BytesIO(file_row(FileRow(1, 7, None, ()))),
@@ -146,7 +144,7 @@ def test_lines_of_a_head_that_was_not_judged_still_fail_by_name(row: bytes) -> N
         io.BytesIO(b"x" + manifest_line(b"a")[1:]),
     )
     with pytest.raises(ArchiveDamaged, match="do not agree"):
-        list(unhexed.lines())
+        [section.hashes for section in unhexed.sections()]
 
 
 def rows_of(*found: tuple[str, bytes | None]) -> bytes:
@@ -248,17 +246,17 @@ def test_more_files_than_names_are_refused(monkeypatch: pytest.MonkeyPatch) -> N
     head(THREE).check(ignore)
 
 
-def test_reading_lines_leaves_the_search_alone() -> None:
+def test_reading_sections_leaves_the_search_alone() -> None:
     # Both read one private file; a search in the middle of an iteration must not move it.
     found = head([(b"A", None, 1), (b"B", None, 1), (b"item-0000001", b"a", 1)])
     found.check(ignore)
-    lines = found.lines()
-    first = next(lines)
+    sections = found.sections(most=1)
+    first = next(sections)
     assert list(found._own_from(b"")) == [b"A", b"B"]
-    assert [first.member, *(line.member for line in lines)] == [
-        b"data/A",
-        b"data/B",
-        b"data/item-0000001",
+    assert [first.members, *(section.members for section in sections)] == [
+        [b"data/A"],
+        [b"data/B"],
+        [b"data/item-0000001"],
     ]
 
 
@@ -337,11 +335,7 @@ def test_single_files_are_not_looked_for_where_the_tables_do_not_pair(lines: int
         list(found.located(bytearray([1, 0, 0])))
 
 
-def test_wanted_lines_are_found_with_what_lies_before_them() -> None:
+def test_wanted_files_are_found_with_what_lies_before_them() -> None:
     archive = build([File(b"a"), File(b"b", b"x" * 600), File(b"c"), File(b"?")])
     found = read(archive).head
-    lines = list(found.lines())
-    assert list(found.located(bytearray([0, 0, 1, 1]))) == [
-        (2, 512 + 512 + 1024, lines[2]),
-        (3, 512 + 512 + 1024 + 512, lines[3]),
-    ]
+    assert list(found.located(bytearray([0, 0, 1, 1]))) == list(found.sections(most=1))[2:]

@@ -75,8 +75,7 @@ def test_an_archive_says_who_signed_what_it_is_and_what_it_holds() -> None:
     assert [(item.path, data) for item, data in found.released] == [
         (file.path, file.data) for file in FILES
     ]
-    assert [proven.position for proven in found.proven] == [0, 1, 2, 3]
-    assert found.proven[1].line.member == b"data/b/c"
+    assert found.proven == [b"data/A", b"data/b/c", b"data/z", b"data/item-0000001"]
 
 
 @pytest.mark.parametrize("most", [1, 511, 512, 513, 100_000])
@@ -353,7 +352,7 @@ def test_a_file_is_released_when_it_is_proven_and_never_before(
         reader.info()
         reader.head()
         proven = reader.payload(receiver)
-        assert [next(proven).position for _ in range(released)] == list(range(released))
+        assert [next(proven).first for _ in range(released)] == list(range(released))
         with pytest.raises(ArchiveDamaged):
             next(proven)
         if receiver is not None:
@@ -379,6 +378,14 @@ def test_large_files_are_staged_and_then_accepted() -> None:
         (file.path, file.data) for file in BIG
     ]
     assert [staging.item.path for staging in taken.staged] == [b"e", b"f"]
+
+
+def test_sound_files_are_proven_many_at_once() -> None:
+    reader = ArchiveReader(io.BytesIO(ARCHIVE), spool)
+    reader.signatures()
+    reader.info()
+    (section,) = reader.head().sections()
+    assert list(reader.payload()) == [section]
 
 
 def test_files_that_nobody_wants_are_proven_all_the_same() -> None:
@@ -423,7 +430,7 @@ def extracted(
     reader.head().check(ignore)
     reader.check_length()
     wanted = bytearray(index in chosen for index in range(files))
-    return [proven.position for proven in reader.extract(wanted, taken)]
+    return [section.first for section in reader.extract(wanted, taken)]
 
 
 @pytest.mark.parametrize("before", [b"", b"x" * 700])
@@ -434,6 +441,16 @@ def test_single_files_are_read_with_one_seek_each(chosen: Sequence[int], before:
     assert [(item.path, data) for item, data in taken.released] == [
         (BIG[at].path, BIG[at].data) for at in chosen
     ]
+
+
+def test_a_file_that_has_become_shorter_is_told_where_it_ends() -> None:
+    length = len(BIG_ARCHIVE) - 1024 - 512 - 300  # in the last header
+    reader = ArchiveReader(io.BytesIO(BIG_ARCHIVE[:length]), spool, len(BIG_ARCHIVE))
+    files = (reader.signatures(), reader.info())[1].files
+    reader.head().check(ignore)
+    reader.check_length()
+    with pytest.raises(ArchiveTruncated, match=f"ends at byte {length},"):
+        list(reader.extract(bytearray([0] * (files - 1) + [1])))
 
 
 def test_a_single_file_is_proven_before_it_is_released() -> None:

@@ -38,7 +38,7 @@ ODD = [File(b"a:b", b"item"), File(b"TWIN", b"1"), File(b"twin", b"2"), File(b"e
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Small sections, for which a second process pays."""
     monkeypatch.setattr(second_writer, "_PAYS", 1)
-    monkeypatch.setattr(second_writer, "_SECTION", SECTION)
+    monkeypatch.setattr(second_writer, "_SECTION", SECTION * 1024)
     yield from watch(monkeypatch)
 
 
@@ -237,6 +237,7 @@ def test_a_name_that_another_file_has_taken_is_told_by_the_first(
         return place(import_, path.replace(b"199", b"198"))
 
     monkeypatch.setattr(_NewFolder, "place", taken)
+    monkeypatch.setattr(second_writer, "_SECTION", 64 * 1024)  # both names are in the last one
     with pytest.raises(RestoreConflict, match="same name as another"):
         bring_back(build(FILES), tmp_path / "a", helped=True)
     assert os.listdir(tmp_path / "a") == ["a.tar"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from binascii import unhexlify
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
@@ -11,10 +10,11 @@ from typing import IO, NamedTuple
 
 from wmbackup.archive import tables
 from wmbackup.archive.bag import BagInfo
-from wmbackup.archive.judging import HASH, ITEM, NAME, check_name, item_of, items_in, judge
+from wmbackup.archive.judging import ITEM, NAME, check_name, item_of, items_in, judge
 from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
 from wmbackup.archive.plain import Plain, plain, stated_sizes
 from wmbackup.archive.rows import MAX_LINE, parse_file_row, parse_license_row
+from wmbackup.archive.section import SECTION, Section, cut
 from wmbackup.archive.tables import Place
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.errors import ArchiveDamaged
@@ -22,19 +22,6 @@ from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
-
-
-class Line(NamedTuple):
-    """What the head says of one payload file, as cheaply as it can be had.
-
-    ``member`` is the name below the bag, ``sha256`` 32 bytes, ``row`` the unparsed line of
-    files.jsonl.
-    """
-
-    member: bytes
-    size: int
-    sha256: bytes
-    row: bytes
 
 
 class Row(NamedTuple):
@@ -104,20 +91,27 @@ class Head:
         for table in (self._files, self._licenses, self._manifest):
             table.close()
 
-    def lines(self, begin: Mark = START) -> Iterator[Line]:
-        """Yield a line for each payload file, in order, judging no more than it has to.
+    def sections(
+        self, begin: Mark = START, end: Mark | None = None, *, most: int = SECTION
+    ) -> Iterator[Section]:
+        """Yield the payload in order, in sections of at most so many bytes or of one file.
 
-        Raises ArchiveDamaged where rows and manifest lines do not pair.
+        Judges no more than it has to. One of ``begin`` and ``end`` may be another `border`. Raises
+        ArchiveDamaged where rows and manifest lines do not pair.
         """
         at = 0 if begin is START else self._manifest_lines().offset(begin.files)
-        pairs = tables.pairs(self._files, self._manifest, begin.row, at)
-        for rows, lines in pairs:
-            yield from lines_of(rows, lines)
+        first, offset = begin.files, begin.length
+        for rows, lines in tables.pairs(self._files, self._manifest, begin.row, at):
+            if end is not None and first >= end.files:
+                return
+            for section in cut(first, offset, rows, lines, most):
+                yield section
+                first, offset = section.first + len(section.lines), section.end
 
-    def located(self, wanted: bytearray) -> Iterator[tuple[int, int, Line]]:
-        """Yield the wanted lines, each with its index and the length of all members before it.
+    def located(self, wanted: bytearray) -> Iterator[Section]:
+        """Yield the wanted files, each in a section of its own.
 
-        ``wanted`` has a byte for each file, 1 or 0. Raises as `lines` does.
+        ``wanted`` has a byte for each file, 1 or 0. Raises as `sections` does.
         """
         lines = self._manifest_lines()
         for begin, end in pairwise(self._marked()):
@@ -128,8 +122,7 @@ class Head:
                 rows = zip(tables.split(text), sizes, strict=True)
                 for at, (row, size) in enumerate(rows, begin.files):
                     if wanted[at]:
-                        (line,) = lines_of(row, [lines[at]])
-                        yield at, before, line
+                        yield Section(at, before, [size], [row], [lines[at]])
                     before += record_length(size)
 
     def rows(self) -> Iterator[Row]:
@@ -216,7 +209,7 @@ class Head:
         Raises ArchiveDamaged or UnsupportedArchive.
         """
         self.check_files(tick)
-        members: Iterator[bytes] = (line.member for line in self.lines())
+        members: Iterator[bytes] = (line[NAME:-1] for _, lines in self.pairs() for line in lines)
         withheld = 0
         member: bytes | None = None
         for row in tables.lines(self._licenses):
@@ -322,23 +315,3 @@ def _is_in(license_: tuple[License, bytes | None] | None, lines: list[bytes]) ->
 
 def _out_of_order() -> ArchiveDamaged:
     return ArchiveDamaged("licenses.jsonl names a file that is not there, or is out of order")
-
-
-def lines_of(rows: bytes, lines: list[bytes]) -> Iterator[Line]:
-    """Yield what rows and as many lines of the manifest say, judging no more than it has to.
-
-    Raises ArchiveDamaged where they do not pair.
-    """
-    try:
-        hashes = [unhexlify(line[:HASH]) for line in lines]
-    except ValueError:
-        raise tables.disagree() from None
-    members = [line[NAME:-1] for line in lines]
-    return map(Line, members, stated_sizes(rows, len(lines)), hashes, tables.split(rows))
-
-
-def item_of_line(line: Line) -> Item:
-    """Return the Item of a line. Raises ArchiveDamaged or UnsupportedArchive."""
-    row = parse_file_row(line.row)
-    path = line.member[len(DATA) :] if row.path is None else row.path
-    return Item(path, row.size, row.mtime_ns, row.attributes, line.member)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from typing import BinaryIO, NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from itertools import accumulate, chain
+from operator import add
+from typing import BinaryIO, Protocol
 
-from wmbackup.archive.head import Line, item_of_line
 from wmbackup.archive.names import BAG
-from wmbackup.archive.source import AT_ONCE, CHUNK, Source
+from wmbackup.archive.section import Section
+from wmbackup.archive.source import CHUNK, Source
 from wmbackup.archive.ustar import BLOCK, PADDINGS, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
@@ -27,94 +29,96 @@ class Receiver(Protocol):
         """Take the staged item: its bytes are proven now."""
 
 
-class Proven(NamedTuple):
-    """A file whose last byte was read and whose SHA-256 is the manifest's.
-
-    ``position`` counts from 0.
-    """
-
-    position: int
-    line: Line
+_OTHER = "use another copy of the archive, or see what restore --salvage finds"
 
 
 def prove(
     source: Source,
-    lines: Iterable[Line],
-    first: int,
+    section: Section,
     receiver: Receiver | None = None,
     wanted: Callable[[int], object] | None = None,
-) -> Iterator[Proven]:
-    """Prove the files that come next in the source, and release each when it is proven.
+) -> Iterator[Section]:
+    """Prove the files of a section, which come next in the source, and release them.
 
-    ``first`` is the position of the first one; ``wanted`` says by position what the receiver
-    gets. Raises ArchiveTruncated or ArchiveDamaged.
+    A file is proven when its last byte was read and its SHA-256 is the manifest's. Yields what is
+    proven: the section, or, where it is large or anything is wrong, as many single files as there
+    are. ``wanted`` says by position what the receiver gets.
+    Raises ArchiveTruncated or ArchiveDamaged.
     """
-    chunk, at = b"", 0
+    length = section.end - section.offset
+    data = source.read(length) if length <= CHUNK else b""
+    if _is_proven(section, data):
+        if receiver is not None:
+            _release(section, data, receiver, wanted)
+        yield section
+        return
+    source.push_back(data)
+    for one in section.singly():
+        prove_one(source, one, receiver if wanted is None or wanted(one.first) else None)
+        yield one
+        source.pad(*one.sizes)
+
+
+def _is_proven(section: Section, data: bytes) -> bool:
+    """Whether every content, every header and every zero between them is as it should be.
+
+    Many at once take two thirds of the time of one after the other.
+    """
+    # Slices of a view, because those of bytes copy every content.
+    view, sizes = memoryview(data), section.sizes
+    begins, ends = _contents(sizes)
     sha256 = hashlib.sha256
-    for index, line in enumerate(lines, first):
-        member, size, expected, _ = line
-        need = record_length(size)
-        target = receiver if wanted is None or wanted(index) else None
-        if need <= CHUNK and len(chunk) - at < need:
-            missing = need - len(chunk) + at
-            chunk, at = chunk[at:] + source.read(max(missing, AT_ONCE)), 0
-        if need > CHUNK or len(chunk) < need:
-            # Larger than a chunk, or the stream ends in it: what comes first is judged first.
-            source.push_back(chunk[at:])
-            chunk, at = b"", 0
-            prove_one(source, line, target)
-            yield Proven(index, line)
-            source.pad(size)
-            continue
-        if not chunk.startswith(header(BAG + member, size), at):
-            raise _displaced(member)
-        start = at + BLOCK
-        at += need
-        data = chunk[start : start + size]
-        if sha256(data).digest() != expected:
-            raise _other_bytes(member)
-        if target is not None:
-            target.put(item_of_line(line), data)
-        yield Proven(index, line)
-        if not chunk.endswith(PADDINGS[size % BLOCK], start + size, at):
-            raise ArchiveDamaged("the padding of a member is not zero")
-    source.push_back(chunk[at:])
+    found = [sha256(view[begin:end]).digest() for begin, end in zip(begins, ends, strict=True)]
+    if b"".join(found) != section.hashes:
+        return False
+    between = [view[end:begin] for end, begin in zip([0, *ends], [*begins, len(data)], strict=True)]
+    names = [BAG + member for member in section.members]
+    paddings = [PADDINGS[size % BLOCK] for size in sizes]
+    expected = chain.from_iterable(zip(map(header, names, sizes), paddings, strict=True))
+    return b"".join(between) == b"".join(expected)
 
 
-def prove_one(source: Source, line: Line, receiver: Receiver | None) -> None:
-    """Prove the file that comes next, in bounded memory, and release it; its padding is left.
+def _contents(sizes: list[int]) -> tuple[list[int], list[int]]:
+    """Return where each content begins, and where it ends."""
+    records = [0, *accumulate(map(record_length, sizes))]
+    begins = [record + BLOCK for record in records[:-1]]
+    return begins, list(map(add, begins, sizes))
+
+
+def _release(
+    section: Section,
+    data: bytes,
+    receiver: Receiver,
+    wanted: Callable[[int], object] | None,
+) -> None:
+    for at, (begin, end) in enumerate(zip(*_contents(section.sizes), strict=True)):
+        if wanted is None or wanted(section.first + at):
+            receiver.put(section.item(at), data[begin:end])
+
+
+def prove_one(source: Source, section: Section, receiver: Receiver | None) -> None:
+    """Prove a section of one file, in bounded memory, and release it; its padding is left.
 
     Raises as `prove` does.
     """
-    if source.take(BLOCK) != header(BAG + line.member, line.size):
-        raise _displaced(line.member)
+    (size,), (member,), sha256 = section.sizes, section.members, section.hashes
+    if source.take(BLOCK) != header(BAG + member, size):
+        raise ArchiveDamaged(
+            f"where {member.decode()} should begin stands something else", hint=_OTHER
+        )
     digest = hashlib.sha256()
     if receiver is None:
-        source.copy(line.size, digest.update)
-    elif line.size <= CHUNK:
-        data = source.take(line.size)
+        source.copy(size, digest.update)
+    elif size <= CHUNK:
+        data = source.take(size)
         digest.update(data)
-        if digest.digest() == line.sha256:
-            receiver.put(item_of_line(line), data)
+        if digest.digest() == sha256:
+            receiver.put(section.item(0), data)
     else:
-        item = item_of_line(line)
+        item = section.item(0)
         with receiver.stage(item) as staging:
-            source.copy(line.size, digest.update, staging.write)
-        if digest.digest() == line.sha256:
+            source.copy(size, digest.update, staging.write)
+        if digest.digest() == sha256:
             receiver.accept(item)
-    if digest.digest() != line.sha256:
-        raise _other_bytes(line.member)
-
-
-def _displaced(member: bytes) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        f"where {member.decode()} should begin stands something else",
-        hint="use another copy of the archive, or see what restore --salvage finds",
-    )
-
-
-def _other_bytes(member: bytes) -> ArchiveDamaged:
-    return ArchiveDamaged(
-        f"{member.decode()} is not what was signed",
-        hint="use another copy of the archive, or see what restore --salvage finds",
-    )
+    if digest.digest() != sha256:
+        raise ArchiveDamaged(f"{member.decode()} is not what was signed", hint=_OTHER)

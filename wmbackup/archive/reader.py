@@ -9,16 +9,15 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from itertools import islice
 from typing import IO, NamedTuple
 
-from wmbackup.archive import bag, sshsig, tables
-from wmbackup.archive.head import MAX_TABLE, START, Head, Mark, lines_of
+from wmbackup.archive import bag, sshsig
+from wmbackup.archive.head import MAX_TABLE, START, Head, Mark
 from wmbackup.archive.names import BAG
-from wmbackup.archive.payload import Proven, Receiver, prove, prove_one
-from wmbackup.archive.plain import stated_sizes
+from wmbackup.archive.payload import Receiver, prove, prove_one
+from wmbackup.archive.section import Section
 from wmbackup.archive.source import ByteStream, Source
-from wmbackup.archive.ustar import END, record_length
+from wmbackup.archive.ustar import END
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 
 _MAX_WITNESSES = 15
@@ -34,20 +33,6 @@ class Signatures(NamedTuple):
     maker: bytes
     witnesses: tuple[bytes, ...]
     tag_manifest: bytes
-
-
-class Section(NamedTuple):
-    """Some files that follow one another, as the head tells them, and where they are.
-
-    ``first`` counts the files before them, ``offset`` the bytes from the beginning of the
-    archive. ``rows`` and ``lines`` are theirs in files.jsonl and manifest-sha256.txt, unparsed.
-    """
-
-    first: int
-    offset: int
-    sizes: list[int]
-    rows: list[bytes]
-    lines: list[bytes]
 
 
 class ArchiveReader:
@@ -191,63 +176,58 @@ class ArchiveReader:
         *,
         begin: Mark = START,
         end: Mark | None = None,
-    ) -> Iterator[Proven]:
+    ) -> Iterator[Section]:
         """Read the payload in order; release each file to the receiver when it is proven.
 
-        ``wanted`` says by index what the receiver gets; everything is proven all the same. Ends
-        when the end of the archive is judged, or before ``end``. Only a seekable stream has
-        another beginning. Raises ArchiveTruncated or ArchiveDamaged.
+        ``wanted`` says by index what the receiver gets; everything is proven all the same. Yields
+        what is proven. Ends when the end of the archive is judged, or before ``end``. One of
+        ``begin`` and ``end`` may be a border, where the stream is seekable. Raises ArchiveTruncated
+        or ArchiveDamaged.
         """
         if begin is not START:
-            self._go_to(self._payload_at + begin.length)
-        lines = islice(self._head.lines(begin), None if end is None else end.files - begin.files)
-        yield from prove(self._source, lines, begin.files, receiver, wanted)
+            self._go_to(begin.length)
+        for section in self._head.sections(begin, end):
+            yield from prove(self._source, section, receiver, wanted)
         if end is None:
             self._source.end()
 
-    def sections(self, files: int) -> Iterator[Section]:
-        """Yield the payload of a seekable stream in sections of at most so many files.
+    def sections(self, most: int) -> Iterator[Section]:
+        """See `Head.sections`. To be called after `Head.check`. Raises ArchiveDamaged."""
+        return self._head.sections(most=most)
 
-        To be called after `Head.check`. Raises ArchiveDamaged.
-        """
-        offset, before = self._payload_at, 0
-        for rows, lines in self._head.pairs():
-            sizes, split = stated_sizes(rows, len(lines)), tables.split(rows)
-            for at in range(0, len(lines), files):
-                part = slice(at, at + files)
-                yield Section(before + at, offset, sizes[part], split[part], lines[part])
-                offset += sum(map(record_length, sizes[part]))
-            before += len(lines)
+    def place(self, section: Section) -> int:
+        """Return where in the stream a section begins."""
+        return self._start + self._payload_at + section.offset
 
     def section(
         self, section: Section, receiver: Receiver | None, wanted: Callable[[int], object]
-    ) -> Iterator[Proven]:
-        """Prove one section, as `payload` does."""
+    ) -> Iterator[Section]:
+        """Prove one section of a seekable stream, as `payload` does."""
         self._go_to(section.offset)
-        lines = lines_of(b"".join(section.rows), section.lines)
-        yield from prove(self._source, lines, section.first, receiver, wanted)
+        yield from prove(self._source, section, receiver, wanted)
 
     def end(self) -> None:
         """Judge the end of a seekable stream. Raises ArchiveTruncated or ArchiveDamaged."""
-        self._go_to(self._payload_at + self._head.payload_length())
+        self._go_to(self._head.payload_length())
         self._source.end()
 
-    def extract(self, wanted: bytearray, receiver: Receiver | None = None) -> Iterator[Proven]:
+    def extract(self, wanted: bytearray, receiver: Receiver | None = None) -> Iterator[Section]:
         """Read only the wanted files of a seekable stream, each with one seek.
 
-        ``wanted`` has a byte for each file of the archive, 1 or 0.
+        ``wanted`` has a byte for each file of the archive, 1 or 0. Yields what is proven.
         To be called after `check_length`. Raises ArchiveDamaged.
         """
-        for index, before, line in self._head.located(wanted):
-            self._go_to(self._payload_at + before)
-            prove_one(self._source, line, receiver)
-            yield Proven(index, line)
-            self._source.pad(line.size)
+        for section in self._head.located(wanted):
+            self._go_to(section.offset)
+            prove_one(self._source, section, receiver)
+            yield section
+            self._source.pad(*section.sizes)
 
     def _go_to(self, offset: int) -> None:
-        self._stream.seek(self._start + offset)
+        """Go to an offset in the payload."""
+        self._stream.seek(self._start + self._payload_at + offset)
         self._source = Source(self._stream)
-        self._source.position = offset
+        self._source.position = self._payload_at + offset
 
     def _has_time_stamp(self) -> bool:
         return self._source.next_name() == _TIME_STAMP[0]

@@ -337,10 +337,9 @@ class _Run:
             with contextlib.closing(reader.head()) as head:
                 head.check(control.check)
                 reader.check_length()
-                for proven in reader.payload():
+                for section in reader.payload():
                     control.check()
-                    line = proven.line
-                    control.item(line.member, proven.position + 1, line.size)
+                    control.each(section.members, section.sizes, section.first)
         except WmbackupError as error:
             if error.exit_code not in {4, 7}:
                 raise

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wmbackup.archive import payload
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
 from wmbackup.archive.payload import Receiver
+from wmbackup.archive.section import Section
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import (
     HOPELESS,
@@ -165,12 +165,10 @@ class _Whole:
             proven = self._release_helped(wanted, receiver)
         else:
             proven = reader.payload(receiver, wanted.__getitem__)
-        for _, line in proven:
-            yield Proven(line.member, line.size)
+        for section in proven:
+            yield from map(Proven, section.members, section.sizes)
 
-    def _release_helped(
-        self, wanted: bytearray, receiver: Receiver | None
-    ) -> Iterator[payload.Proven]:
+    def _release_helped(self, wanted: bytearray, receiver: Receiver | None) -> Iterator[Section]:
         from wmbackup.engine.second_writer import second_writer
 
         reader, files = self._archive.reader, wanted.count(1)

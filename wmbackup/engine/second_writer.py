@@ -15,10 +15,10 @@ from collections.abc import Iterator, Sequence
 from typing import BinaryIO
 
 from wmbackup.archive import tables
-from wmbackup.archive.head import lines_of
 from wmbackup.archive.names import DATA
-from wmbackup.archive.payload import Proven, Receiver, prove
-from wmbackup.archive.reader import ArchiveReader, Section
+from wmbackup.archive.payload import Receiver, prove
+from wmbackup.archive.reader import ArchiveReader
+from wmbackup.archive.section import Section, cut
 from wmbackup.archive.source import CHUNK, Source
 from wmbackup.engine.own_place import OwnPlace
 from wmbackup.engine.second_process import Second, second_process, serve, share
@@ -30,8 +30,8 @@ from wmbackup.stores.tree import HandleTree, Tree
 from wmbackup.stores.writing import write_file
 
 _PAYS = 4000  # files from which on it is worth a process, which takes 60 ms to begin
-_SECTION = 256
-"""Files of a section. Fewer cost more to hand on; many would keep one process waiting."""
+_SECTION = 1024 * 1024
+"""Bytes of a section. Fewer cost more to hand on; many would keep one process waiting."""
 
 _PLACE = struct.Struct("=3Q")  # where a section begins, and the lengths of its rows and lines
 
@@ -61,20 +61,19 @@ class SecondWriter:
         self._reader = reader
         self._receiver = receiver
 
-    def release(self, wanted: bytearray, control: Control) -> Iterator[Proven]:
+    def release(self, wanted: bytearray, control: Control) -> Iterator[Section]:
         """Prove all of the payload and release what is wanted, as `ArchiveReader.payload` does."""
 
-        def do(section: Section) -> list[Proven] | ArchiveDamaged:
+        def do(section: Section) -> list[Section] | ArchiveDamaged:
             # Told when its turn comes: something that comes before may be damaged as well.
             try:
                 return self._do(section, wanted, control)
             except ArchiveDamaged as error:
                 return error
 
-        def take(section: Section, answer: bytes) -> list[Proven] | ArchiveDamaged:
+        def take(section: Section, answer: bytes) -> list[Section] | ArchiveDamaged:
             if answer:
-                proven = lines_of(b"".join(section.rows), section.lines)
-                return [Proven(section.first + at, line) for at, line in enumerate(proven)]
+                return [section]
             for path in _paths(section):
                 self._receiver.take_back(path)
             return do(section)
@@ -92,7 +91,7 @@ class SecondWriter:
             yield from found
         self._reader.end()
 
-    def _do(self, section: Section, wanted: bytearray, control: Control) -> list[Proven]:
+    def _do(self, section: Section, wanted: bytearray, control: Control) -> list[Section]:
         found = []
         for proven in self._reader.section(section, self._receiver, wanted.__getitem__):
             control.check()
@@ -109,7 +108,7 @@ class SecondWriter:
         ):
             return None
         rows, lines = b"".join(section.rows), b"".join(section.lines)
-        where = _PLACE.pack(self._reader.start + section.offset, len(rows), len(lines))
+        where = _PLACE.pack(self._reader.place(section), len(rows), len(lines))
         return where + rows + lines + b"\0".join(map(self._receiver.place, _paths(section)))
 
 
@@ -134,9 +133,11 @@ def _answer(archive: int, tree: Tree, question: bytes) -> bytes:
     places = question[at + rows + lines :].split(b"\0")
     stream = OwnPlace(archive)
     stream.seek(offset)
+    source, stage = Source(stream), _Stage(tree, places)
     try:
-        for _ in prove(Source(stream), lines_of(files, manifest), 0, _Stage(tree, places)):
-            pass
+        for section in cut(0, 0, files, manifest, _SECTION):
+            for _ in prove(source, section, stage):
+                pass
     except (WmbackupError, OSError):
         return b""
     return b"done"

@@ -82,14 +82,14 @@ def _judge_all(archive: Believed, control: Control, helper: Helper | None) -> No
         return
     if not control.items:
         return
-    for index, line in enumerate(head.lines(border), border.files + 1):
+    for section in head.sections(border):
         control.check()
-        control.item(line.member, index, line.size)
+        control.each(section.members, section.sizes, section.first)
 
 
 def _prove_payload(
     archive: Believed, control: Control, *, begin: Mark = START, end: Mark | None = None
 ) -> None:
-    for position, line in archive.reader.payload(begin=begin, end=end):
+    for section in archive.reader.payload(begin=begin, end=end):
         control.check()
-        control.item(line.member, position + 1, line.size)
+        control.each(section.members, section.sizes, section.first)
