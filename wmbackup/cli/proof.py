@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import standard_input
 from wmbackup.cli.session import Session
-from wmbackup.engine import (
-    ArchiveInput,
-    Differences,
-    compare,
-    inventory_of_archive,
-    inventory_of_store,
-    open_archive,
-    restore,
-    verify,
-)
-from wmbackup.engine.opening import spooling
+from wmbackup.engine import open_archive, verify
+from wmbackup.engine.opening import ArchiveInput, spooling
 from wmbackup.errors import SystemFailure, UsageError, WmbackupError
 from wmbackup.files import temporary_folder
-from wmbackup.stores.base import Store
-from wmbackup.stores.folder import FolderStore
-from wmbackup.stores.journal import private_folder
 from wmbackup.trust import Policy
+
+# A restore and a comparison are loaded where they are asked for: with them every `verify` would
+# begin a tenth later.
+if TYPE_CHECKING:
+    from wmbackup.engine import Differences
+    from wmbackup.stores.base import Store
 
 
 class Proof:
@@ -69,12 +65,16 @@ class Proof:
         return result
 
     def _try_restore(self, archive: ArchiveInput) -> None:
+        from wmbackup.engine import restore
+        from wmbackup.stores.folder import FolderStore
+        from wmbackup.stores.journal import private_folder
+
         control = self._session.control()
         try:
             with spooling(), private_folder(temporary_folder()) as folder:
                 target = FolderStore(f"{folder}/restored")
                 _rewind(archive)
-                restore(archive, target, self._policy, control)
+                restore(archive, target, self._policy, control, helped=True)
                 differences = self._compare(archive, target)
         except SystemFailure as error:
             error.hint = (
@@ -87,6 +87,8 @@ class Proof:
             )
 
     def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
+        from wmbackup.engine import compare, inventory_of_archive, inventory_of_store
+
         control = self._session.inventory_control()
         _rewind(archive)
         with (
