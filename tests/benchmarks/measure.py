@@ -27,7 +27,11 @@ class Job:
 
 @dataclass(slots=True)
 class Measured:
-    """What the runs of one tool took: seconds, seconds of the last part, peak memory in KiB."""
+    """What the runs of one tool took: seconds, seconds of the last part, peak memory in KiB.
+
+    ``ratio`` is how much of the time of this tool wmbackup took, pair by pair, and of the start,
+    how much of the time of `import click` this command took.
+    """
 
     operation: str
     store: str
@@ -36,6 +40,7 @@ class Measured:
     seconds: list[float] = field(default_factory=list)
     last: list[float] = field(default_factory=list)
     peak: int = 0
+    ratio: float = 1.0
 
     @property
     def median(self) -> float:
@@ -48,6 +53,11 @@ class Measured:
         if not self.last:
             return self.seconds
         return [whole - last for whole, last in zip(self.seconds, self.last, strict=True)]
+
+    def over(self, other: Measured) -> float:
+        """Return the median of the ratios of both, pair by pair."""
+        pairs = zip(self.without_last, other.without_last, strict=True)
+        return median(mine / theirs for mine, theirs in pairs)
 
 
 def always(command: Sequence[str]) -> Callable[[], Sequence[str]]:
@@ -78,11 +88,16 @@ def run(
             stderr=stderr,
         )
         last = 0.0
-        if process.stdout is not None and job.last is not None:
-            for line in process.stdout:
-                if job.last in line:
-                    last = time.perf_counter()
-        _, status, usage = os.wait4(process.pid, 0)
+        try:
+            if process.stdout is not None and job.last is not None:
+                for line in process.stdout:
+                    if job.last in line:
+                        last = time.perf_counter()
+            _, status, usage = os.wait4(process.pid, 0)
+        except BaseException:  # Ctrl-C: it must not write on while what it made is removed
+            process.kill()
+            process.wait()
+            raise
         end = time.perf_counter()
         process.returncode = os.waitstatus_to_exitcode(status)
         if process.stdout is not None:

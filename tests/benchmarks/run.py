@@ -5,7 +5,8 @@
 Run it with the Python that wmbackup is installed for. Peers that are installed take part: tar with
 minisign, restic, borg, tar with age. Stores are made in the cache once and stay there; a million
 files take 6 GB, and 15 more while they are measured. Close everything else: medians of ratios
-forgive a busy machine, and no more.
+forgive a busy machine, and no more. What was made beside the stores is removed at the end, also
+after Ctrl-C.
 """
 
 from __future__ import annotations
@@ -23,11 +24,17 @@ import plot
 import tools
 import trees
 from floors import floors
-from measure import Job, Measured, always, in_turn
+from measure import Failed, Job, Measured, always, in_turn
 from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
 
 _ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
 _GROWTH = (CREATE, VERIFY, LIST, tools.ONE, ALL)
+_READ_BACK = "create, read back"
+_APART = {
+    tools.ONE: "bringing it to the disk",
+    ALL: "bringing it to the disk",
+    _READ_BACK: "reading it back from the disk",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,16 +54,19 @@ class Options:
 def options(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--cache", required=True, help="a folder on the disk to measure on")
-    parser.add_argument("--sizes", default="1000,10000,100000,1000000", help="numbers of files")
-    parser.add_argument("--rounds", type=int, default=5, help="runs that count, after a warm-up")
-    parser.add_argument("--large", type=int, default=4096, help="MiB of the one large file")
+    parser.add_argument(
+        "--sizes", type=_sizes, default="1000,10000,100000,1000000", help="numbers of files"
+    )
+    parser.add_argument(
+        "--rounds", type=_number, default=5, help="runs that count, after a warm-up"
+    )
+    parser.add_argument("--large", type=_number, default=4096, help="MiB of the one large file")
     parser.add_argument("--no-peers", action="store_true", help="tar with minisign alone")
     parser.add_argument("--json", help="write all that was measured to this file")
     parser.add_argument("--plot", help="draw the growth into this file (SVG)")
     parser.add_argument("--quick", action="store_true", help="only see whether all of it runs")
     given = parser.parse_args(arguments)
-    sizes = tuple(sorted(int(size) for size in given.sizes.split(",") if size))
-    rounds, large, mebibytes = given.rounds, given.large, 200
+    sizes, rounds, large, mebibytes = given.sizes, given.rounds, given.large, 200
     if given.quick:
         sizes, rounds, large, mebibytes = (100, 1000), 1, 64, 5
     return Options(
@@ -71,12 +81,38 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     )
 
 
+def _number(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text} is no number from 1 on")
+    return int(text)
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    return tuple(sorted(map(_number, text.split(","))))
+
+
 def main() -> None:
     """Measure and report."""
     given = options()
+    if not os.path.exists(ours()[0]):
+        sys.exit(f"error: there is no {ours()[0]}: use build/test/bin/python, see tests/run.py")
     os.makedirs(given.cache, exist_ok=True)
     place = Place(given.cache)
+    try:
+        measure_all(place, given)
+    except (Failed, OSError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        place.clean()
+
+
+def measure_all(place: Place, given: Options) -> None:
     say(machine())
+    if tools.missing():
+        say(f"Not installed, and left out: {', '.join(tools.missing())}.")
+    say("Ratios are pair by pair: how much of the time of a tool wmbackup took. MiB is the peak.")
     found = start_up(place, given.rounds)
     for size in given.sizes:
         found += compare(trees.small(given.cache, size), place, given)
@@ -86,11 +122,10 @@ def main() -> None:
     say("\n## Floors: one process, microseconds a file\n")
     for name, cost in parts.items():
         say(f"* {name}: {cost:.1f}")
-    place.clean()
     if given.json is not None:
         content = {
             "machine": machine(),
-            "measured": [asdict(one) for one in found],
+            "measured": [asdict(one) | {"median": one.median} for one in found],
             "large": memory,
             "floors": parts,
         }
@@ -126,9 +161,10 @@ def start_up(place: Place, rounds: int) -> list[Measured]:
     found = in_turn(
         jobs, place.environment, 2 * rounds + 1, lambda tool: Measured("start", "", 0, tool)
     )
-    say("\n## Start\n\n| | ms | ratio |\n|---|---|---|")
+    say("\n## Start\n\n| | ms | times import click |\n|---|---|---|")
     for one in found:
-        say(f"| {one.tool} | {one.median * 1e3:.0f} | {ratio(one, found[0]):.2f} |")
+        one.ratio = one.over(found[0])
+        say(f"| {one.tool} | {one.median * 1e3:.0f} | {one.ratio:.2f} |")
     return found
 
 
@@ -143,52 +179,41 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
     say("|---|" + "---|---|---|" * len(names))
     found: list[Measured] = []
 
-    def measure(label: str, jobs: Sequence[Job]) -> list[Measured]:
+    def measure(label: str, jobs: Sequence[Job]) -> None:
         done = in_turn(
             jobs,
             place.environment,
             rounds,
             lambda tool: Measured(label, tree.label, tree.files, tool),
         )
+        for one in done:
+            one.ratio = done[0].over(one)
         found.extend(done)
         say(row(label, done, names))
-        return done
+        if done[0].last:
+            say(f"| … {_APART[label]}, apart | {median(done[0].last) * 1e3:,.0f} |")
 
     for operation in OPERATIONS:
-        done = measure(operation, tools.jobs(operation, tree, place, names))
-        if operation in {tools.ONE, ALL}:
-            last = [f"{median(one.last) * 1e3:.0f} ms" for one in done if one.last]
-            say(f"| … bringing it to the disk, apart | {', '.join(last)} |")
+        measure(operation, tools.jobs(operation, tree, place, names))
     archive = place.file("ours.tar")
-    again = ("backup", "--quiet", "--no-notice", "-f", "--store", tree.path, "-o", archive)
-    extra = {
-        "create, read back": Job(OURS, lambda: ours(*again)),
-        "list --json": Job(OURS, lambda: ours("list", "--json", archive)),
-        "verify from a pipe": Job(
-            OURS,
-            lambda: tools.shell('cat "$1" | exec "$2" verify --quiet -', archive, ours()[0]),
-        ),
-    }
-    for label, job in extra.items():
-        measure(label, [job])
+    again = ("backup", "--json", "--no-notice", "-f", "--store", tree.path, "-o", archive)
+    measure(_READ_BACK, [Job(OURS, always(ours(*again)), last=b'"phase":"reading back"')])
+    base = [name for name in names if name == BASE]
+    as_json = Job(OURS, always(ours("list", "--json", archive)))
+    measure("list --json", [as_json, *tools.jobs(LIST, tree, place, base)])
+    piped = tools.shell('cat "$1" | exec "$2" verify --quiet -', archive, ours()[0])
+    measure(
+        "verify from a pipe", [Job(OURS, always(piped)), *tools.jobs(VERIFY, tree, place, base)]
+    )
     return found
 
 
 def row(label: str, done: Sequence[Measured], names: Sequence[str]) -> str:
     """Return a row of the table: median, peak memory, and the ratio of ours pair by pair."""
     cells = dict.fromkeys(names, " | | ")
-    mine = next(one for one in done if one.tool == OURS)
     for one in done:
-        cells[one.tool] = (
-            f"{one.median * 1e3:,.0f} | {one.peak / 1024:.0f} | {ratio(mine, one):.2f}"
-        )
+        cells[one.tool] = f"{one.median * 1e3:,.0f} | {one.peak / 1024:.0f} | {one.ratio:.2f}"
     return f"| {label} | {' | '.join(cells.values())} |"
-
-
-def ratio(one: Measured, other: Measured) -> float:
-    """Return the median of the ratios, pair by pair."""
-    pairs = zip(one.without_last, other.without_last, strict=True)
-    return median(mine / theirs for mine, theirs in pairs)
 
 
 def memory_of_large(place: Place, given: Options) -> dict[str, list[int]]:

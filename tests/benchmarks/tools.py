@@ -64,7 +64,7 @@ class Place:
             os.rename(self.file(name), self.fresh())
 
     def clean(self) -> None:
-        shutil.rmtree(self.made)
+        shutil.rmtree(self.made, ignore_errors=True)
 
 
 def ours(*arguments: str) -> tuple[str, ...]:
@@ -82,15 +82,21 @@ def jobs(operation: str, tree: Tree, place: Place, tools: Sequence[str]) -> list
     return [makers[tool](operation, tree, place) for tool in tools]
 
 
+_NEEDS: Mapping[str, Sequence[str]] = {
+    OURS: (),
+    BASE: ("tar", "minisign"),
+    "restic": ("restic",),
+    "borg": ("borg",),
+    "tar + age": ("tar", "age", "age-keygen"),
+}
+
+
 def installed() -> list[str]:
-    needs: Mapping[str, Sequence[str]] = {
-        OURS: (),
-        BASE: ("tar", "minisign"),
-        "restic": ("restic",),
-        "borg": ("borg",),
-        "tar + age": ("tar", "age"),
-    }
-    return [tool for tool, programs in needs.items() if all(map(shutil.which, programs))]
+    return [tool for tool, programs in _NEEDS.items() if all(map(shutil.which, programs))]
+
+
+def missing() -> list[str]:
+    return [tool for tool in _NEEDS if tool not in installed()]
 
 
 def _ours(operation: str, tree: Tree, place: Place) -> Job:

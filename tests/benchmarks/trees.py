@@ -5,8 +5,11 @@ Nothing in them is recognized as a license: what is measured is carrying files, 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 _SEED = 20061028
@@ -45,11 +48,23 @@ def one_file(cache: str, size: int) -> Tree:
     label = f"one file of {size // 1024**2:,} MiB"
     tree = Tree(label, os.path.join(cache, f"store-one-{size}"), 1)
     if not os.path.isdir(tree.path):
-        os.makedirs(os.path.dirname(os.path.join(tree.path + ".new", _name(0))))
-        with open(os.path.join(tree.path + ".new", _name(0)), "wb") as file:
-            file.truncate(size)
-        os.rename(tree.path + ".new", tree.path)
+        with _draft(tree) as draft:
+            path = os.path.join(draft, _name(0))
+            os.makedirs(os.path.dirname(path))
+            with open(path, "wb") as file:
+                file.truncate(size)
     return tree
+
+
+@contextlib.contextmanager
+def _draft(tree: Tree) -> Iterator[str]:
+    """Give a folder that becomes the store when it is whole, and vanishes otherwise."""
+    draft = f"{tree.path}.new-{os.getpid()}"
+    try:
+        yield draft
+        os.rename(draft, tree.path)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def _name(number: int) -> str:
@@ -59,9 +74,14 @@ def _name(number: int) -> str:
 def _made(tree: Tree, sizes: tuple[int, int]) -> Tree:
     if os.path.isdir(tree.path):
         return tree
-    draft = f"{tree.path}.new-{os.getpid()}"
+    with _draft(tree) as draft:
+        _fill(draft, tree.files, sizes)
+    return tree
+
+
+def _fill(draft: str, files: int, sizes: tuple[int, int]) -> None:
     chance = random.Random(_SEED)  # noqa: S311 - the same files every time are the point
-    for number in range(tree.files):
+    for number in range(files):
         path = os.path.join(draft, _name(number))
         if number % _A_FOLDER == 0:
             os.makedirs(os.path.dirname(path))
@@ -73,5 +93,3 @@ def _made(tree: Tree, sizes: tuple[int, int]) -> Tree:
             file.write((text + chance.randbytes(size // 2).hex().encode())[:size])
         moment = (_MTIME + number) * 1_000_000_000 + number
         os.utime(path, ns=(moment, moment))
-    os.rename(draft, tree.path)
-    return tree
