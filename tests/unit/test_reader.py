@@ -467,7 +467,8 @@ def test_a_single_file_is_proven_before_it_is_released() -> None:
 def test_the_padding_behind_a_single_file_is_judged_as_well() -> None:
     for position in (0, 2, 4, 5, 6):
         taken = Taken()
-        with pytest.raises(ArchiveDamaged, match="padding"):
+        name = BIG[position].path.decode()
+        with pytest.raises(ArchiveDamaged, match=f"the padding of data/{name} is not zero"):
             extracted(big_changed(position, 512 + len(BIG[position].data)), (position,), taken)
         assert [item.path for item, _ in taken.released] == [BIG[position].path]
 
@@ -500,7 +501,17 @@ def test_padding_of_the_head_is_zero() -> None:
         if padding_at % 512:
             changed = bytearray(ARCHIVE)
             changed[padding_at] = 1
-            with pytest.raises(ArchiveDamaged, match="padding"):
+            with pytest.raises(ArchiveDamaged, match=f"the padding of wmbackup-1/{name} is"):
+                read(bytes(changed))
+
+
+def test_padding_of_the_payload_is_zero() -> None:
+    for name, start in STARTS.items():
+        padding_at = start + 512 + len(MEMBERS[name])
+        if name.startswith("data/") and padding_at % 512:
+            changed = bytearray(ARCHIVE)
+            changed[padding_at] = 1
+            with pytest.raises(ArchiveDamaged, match=f"the padding of {name} is not zero"):
                 read(bytes(changed))
 
 

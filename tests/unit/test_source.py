@@ -125,28 +125,31 @@ def test_a_size_out_of_its_range_is_damaged(size: int, *, fits: bool) -> None:
 
 
 def test_content_ends_with_its_padding() -> None:
-    source = of(b"abc" + bytes(509) + b"x" * 512 + b"rest")
-    assert source.content(3) == b"abc"
-    assert source.content(512) == b"x" * 512
-    assert source.content(0) == b""
+    sizes = (3, 512, 0)
+    source = of(b"".join(header(b"a", n) + b"x" * n + bytes(-n % 512) for n in sizes) + b"rest")
+    for size in sizes:
+        assert source.content(b"a", size, size) == b"x" * size
     assert source.read(9) == b"rest"
 
 
 @pytest.mark.parametrize("at", [3, 200, 511])
 def test_padding_that_is_not_zero_is_damaged(at: int) -> None:
-    block = bytearray(b"abc" + bytes(509))
-    block[at] = 1
+    block = bytearray(header(b"name", 3) + b"abc" + bytes(509))
+    block[512 + at] = 1
 
     def copied(source: Source) -> None:
-        source.copy(3)
-        source.pad(3)
+        source.copy(source.member(b"name", 3, 3))
+        source.pad(b"name", 3)
 
-    reads: tuple[Callable[[Source], object], ...] = (lambda source: source.content(3), copied)
+    def taken(source: Source) -> None:
+        source.content(b"name", 3, 3)
+
+    reads: tuple[Callable[[Source], object], ...] = (taken, copied)
     for read in reads:
-        with pytest.raises(ArchiveDamaged, match="padding"):
+        with pytest.raises(ArchiveDamaged, match="the padding of name is not zero"):
             read(of(bytes(block)))
         with pytest.raises(ArchiveTruncated):
-            read(of(b"abc" + bytes(508)))
+            read(of(bytes(block[:-1])))
 
 
 @pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
@@ -157,7 +160,7 @@ def test_a_copy_gives_every_sink_the_content_in_blocks(size: int) -> None:
     second: list[bytes] = []
     source = of(data + bytes(-size % 512) + b"rest")
     source.copy(size, first.append, second.append)
-    source.pad(size)
+    source.pad(b"a", size)
     assert b"".join(first) == b"".join(second) == data
     assert all(len(block) <= CHUNK for block in first)
     assert source.read(9) == b"rest"

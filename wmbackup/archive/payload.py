@@ -56,7 +56,7 @@ def prove(
     for one in section.singly():
         prove_one(source, one, receiver if wanted is None or wanted(one.first) else None)
         yield one
-        source.pad(*one.sizes)
+        source.pad(one.members[0], one.sizes[0])
 
 
 def _is_proven(section: Section, data: bytes) -> bool:

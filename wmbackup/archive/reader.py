@@ -114,8 +114,8 @@ class ArchiveReader:
     def info(self) -> bag.BagInfo:
         """Read bag-info.txt. Raises as `signatures` does."""
         if self._has_time_stamp():
-            self._source.content(self._source.member(*_TIME_STAMP))
-        readme = self._source.content(self._source.member(*_README))
+            self._source.content(*_TIME_STAMP)
+        readme = self._source.content(*_README)
         self._prove("README.txt", readme)
         if readme != bag.README:
             raise ArchiveDamaged("README.txt is not as the format wants it")
@@ -221,7 +221,7 @@ class ArchiveReader:
             self._go_to(section.offset)
             prove_one(self._source, section, receiver)
             yield section
-            self._source.pad(*section.sizes)
+            self._source.pad(section.members[0], section.sizes[0])
 
     def _go_to(self, offset: int) -> None:
         """Go to an offset in the payload."""
@@ -233,7 +233,7 @@ class ArchiveReader:
         return self._source.next_name() == _TIME_STAMP[0]
 
     def _small(self, name: str, low: int, high: int) -> bytes:
-        return self._source.content(self._source.member(BAG + name.encode(), low, high))
+        return self._source.content(BAG + name.encode(), low, high)
 
     def _prove(self, name: str, text: bytes) -> None:
         if bag.sha256(text) != self._hashes[name]:
@@ -243,7 +243,7 @@ class ArchiveReader:
         size = self._source.member(BAG + name.encode(), low, MAX_TABLE)
         digest = hashlib.sha256()
         self._source.copy(size, digest.update, table.write)
-        self._source.pad(size)
+        self._source.pad(BAG + name.encode(), size)
         if digest.hexdigest() != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
         table.flush()  # for whoever reads it through another handle (see `reopen`)

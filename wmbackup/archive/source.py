@@ -132,17 +132,24 @@ class Source:
         self.member(name, low, high)
         self.push_back(head)
 
-    def content(self, size: int) -> bytes:
-        """Return the content of a small member and pass over its padding."""
+    def content(self, name: bytes, low: int, high: int) -> bytes:
+        """Return the content of a small member, whose size has these bounds.
+
+        Raises as `member` and `pad` do.
+        """
+        size = self.member(name, low, high)
         data = self.take(size)
-        self.pad(size)
+        self.pad(name, size)
         return data
 
-    def pad(self, size: int) -> None:
-        """Pass over the padding after a content of ``size`` bytes, which must be zero."""
+    def pad(self, name: bytes, size: int) -> None:
+        """Pass over the padding behind the ``size`` bytes of a member.
+
+        Raises ArchiveTruncated, or ArchiveDamaged where it is not zero.
+        """
         rest = padding(size)
         if self.take(rest) != _ZEROS[:rest]:
-            raise ArchiveDamaged("the padding of a member is not zero")
+            raise ArchiveDamaged(f"the padding of {name.decode()} is not zero")
 
     def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
         """Hand the content of a member to every sink, block by block."""
