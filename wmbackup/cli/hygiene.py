@@ -23,7 +23,7 @@ _UNITS = ("KiB", "MiB", "GiB", "TiB")
 def visible(text: str) -> str:
     """Return the text with everything unseen written as an escape, as Python writes it."""
     if text.isascii() and text.isprintable():
-        return text  # as nearly every text is, and is said in a tenth of the time
+        return text  # as nearly every text is, and is said in a third of the time
     return re.sub(_UNSEEN, _escape, text)
 
 
