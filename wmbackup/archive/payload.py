@@ -15,6 +15,8 @@ from wmbackup.archive.ustar import BLOCK, PADDINGS, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
 
+_OTHER = "use another copy of the archive, or see what restore --salvage finds"
+
 
 class Receiver(Protocol):
     """Takes released files: `put` and `accept` mean that their bytes are proven."""
@@ -27,9 +29,6 @@ class Receiver(Protocol):
 
     def accept(self, item: Item) -> None:
         """Take the staged item: its bytes are proven now."""
-
-
-_OTHER = "use another copy of the archive, or see what restore --salvage finds"
 
 
 def prove(
