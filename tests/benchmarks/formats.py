@@ -52,9 +52,11 @@ def whole(cache: str) -> float:
             *("--store", f"folder:{store}", "-o", archive),
         )
         jobs.append(Job(name, always(command)))
-    done = in_turn(jobs, place.environment, 5, lambda tool: Measured("", "", LICENSES, tool))
+    try:
+        done = in_turn(jobs, place.environment, 5, lambda tool: Measured("", "", LICENSES, tool))
+    finally:
+        place.clean()
     pairs = zip(done[0].seconds, done[1].seconds, strict=True)
-    place.clean()
     return median(one - other for one, other in pairs) / LICENSES * 1e6
 
 
