@@ -30,6 +30,10 @@ from tools import ALL, BASE, CREATE, LIST, OPERATIONS, OURS, VERIFY, Place, ours
 _ALL_PEERS_TO = 100_000  # files; beyond, each run of the slower ones takes minutes
 _GROWTH = (CREATE, VERIFY, LIST, tools.ONE, ALL)
 _READ_BACK = "create, read back"
+_PACKAGES = (
+    "import click, hashlib, json, platformdirs;"
+    "from cryptography.hazmat.primitives.asymmetric import ed25519"
+)
 _APART = {
     tools.ONE: "bringing it to the disk",
     ALL: "bringing it to the disk",
@@ -154,6 +158,7 @@ def start_up(place: Place, rounds: int) -> list[Measured]:
     python = sys.executable
     commands = {
         "import click": (python, "-c", "import click"),
+        "import all that a restore needs": (python, "-c", _PACKAGES),
         "wmbackup --version": ours("--version"),
         "wmbackup list --store sample": ours("list", "--store", "sample", "--quiet"),
     }
