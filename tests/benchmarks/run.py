@@ -122,8 +122,9 @@ def measure_all(place: Place, given: Options) -> None:
         found += compare(trees.small(given.cache, size), place, given)
     found += compare(trees.large(given.cache, given.mebibytes), place, given)
     memory = memory_of_large(place, given)
-    parts = floors(trees.small(given.cache, given.sizes[-1]), given.cache)
-    say("\n## Floors: one process, microseconds a file\n")
+    size = max((size for size in given.sizes if size <= _ALL_PEERS_TO), default=given.sizes[0])
+    parts = floors(trees.small(given.cache, size), given.cache)
+    say(f"\n## Floors: one process, {size:,} files, microseconds a file\n")
     for name, cost in parts.items():
         say(f"* {name}: {cost:.1f}")
     if given.json is not None:
