@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -7,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import make  # the synthetic fixtures
 import pytest
@@ -192,6 +193,19 @@ def test_a_second_process_that_cannot_begin_changes_nothing(
     monkeypatch.setattr(sys, "executable", program)
     same(tmp_path, PLAIN)
     assert not processes.answered
+
+
+def test_waiting_for_a_second_process_takes_no_descriptor(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The last one may have gone into a pipe, and then nobody would end what has begun.
+    def none_left(*_arguments: object) -> NoReturn:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("selectors.DefaultSelector", none_left)
+    monkeypatch.setattr("select.epoll", none_left)
+    same(tmp_path, PLAIN)
+    assert processes.answered
 
 
 def test_a_full_disk_is_told_by_the_first(

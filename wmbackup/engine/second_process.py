@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import selectors
 import struct
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
+from selectors import EVENT_READ
 from typing import IO, TYPE_CHECKING, TypeVar
 
 import wmbackup
@@ -23,6 +23,11 @@ from wmbackup.status import Control
 
 if TYPE_CHECKING:
     from subprocess import Popen
+
+if sys.platform == "linux":
+    from selectors import PollSelector as Selector  # takes no descriptor, so that none can lack
+else:
+    from selectors import DefaultSelector as Selector
 
 _AHEAD = 2  # questions that wait for the other process, so that it need not wait for them
 _WAITING = 16  # results that wait in memory for one that comes before them
@@ -97,8 +102,8 @@ class Second:
         self._answers = process.stdout
         self._asked = 0
         self._lives = True
-        self._coming = selectors.DefaultSelector()
-        self._coming.register(self._answers, selectors.EVENT_READ)
+        self._coming = Selector()
+        self._coming.register(self._answers, EVENT_READ)
 
     @property
     def has_room(self) -> bool:

@@ -33,6 +33,7 @@ _PAYS = 4000  # files from which on it is worth a process, which takes 60 ms to 
 _SECTION = 1024 * 1024
 """Bytes of a section. Fewer cost more to hand on; many would keep one process waiting."""
 
+_DONE = b"done"
 _PLACE = struct.Struct("=3Q")  # where a section begins, and the lengths of its rows and lines
 
 
@@ -72,7 +73,7 @@ class SecondWriter:
                 return error
 
         def take(section: Section, answer: bytes) -> list[Section] | ArchiveDamaged:
-            if answer:
+            if answer == _DONE:
                 return [section]
             for path in _paths(section):
                 self._receiver.take_back(path)
@@ -140,7 +141,7 @@ def _answer(archive: int, tree: Tree, question: bytes) -> bytes:
                 pass
     except (WmbackupError, OSError):
         return b""
-    return b"done"
+    return _DONE
 
 
 class _Stage:
