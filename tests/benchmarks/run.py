@@ -179,7 +179,7 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
     names = tools.installed()
     if not given.peers or tree.files > _ALL_PEERS_TO:
         names = [name for name in names if name in {OURS, BASE}]
-    rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 0
+    rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 1
     say(f"\n## {tree.label}\n")
     say("| | " + " | ".join(f"{name}, ms | MiB | ratio" for name in names) + " |")
     say("|---|" + "---|---|---|" * len(names))
@@ -211,6 +211,7 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
     measure(
         "verify from a pipe", [Job(OURS, always(piped)), *tools.jobs(VERIFY, tree, place, base)]
     )
+    place.clear()
     return found
 
 

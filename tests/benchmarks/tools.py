@@ -63,6 +63,12 @@ class Place:
         if os.path.lexists(self.file(name)):
             os.rename(self.file(name), self.fresh())
 
+    def clear(self) -> None:
+        """Make room for the next store, and let the disk come to rest."""
+        self.clean()
+        os.mkdir(self.made)
+        os.sync()
+
     def clean(self) -> None:
         shutil.rmtree(self.made, ignore_errors=True)
 
