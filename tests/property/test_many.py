@@ -112,8 +112,10 @@ def told(portions: Iterable[Plain | list[Row]]) -> list[tuple[bytes, int, bytes]
     try:
         for portion in portions:
             if isinstance(portion, Plain):
-                for path, row, line in zip(*portion, strict=True):
-                    found.append((path.encode(), int(row[0]), bytes.fromhex(line[:64].decode())))
+                for path, (size, _, _), line in zip(
+                    portion.paths, portion.numbers, portion.lines, strict=True
+                ):
+                    found.append((path.encode(), int(size), bytes.fromhex(line[:64].decode())))
             else:
                 found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in portion if r.item]
     except ArchiveDamaged as error:

@@ -16,11 +16,20 @@ MANY = 8000  # files: more than one block
 
 
 def test_plain_files_are_told_as_they_stand() -> None:
-    assert plain(ROW * 2, [LINE, LINE]) == Plain(
-        ["a b/c.lic"] * 2,
-        [("3", "1161993600", "5", '"hidden","system"')] * 2,
-        [LINE] * 2,
-    )
+    found = plain(ROW * 2, [LINE, LINE])
+    assert found == Plain(["a b/c.lic"] * 2, [("3", "1161993600", "5")] * 2, ROW * 2, [LINE] * 2)
+
+
+def test_attributes_are_told_of_each_file() -> None:
+    none = file_row(FileRow(3, 5, None, ()))
+    for rows, attributes in (
+        ((ROW, none), ['"hidden","system"', ""]),
+        ((none, none), ["", ""]),
+        ((none, ROW, ROW), ["", *['"hidden","system"'] * 2]),
+    ):
+        found = plain(b"".join(rows), [LINE] * len(rows))
+        assert found is not None
+        assert found.attributes == attributes
 
 
 @pytest.mark.parametrize(

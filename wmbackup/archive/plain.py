@@ -23,8 +23,10 @@ _FORM = (
 )
 _LISTS = b"|".join(ATTRIBUTE_LISTS)
 _ROWS = _FORM % (b"", b"", b"", _LISTS)
-_TEXTS = _ROWS.decode()
+_TEXTS = (_FORM % (b"", b"", b"?:", _LISTS)).decode()
 _SIZES = _FORM % (b"?:", b"?:", b"?:", _LISTS)
+_ATTRIBUTES = r"\[(.*)\]"
+_NO_ATTRIBUTES = b"[]"
 _NO_NUMBER = bytes(set(range(256)).difference(b"0123456789-,"))
 _HEXADECIMAL = b"0123456789abcdef"
 _FOLDER = b"  data/"  # with the two spaces behind the hash
@@ -36,14 +38,22 @@ _NAME = _HASH + len(_FOLDER)
 class Plain(NamedTuple):
     """Files as the head tells them, in texts as they stand there.
 
-    ``paths`` are own names: ASCII, visible, and nothing in them to be escaped. A row is size,
-    seconds and nanoseconds of the time, and the attributes, in quotes with commas between them;
-    ``lines`` are as many lines of the manifest: 64 digits, two spaces, the member.
+    ``paths`` are own names: ASCII, visible, and nothing in them to be escaped. ``numbers`` are the
+    size, and seconds and nanoseconds of the time. ``rows`` and ``lines`` are what stands of the
+    files in the tables; a line is 64 digits, two spaces, the member.
     """
 
     paths: list[str]
-    rows: list[tuple[str, str, str, str]]
+    numbers: list[tuple[str, str, str]]
+    rows: bytes
     lines: list[bytes]
+
+    @property
+    def attributes(self) -> list[str]:
+        """The attributes of each, in quotes with commas between them."""
+        if self.rows.count(_NO_ATTRIBUTES) == len(self.lines):
+            return [""] * len(self.lines)
+        return re.findall(_ATTRIBUTES, self.rows.decode("ascii"))
 
 
 def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
@@ -58,7 +68,7 @@ def plain(rows: bytes, lines: list[bytes]) -> Plain | None:
     if len(found) != len(lines):
         return None
     paths = b"\n".join(names).decode("ascii").split("\n")
-    return Plain(paths, found, lines)
+    return Plain(paths, found, rows, lines)
 
 
 def plain_rows(rows: bytes, count: int) -> list[FileRow] | None:

@@ -17,6 +17,7 @@ _UNSEEN = (
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone it is said in half the time
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SECONDS = [f"{second:02d}" for second in range(60)]
+_POINT = [f".{'0' * (9 - digits)}" for digits in range(10)]  # before so many digits
 _UNITS = ("KiB", "MiB", "GiB", "TiB")
 
 
@@ -91,17 +92,19 @@ class _Minutes(dict[int, str]):
         return text
 
 
-def all_utc(rows: Sequence[tuple[str, str, str, str]]) -> list[str]:
-    """Do as `utc` for the times in many rows (see `Plain`), in a fifth of the time."""
+def all_utc(numbers: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Do as `utc` for the times of many files (see `Plain`), in a fourth of the time."""
     minutes = _Minutes()
     try:
         return [
-            f"{minutes[(at := int(seconds)) // 60]}{_SECONDS[at % 60]}"
-            f"{'' if rest == '0' else '.' + rest.zfill(9)}Z"
-            for _, seconds, rest, _ in rows
+            f"{minutes[(at := int(seconds)) // 60]}{_SECONDS[at % 60]}Z"
+            if rest == "0"
+            else f"{minutes[(at := int(seconds)) // 60]}{_SECONDS[at % 60]}"
+            f"{_POINT[len(rest)]}{rest}Z"
+            for _, seconds, rest in numbers
         ]
     except OverflowError:  # one of them is beyond dates
-        return [utc(int(seconds) * 1_000_000_000 + int(rest)) for _, seconds, rest, _ in rows]
+        return [utc(int(seconds) * 1_000_000_000 + int(rest)) for _, seconds, rest in numbers]
 
 
 def is_plain_terminal() -> bool:

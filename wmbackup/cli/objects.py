@@ -82,11 +82,12 @@ def item_lines(portion: Plain) -> list[str]:
     """Return the lines of many files, in which nothing has to be escaped (see `item_fields`)."""
     before = f'{{"schema":{SCHEMA},"type":"item","path":"'
     lines = b"".join(portion.lines).decode("ascii").splitlines()
-    files = zip(portion.paths, portion.rows, all_utc(portion.rows), lines, strict=True)
+    times, attributes = all_utc(portion.numbers), portion.attributes
+    files = zip(portion.paths, portion.numbers, times, attributes, lines, strict=True)
     return [
-        f'{before}{path}","path_base64":null,"size":{row[0]},"mtime":"{time}",'
-        f'"attributes":[{row[3]}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'
-        for path, row, time, line in files
+        f'{before}{path}","path_base64":null,"size":{size},"mtime":"{time}",'
+        f'"attributes":[{names}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'
+        for path, (size, _, _), time, names, line in files
     ]
 
 

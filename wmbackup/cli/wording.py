@@ -249,8 +249,8 @@ def plain_lines(portion: Plain | list[Row]) -> list[str]:
     """Return what `plain_row` says of each row, for many at once."""
     if isinstance(portion, list):
         return [plain_row(row) for row in portion]
-    files = zip(portion.paths, portion.rows, all_utc(portion.rows), strict=True)
-    return [f"{path}\t{row[0]}\t{time}{_NO_LICENSE}" for path, row, time in files]
+    files = zip(portion.paths, portion.numbers, all_utc(portion.numbers), strict=True)
+    return [f"{path}\t{size}\t{time}{_NO_LICENSE}" for path, (size, _, _), time in files]
 
 
 def risk_cells(row: Row, *, local: bool) -> tuple[str, str, str, str, str]:
