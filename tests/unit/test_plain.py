@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.archives import File, build, read
 from wmbackup.archive.head import Head, Row
 from wmbackup.archive.plain import Plain, plain
 from wmbackup.archive.rows import FileRow, file_row
+from wmbackup.cli.objects import SCHEMA, item_fields, item_lines
+from wmbackup.cli.wording import plain_lines, plain_row
 from wmbackup.license import License
 
 ROW = file_row(FileRow(3, 1_161_993_600_000_000_005, None, ("hidden", "system")))
@@ -30,6 +34,27 @@ def test_attributes_are_told_of_each_file() -> None:
         found = plain(b"".join(rows), [LINE] * len(rows))
         assert found is not None
         assert found.attributes == attributes
+
+
+def test_what_is_listed_of_many_is_what_is_listed_of_each() -> None:
+    head = read(
+        build(
+            [
+                File(b"a", b"1", 1_161_993_600_000_000_005, ("hidden", "system")),
+                File(b"b/c d.lic", b"", -1),
+                File(b"e", b"22", 0, ("archive",)),
+            ]
+        )
+    ).head
+    (portion,) = head.portions()
+    assert isinstance(portion, Plain)
+    rows = list(head.rows())
+    assert plain_lines(portion) == [plain_row(row) for row in rows]
+    assert [json.loads(line) for line in item_lines(portion)] == [
+        {"schema": SCHEMA, "type": "item", **item_fields(row.item, row.sha256)}
+        for row in rows
+        if row.item is not None
+    ]
 
 
 @pytest.mark.parametrize(
