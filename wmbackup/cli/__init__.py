@@ -28,3 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(arguments)
     except Interrupted as signal:
         return signal.exit_code
+    finally:
+        if is_program:
+            # Python looks for cycles once more when it ends, which took 12 ms of every command.
+            gc.freeze()
