@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -222,6 +223,20 @@ def test_a_full_disk_is_told_by_the_first(
     monkeypatch.setattr(second_process, "_begin", begin)
     same(tmp_path, PLAIN)
     assert not processes.answered
+    assert processes.given_back
+
+
+def test_a_record_that_is_written_in_part_is_not_taken(
+    tmp_path: Path, processes: Processes
+) -> None:
+    # The system writes as far as it can, and says only the next time why it was no more. No record
+    # ends at this byte.
+    def limit(process: subprocess.Popen[bytes]) -> None:
+        resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (10_001, resource.RLIM_INFINITY))
+
+    processes.disturb[1] = limit
+    same(tmp_path, PLAIN)
+    assert processes.answered
     assert processes.given_back
 
 

@@ -73,7 +73,7 @@ def main() -> None:
     """Be the second process."""
     root, spool, withholds = map(int, sys.argv[3:])
     reader = FileReader(HandleTree(root), withholds=bool(withholds))
-    with os.fdopen(spool, "r+b", buffering=0) as file:
+    with os.fdopen(spool, "r+b") as file:
         writer = PortionWriter(file)
         serve(lambda question: _answer(reader, writer, question.split(b"\0")))
 
@@ -83,6 +83,7 @@ def _answer(reader: FileReader, writer: PortionWriter, paths: Sequence[bytes]) -
     try:
         if all(_add(reader, writer, path) for path in paths):
             portion = writer.end()
+            portion.spool.flush()  # what a full disk does not take is not answered
             tables = portion.rows, portion.manifest, portion.license_rows
             numbers = (*portion[:3], portion.begin, portion.length, *map(len, tables))
             return _PORTION.pack(*numbers) + b"".join(tables)
