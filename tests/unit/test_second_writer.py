@@ -12,6 +12,7 @@ import pytest
 from tests.archives import File, build
 from tests.folders import POLICY, Log, files, fill, snapshot
 from tests.processes import Processes, kill, stop, watch
+from wmbackup.archive.ustar import record_length
 from wmbackup.engine import open_archive, restore, second_process, second_writer
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.restoring import OnConflict
@@ -242,3 +243,22 @@ def test_a_name_that_another_file_has_taken_is_told_by_the_first(
         bring_back(build(FILES), tmp_path / "a", helped=True)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.begun
+
+
+def test_an_item_is_not_taken_for_what_the_second_left(
+    tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As on file systems that do not tell upper case from lower case.
+    place = _NewFolder.place
+
+    def one_file(import_: _NewFolder, path: bytes) -> bytes:
+        return place(import_, FILES[-1].path if path == b"a:b" else path)
+
+    monkeypatch.setattr(_NewFolder, "place", one_file)
+    own = sum(record_length(len(one.data)) for one in FILES)
+    monkeypatch.setattr(second_writer, "_SECTION", own)  # so that the item has the next section
+    processes.disturb[1] = kill
+    with pytest.raises(RestoreConflict, match="same name as another"):
+        bring_back(build([*FILES, File(b"a:b", b"item")]), tmp_path / "a", helped=True)
+    assert os.listdir(tmp_path / "a") == ["a.tar"]
+    assert processes.given_back == 1

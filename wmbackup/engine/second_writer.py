@@ -12,9 +12,11 @@ import os
 import struct
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from typing import BinaryIO
 
 from wmbackup.archive import tables
+from wmbackup.archive.judging import ITEM, NAME
 from wmbackup.archive.names import DATA
 from wmbackup.archive.payload import Receiver, prove
 from wmbackup.archive.reader import ArchiveReader
@@ -79,9 +81,11 @@ class SecondWriter:
                 self._receiver.take_back(path)
             return do(section)
 
+        sections = self._reader.sections(_SECTION)
+        behind: list[Section] = []
         for found in share(
             self._process,
-            self._reader.sections(_SECTION),
+            _without_items(sections, behind),
             control,
             do=do,
             ask=lambda section: self._question(section, wanted),
@@ -90,6 +94,10 @@ class SecondWriter:
             if isinstance(found, ArchiveDamaged):
                 raise found
             yield from found
+        # To some file systems an item and an own name are one file. Staged ahead of the own name,
+        # it would be taken for what the other process left there, and be removed.
+        for section in chain(behind, sections):
+            yield from self._do(section, wanted, control)
         self._reader.end()
 
     def _do(self, section: Section, wanted: bytearray, control: Control) -> list[Section]:
@@ -100,17 +108,25 @@ class SecondWriter:
         return found
 
     def _question(self, section: Section, wanted: bytearray) -> bytes | None:
-        """Return the question for a section of small files that keep their names, all wanted."""
+        """Return the question for a section of small files, all wanted."""
         files = len(section.lines)
         if (
             max(section.sizes) > CHUNK
             or wanted.count(1, section.first, section.first + files) < files
-            or any(b'"path' in row for row in section.rows)
         ):
             return None
         rows, lines = b"".join(section.rows), b"".join(section.lines)
         where = _PLACE.pack(self._reader.place(section), len(rows), len(lines))
         return where + rows + lines + b"\0".join(map(self._receiver.place, _paths(section)))
+
+
+def _without_items(sections: Iterator[Section], behind: list[Section]) -> Iterator[Section]:
+    """Yield the sections before the first item; put the one that it is in into ``behind``."""
+    for section in sections:
+        if section.lines[-1].startswith(ITEM, NAME):  # items follow all own names
+            behind.append(section)
+            return
+        yield section
 
 
 def _paths(section: Section) -> list[bytes]:
