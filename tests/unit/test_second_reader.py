@@ -267,6 +267,27 @@ def test_a_ctrl_c_of_the_terminal_is_for_the_first_alone(
     assert sessions == [processes.begun[0].pid]
 
 
+def test_a_program_without_standard_streams_backs_up(tmp_path: Path) -> None:
+    # What is opened takes their numbers, and in another process these are its own.
+    code = """
+import os, sys
+from pathlib import Path
+from tests.folders import back_up
+from wmbackup.engine import second_process, second_reader
+second_reader._PAYS, second_process.processors = 1, lambda: 2
+for stream in range(3):
+    os.close(stream)
+back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
+"""
+    store = fill(tmp_path / "store", PLAIN)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(
+        [sys.executable, "-c", code, store, tmp_path / "a"], env=environment, check=False
+    )
+    assert done.returncode == 0
+    assert len(read((tmp_path / "a").read_bytes()).released) == COUNT
+
+
 def test_a_second_process_ends_with_the_first(tmp_path: Path) -> None:
     code = """
 import os, sys, time

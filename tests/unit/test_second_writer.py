@@ -262,3 +262,12 @@ def test_an_item_is_not_taken_for_what_the_second_left(
         bring_back(build([*FILES, File(b"a:b", b"item")]), tmp_path / "a", helped=True)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.given_back == 1
+
+
+@pytest.mark.parametrize("taken", [0, 1, 2])
+def test_no_second_process_for_a_descriptor_of_a_standard_stream(
+    processes: Processes, taken: int
+) -> None:
+    with second_process.second_process("none", opened=(9, taken)) as second:
+        assert second is None
+    assert processes.begun == []

@@ -32,7 +32,10 @@ else:
 _AHEAD = 2  # questions that wait for the other process, so that it need not wait for them
 _WAITING = 16  # results that wait in memory for one that comes before them
 _POLL = 0.1  # seconds between two looks whether to stop waiting
-_PIPE = 1024 * 1024  # bytes: questions and answers fit in, and nobody waits for the other side
+# Bytes that a pipe holds. As a rule questions and answers fit in, and nobody waits for the other
+# side. Both may be larger, but never both of one kind of work, so that both sides never wait.
+_PIPE = 1024 * 1024
+_STANDARD_ERROR = 2  # the highest descriptor of a standard stream
 _LENGTH = struct.Struct("=Q")  # of the question or the answer that follows
 
 # Nothing of the surroundings has a say in what runs there: no variables, no site, no other folders
@@ -57,7 +60,9 @@ def second_process(module: str, *numbers: int, opened: Sequence[int]) -> Iterato
     runs on Linux alone.
     """
     process = None
-    if processors() > 1 and _knows_itself():
+    # A descriptor of a standard stream, as of an archive that comes from a file through standard
+    # input, would be something else there.
+    if processors() > 1 and _knows_itself() and min(opened) > _STANDARD_ERROR:
         process = _begin(module, numbers, opened)
     if process is None:
         yield None
