@@ -113,7 +113,7 @@ class PortionWriter:
         return portion
 
     def drop(self) -> None:
-        """Forget the present portion, which may have no item, and begin it anew."""
+        """Forget the present portion, which must be without an item, and begin it anew."""
         self._take_back(self._begin)
         self._begin_next()
 

@@ -17,7 +17,7 @@ class OwnPlace(io.RawIOBase):
         self._at = 0
 
     def close(self) -> None:
-        """See `io.IOBase`; the descriptor stays open."""
+        """See `io.IOBase`; without an owner the descriptor stays open."""
         if self._owner is not None:
             self._owner.close()
         super().close()
