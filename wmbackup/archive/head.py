@@ -96,7 +96,7 @@ class Head:
     ) -> Iterator[Section]:
         """Yield the payload in order, in sections of at most so many bytes or of one file.
 
-        Judges no more than it has to. One of ``begin`` and ``end`` may be another `border`. Raises
+        Judges no more than it has to. ``begin`` or ``end``, but not both, may be a `border`. Raises
         ArchiveDamaged where rows and manifest lines do not pair.
         """
         at = 0 if begin is START else self._manifest_lines().offset(begin.files)

@@ -180,9 +180,9 @@ class ArchiveReader:
         """Read the payload in order; release each file to the receiver when it is proven.
 
         ``wanted`` says by index what the receiver gets; everything is proven all the same. Yields
-        what is proven. Ends when the end of the archive is judged, or before ``end``. One of
-        ``begin`` and ``end`` may be a border, where the stream is seekable. Raises ArchiveTruncated
-        or ArchiveDamaged.
+        what is proven. Ends when the end of the archive is judged, or before ``end``. ``begin`` or
+        ``end``, but not both, may be a `border` where the stream is seekable. Raises
+        ArchiveTruncated or ArchiveDamaged.
         """
         if begin is not START:
             self._go_to(begin.length)
