@@ -4,7 +4,7 @@
 
 Run it with the Python that wmbackup is installed for. Peers that are installed take part: tar with
 minisign, restic, borg, tar with age. Stores are made in the cache once and stay there; a million
-files take 6 GB, and 15 more while they are measured. Close everything else: medians of ratios
+files take 6 GB, and 40 more while they are measured. Close everything else: medians of ratios
 forgive a busy machine, and no more. What was made beside the stores is removed at the end, also
 after Ctrl-C.
 """

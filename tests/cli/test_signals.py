@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -28,9 +29,12 @@ FILES = 300
 
 
 @pytest.fixture
-def program(program: Process) -> Process:
+def program(program: Process) -> Iterator[Process]:
+    """A program with a key, which hears a hang-up also where these tests run below nohup."""
     program("key", "create")
-    return program
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield program
+    signal.signal(signal.SIGHUP, before)
 
 
 def long_store(program: Process) -> str:
