@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -33,6 +32,7 @@ from wmbackup.status import (
 
 if sys.platform != "linux":
     pytest.skip("only Linux has a second process", allow_module_level=True)
+import resource
 
 COUNT = 200
 PLAIN = {b"%03d/%03d" % (number // 50, number): b"%d" % number * number for number in range(COUNT)}
