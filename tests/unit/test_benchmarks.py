@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="they measure Unix processes")
+
 _RUN = Path(__file__).parents[1] / "benchmarks/run.py"
 
 
@@ -21,7 +23,6 @@ def test_sizes_that_are_none(tmp_path: Path, sizes: str) -> None:
     assert not (tmp_path / "cache").exists()
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="they measure Unix processes")
 def test_an_interrupted_run_leaves_only_stores(tmp_path: Path) -> None:
     command = [sys.executable, str(_RUN), "--cache", str(tmp_path), "--sizes", "10"]
     process = subprocess.Popen(
