@@ -144,8 +144,9 @@ def never() -> bool:
 class Control(NamedTuple):
     """How a caller follows an operation and stops it.
 
-    ``cancelled`` is asked between items and between the blocks of large ones. Without ``items``
-    there is no ItemEvent, of which there can be a million.
+    ``cancelled`` is asked between items, of small ones every few hundred, and while a store is read
+    between the blocks of large ones. Without ``items`` there is no ItemEvent, of which there can be
+    a million.
     """
 
     notify: Notify = ignore
