@@ -41,6 +41,17 @@ _HINTS = (
 _TUPLE = re.compile(r"\((?:'[^']*'(?:, |,)?)+\)")
 _MANY_DIGITS = re.compile(r"[0-9_]{4000,}")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_MAX_DEPTH = 8
+_STRINGS = re.compile(
+    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|"(?:[^"\\\n]|\\.)*+"|'
+    r"'''(?:[^']|'(?!''))*+'''|'[^'\n]*+'|#[^\n]*+",
+    re.DOTALL,
+)
+"""Strings and comments, in which brackets and points mean nothing."""
+
+_MANY_PARTS = re.compile(r'(?:[\w"-]++[ \t]*+\.[ \t]*+){8}')
+_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 class ConfigInvalid(UsageError):
@@ -124,9 +135,15 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         raise ConfigInvalid(f"{file} is too large: it may have {MAX_FILE // 1024} KiB")
     import tomllib
 
+    if text.startswith(_UTF_16):
+        raise ConfigInvalid(
+            f"{file}:1: this is not UTF-8 but UTF-16",
+            hint="save it as UTF-8, which is what TOML is written in",
+        )
     text = text.removeprefix(_BOM)  # which editors on Windows write
     try:
         decoded = text.decode("utf-8")
+        _check_depth(file, decoded)
         data = tomllib.loads(decoded)
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
@@ -143,6 +160,21 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
     for path, message, meant in _wrong(data, schema, (), schema):
         raise ConfigInvalid(f"{file}:{_line(decoded, path)}: {message}", hint=meant)
     return Config(file, data, decoded)
+
+
+def _check_depth(file: str, text: str) -> None:
+    """Raise ConfigInvalid for keys of many parts and for nested brackets.
+
+    The parser's time and memory grow with the square of both.
+    """
+    bare = _STRINGS.sub('""', text)
+    deep = _MANY_PARTS.search(bare)
+    depth = deepest = 0
+    for sign in _BRACKETS.findall(bare):
+        depth += 1 if sign in "[{" else -1
+        deepest = max(deepest, depth)
+    if deep is not None or deepest > _MAX_DEPTH:
+        raise ConfigInvalid(f"{file}: this is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _unreadable(file: str, text: str, last: int) -> ConfigInvalid:

@@ -13,7 +13,7 @@ import os
 import stat
 import sys
 from collections.abc import Callable
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, NamedTuple
 
 from wmbackup.errors import NotFound, OutputExists, SystemFailure, UsageError
 
@@ -166,8 +166,11 @@ def _create_part(folder: str) -> tuple[str, BinaryIO]:
         _discard(descriptor, name)
 
 
-def _discard(descriptor: int, name: str) -> None:
-    os.close(descriptor)
+def _discard(file: int | BinaryIO, name: str) -> None:
+    if isinstance(file, int):
+        os.close(file)
+    else:
+        file.close()
     with contextlib.suppress(OSError):
         os.unlink(name)
 
@@ -194,6 +197,69 @@ def _rename_new(name: str, path: str) -> None:
 def exists(path: str) -> OutputExists:
     """Return the error for an output that is there already."""
     return OutputExists(f"{path} exists", hint="choose another output, or add --force")
+
+
+class SmallFile(NamedTuple):
+    """The bytes of a small file, and its mode."""
+
+    data: bytes
+    mode: int
+
+
+def read_small_file(path: str, limit: int) -> SmallFile | None:
+    """Return at most ``limit`` bytes of a regular file, and one more where it is larger.
+
+    None where there is none. A link to nothing, a pipe or a device is an error and not an empty
+    file, and opening one does not wait for a writer. Raises OSError.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(path, flags | getattr(os, "O_NOCTTY", 0))
+    except FileNotFoundError:
+        if os.path.lexists(path):
+            raise OSError(errno.ENOENT, "it is a link to nothing", path) from None
+        return None
+    with open(descriptor, "rb") as file:
+        mode = os.fstat(descriptor).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if not stat.S_ISREG(mode) and not os.path.samefile(path, os.devnull):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        return SmallFile(file.read(limit + 1), mode)
+
+
+def keeps_modes(folder: str) -> bool:
+    """Whether the file system of a folder keeps owners and modes, as those of Windows do not.
+
+    A file is made to find out: what a file system without modes reports of it is the same for
+    every file. Where none can be made, the folder is taken at its word. Raises OSError.
+    """
+    if os.name == "nt":
+        return False
+    try:
+        name, file = _create_part(folder)
+    except PermissionError:
+        return True
+    try:
+        status = os.fstat(file.fileno())
+        return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == PRIVATE
+    finally:
+        _discard(file, name)
+
+
+def make_folders(path: str) -> None:
+    """Make a private folder with its parents, and bring their names to the disk. Raises OSError."""
+    missing = []
+    while not os.path.isdir(path):
+        missing.append(path)
+        parent = os.path.dirname(path) or os.curdir
+        if parent == path:
+            break
+        path = parent
+    for folder in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, PRIVATE_FOLDER)
+        sync_folder(os.path.dirname(folder) or os.curdir)
 
 
 def sync_folder(folder: str) -> None:

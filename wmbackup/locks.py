@@ -6,12 +6,13 @@ import contextlib
 import errno
 import hashlib
 import os
+import shlex
 import stat
 import time
 from collections.abc import Iterator
 
 from wmbackup.errors import Busy, SystemFailure
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
+from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, try_lock
 from wmbackup.status import Control
 
 _POLL = 0.1  # seconds between two tries for a lock
@@ -84,14 +85,21 @@ def _open_lock(path: str) -> int:
 
 
 def _refuse_foreign(folder: str) -> None:
-    """Raise PermissionError for a folder that is not this user's alone to change."""
+    """Raise PermissionError for a folder in which others can put or remove what they like.
+
+    A group that can write is let be, as the private groups of users are; what decides trust is
+    checked where it is read.
+    """
+    if not hasattr(os, "geteuid"):
+        return
     status = os.lstat(folder)
-    if hasattr(os, "geteuid") and (
-        not stat.S_ISDIR(status.st_mode)
-        or status.st_uid != os.geteuid()
-        or status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    ):
-        raise PermissionError(errno.EPERM, "it belongs to somebody else", folder)
+    if not stat.S_ISDIR(status.st_mode):
+        raise PermissionError(errno.EPERM, "it is not a folder", folder)
+    if status.st_uid != os.geteuid() and keeps_modes(folder):
+        raise PermissionError(errno.EPERM, f"it belongs to user {status.st_uid}", folder)
+    if status.st_mode & stat.S_IWOTH and keeps_modes(folder):
+        how = f"others can write to it; chmod o-w {shlex.quote(folder)}"
+        raise PermissionError(errno.EPERM, how, folder)
 
 
 def _is_still(descriptor: int, path: str) -> bool:

@@ -23,12 +23,12 @@ from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import open_archive
 from wmbackup.engine.restoring import OnConflict, RestorePlan, RestoreSummary, always, restore
 from wmbackup.errors import Busy, UsageError
-from wmbackup.keys import SigningKey
 from wmbackup.locks import Locks
 from wmbackup.operation import Operation, Statuses
 from wmbackup.status import Control, Notify, Phase
 from wmbackup.stores.base import Store, TakesConsent
 from wmbackup.trust import Policy
+from wmbackup.trust.keys import SigningKey
 
 if TYPE_CHECKING:
     from wmbackup.engine.backing_up import BackupSummary

@@ -14,13 +14,13 @@ from typing import IO
 import pytest
 
 from tests.cli.program import DEADLINE, Process, judge
-from wmbackup import keys
 from wmbackup.cli.operate import operate
 from wmbackup.cli.signals import Interrupted, handled
 from wmbackup.engine import BackupSummary, RestoreSummary
 from wmbackup.errors import Cancelled, TimedOut
 from wmbackup.restorer import BackupRestorer, Options
 from wmbackup.stores.sample import SampleStore
+from wmbackup.trust import keys
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 SIGNALS = [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]

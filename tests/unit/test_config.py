@@ -103,7 +103,7 @@ def test_what_is_no_text_is_refused() -> None:
     assert caught.value.hint == "save it as UTF-8, which is what TOML is written in"
     with pytest.raises(ConfigInvalid, match="f is too large: it may have 64 KiB"):
         parse("f", b"#" * (MAX_FILE + 1), SCHEMA)
-    with pytest.raises(ConfigInvalid, match="f: this is nested too deeply"):
+    with pytest.raises(ConfigInvalid, match="f: this is nested more than 8 levels deep"):
         parse("f", b"store = " + b"[" * 30_000, SCHEMA)
     assert parse("f", b"#" * MAX_FILE, SCHEMA).data == {}
 
@@ -186,3 +186,36 @@ def test_the_line_is_found_in_a_long_file(begin: str, middle: str, end: str) -> 
     assert found.line == before.count("\n") + 1
     # It took minutes when each line was tried with all that stands before it.
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 16_000) + " = 1",
+        f"[{'.'.join('a' * 16_000)}]",
+        f"x = {{{'.'.join('a' * 16_000)} = 1}}",
+        ".".join(['"a"'] * 8_000) + " = 1",
+        " . ".join("a" * 8_000) + " = 1",
+        f"x = {'[' * 8_000}",
+        f"x = {'[' * 8_000}{']' * 8_000}",
+        f"x = {'{a=' * 8_000}",
+        '[a]\nx = """\n"""\n' + "y." * 9 + "z = 1",
+    ],
+)
+def test_what_is_nested_deeply_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _text: pytest.fail("it was parsed"))
+    with pytest.raises(ConfigInvalid, match="nested more than 8 levels deep"):
+        parse("file", text.encode(), SCHEMA)
+
+
+def test_points_and_brackets_in_strings_and_comments_are_no_levels() -> None:
+    dots = "a." * 100 + "[" * 100
+    text = f"store = '{dots}'\n# {dots}\nsort = \"path\" # {dots}\n"
+    assert read(text).data["store"] == dots
+
+
+def test_utf_16_is_named_as_that() -> None:
+    with pytest.raises(ConfigInvalid, match="not UTF-8 but UTF-16"):
+        parse("file", "output = 'x'".encode("utf-16"), SCHEMA)

@@ -14,11 +14,11 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.archives import private, public
 from tests.folders import is_private
-from wmbackup import keys
 from wmbackup.archive import sshsig
 from wmbackup.errors import NotFound, SigningKeyMissing, SigningKeyUnusable, SystemFailure
-from wmbackup.keys import KeyExists, PrincipalTaken
-from wmbackup.trust import Signer, TrustFileInvalid, parse_allowed_signers
+from wmbackup.trust import Signer, TrustFileInvalid, keys, parse_allowed_signers, principal_of
+from wmbackup.trust.allowed_signers import PrincipalTaken, line_of
+from wmbackup.trust.keys import KeyExists
 
 
 def run(*command: str | Path) -> str:
@@ -170,15 +170,15 @@ def test_a_key_that_cannot_be_written_is_a_failure_of_the_system(tmp_path: Path)
     ],
 )
 def test_a_principal_needs_no_quoting(host: str, principal: str) -> None:
-    assert keys.principal_of(host) == principal
+    assert principal_of(host) == principal
 
 
 def test_trusting_a_key_writes_its_line_once(tmp_path: Path) -> None:
     path = f"{tmp_path}/new/allowed_signers"
-    assert keys.trust(path, "wmbackup@a", public(1))
-    assert not keys.trust(path, "wmbackup@a", public(1))
-    assert not keys.trust(path, "wmbackup@other", public(1))
-    assert keys.trust(path, "wmbackup@b", public(2))
+    assert keys.trust(path, Signer("wmbackup@a", public(1)))
+    assert not keys.trust(path, Signer("wmbackup@a", public(1)))
+    assert not keys.trust(path, Signer("wmbackup@other", public(1)))
+    assert keys.trust(path, Signer("wmbackup@b", public(2)))
     text = Path(path).read_text()
     assert text == "".join(
         f'wmbackup@{name} namespaces="archive@wmbackup" {sshsig.public_line(public(seed))}\n'
@@ -193,16 +193,16 @@ def test_trusting_a_key_writes_its_line_once(tmp_path: Path) -> None:
 def test_trust_keeps_what_somebody_else_wrote(tmp_path: Path) -> None:
     path = tmp_path / "allowed_signers"
     path.write_text("# no line end at the end")
-    keys.trust(str(path), "wmbackup@a", public(1))
+    keys.trust(str(path), Signer("wmbackup@a", public(1)))
     assert path.read_text() == (
-        "# no line end at the end\n" + keys.trust_line("wmbackup@a", public(1)) + "\n"
+        "# no line end at the end\n" + line_of(Signer("wmbackup@a", public(1))) + "\n"
     )
 
 
 def test_trust_follows_a_link_to_the_file_and_keeps_it(tmp_path: Path) -> None:
     (tmp_path / "dotfiles").mkdir()
     (tmp_path / "allowed_signers").symlink_to("dotfiles/signers")
-    keys.trust(f"{tmp_path}/allowed_signers", "wmbackup@a", public(1))
+    keys.trust(f"{tmp_path}/allowed_signers", Signer("wmbackup@a", public(1)))
     assert (tmp_path / "allowed_signers").is_symlink()
     assert (tmp_path / "dotfiles" / "signers").is_file()
 
@@ -210,10 +210,10 @@ def test_trust_follows_a_link_to_the_file_and_keeps_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("taken", ["wmbackup@a", "x,wmbackup@a", "wmbackup@a,y"])
 def test_a_principal_that_another_key_holds_is_refused(tmp_path: Path, taken: str) -> None:
     path = f"{tmp_path}/allowed_signers"
-    keys.trust(path, taken, public(1))
+    Path(path).write_text(f"{taken} {sshsig.public_line(public(1))}\n")
     before = Path(path).read_bytes()
     with pytest.raises(PrincipalTaken, match="another key is trusted as wmbackup@a") as caught:
-        keys.trust(path, "wmbackup@a", public(2))
+        keys.trust(path, Signer("wmbackup@a", public(2)))
     assert "wmbackup@a-2" in str(caught.value.hint)
     assert Path(path).read_bytes() == before
 
@@ -221,11 +221,11 @@ def test_a_principal_that_another_key_holds_is_refused(tmp_path: Path, taken: st
 def test_a_trust_file_that_cannot_be_read_believes_nobody(tmp_path: Path) -> None:
     path = tmp_path / "allowed_signers"
     path.write_bytes(b"\n" * (keys.MAX_FILE + 1))
-    with pytest.raises(TrustFileInvalid, match="too large"):
+    with pytest.raises(TrustFileInvalid, match="is larger than 1,024 KiB"):
         keys.read_policy(str(path))
     path.write_bytes(b"nonsense here\n")
     with pytest.raises(TrustFileInvalid):
-        keys.trust(str(path), "wmbackup@a", public(1))
+        keys.trust(str(path), Signer("wmbackup@a", public(1)))
     assert path.read_bytes() == b"nonsense here\n"
     with pytest.raises(SystemFailure, match="cannot read"):
         keys.read_policy(str(tmp_path))
@@ -235,7 +235,7 @@ def test_a_trust_file_that_cannot_be_written_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "allowed_signers"
-    keys.trust(str(path), "wmbackup@a", public(1))
+    keys.trust(str(path), Signer("wmbackup@a", public(1)))
     before = path.read_bytes()
 
     def full(_descriptor: int) -> None:
@@ -243,7 +243,7 @@ def test_a_trust_file_that_cannot_be_written_stays(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemFailure, match="no space") as caught:
-        keys.trust(str(path), "wmbackup@b", public(2))
+        keys.trust(str(path), Signer("wmbackup@b", public(2)))
     assert caught.value.hint is not None
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
@@ -257,7 +257,7 @@ def test_a_missing_trust_file_believes_nobody_unless_it_was_named(tmp_path: Path
 
 
 def test_revoked_keys_are_read_where_there_is_a_file(tmp_path: Path) -> None:
-    keys.trust(f"{tmp_path}/signers", "wmbackup@a", public(1))
+    keys.trust(f"{tmp_path}/signers", Signer("wmbackup@a", public(1)))
     (tmp_path / "revoked").write_text(sshsig.public_line(public(2)) + "\n")
     policy = keys.read_policy(f"{tmp_path}/signers", f"{tmp_path}/revoked")
     assert policy.revoked == frozenset({public(2)})
@@ -266,7 +266,7 @@ def test_revoked_keys_are_read_where_there_is_a_file(tmp_path: Path) -> None:
 
 def test_a_killed_creation_leaves_no_half_key(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from wmbackup import keys\n"
+        "import os, sys; from wmbackup.trust import keys\n"
         "os.link = lambda *_: os.kill(os.getpid(), 9)\n"
         "keys.create(sys.argv[1], 'host')"
     )
@@ -291,7 +291,9 @@ def test_a_new_key_is_trusted_at_once_under_a_free_name(tmp_path: Path) -> None:
 def test_keys_that_are_trusted_at_once_are_all_trusted(tmp_path: Path) -> None:
     path = str(tmp_path / "allowed_signers")
     threads = [
-        threading.Thread(target=keys.trust, args=(path, f"wmbackup@host{seed}", public(seed)))
+        threading.Thread(
+            target=keys.trust, args=(path, Signer(f"wmbackup@host{seed}", public(seed)))
+        )
         for seed in range(1, 9)
     ]
     for thread in threads:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import wmbackup
-from wmbackup import keys
 from wmbackup.errors import ExitCode
 from wmbackup.stores.sample import _files
+from wmbackup.trust import keys
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)

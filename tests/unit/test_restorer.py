@@ -16,7 +16,7 @@ from typing import BinaryIO
 
 import pytest
 
-from wmbackup import keys, operation
+from wmbackup import operation
 from wmbackup.engine import BackupSummary, OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -33,7 +33,6 @@ from wmbackup.errors import (
     WmbackupError,
 )
 from wmbackup.item import Skipped
-from wmbackup.keys import SigningKey
 from wmbackup.license import License
 from wmbackup.restorer import (
     BackupFlags,
@@ -48,7 +47,8 @@ from wmbackup.restorer import (
 from wmbackup.status import Control, Event, PhaseEvent, Status, StatusEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, Store
 from wmbackup.stores.folder import FolderStore
-from wmbackup.trust import Policy, Signer
+from wmbackup.trust import Policy, Signer, keys
+from wmbackup.trust.keys import SigningKey
 
 E_INVALIDARG = 0x80070057
 E_FAIL = 0x80004005
@@ -598,7 +598,8 @@ def test_what_still_works_at_the_end_of_the_program_is_canceled(bench: Bench) ->
 
 HANGS = """
 import sys
-from wmbackup import create_backup_restorer, Options, keys
+from wmbackup import create_backup_restorer, Options
+from wmbackup.trust import keys
 from wmbackup.errors import TimedOut
 from wmbackup.testing import FakeStore
 

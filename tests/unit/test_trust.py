@@ -148,7 +148,19 @@ def test_a_line_is_a_signer(line: str, signer: Signer) -> None:
     assert parse_allowed_signers(f"# x\n\n{line}\n \t\n#".encode()) == (signer,)
 
 
-RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAQA="
+RSA = (
+    "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQC8VEdoSvctuCTcdYHDiezjeyKAIU12sMtyPBPKADiMnvBzF"
+    "UoOFxDA0sistPo1ozONhZtF0y+u8Deh74lvs7KIOW/j/ErPDB2fdqVwI7/en94fzqnpXrZGunrxqU/W79kC+w"
+    "3ZC5i/FInxORy5qrBHFKwUyq+W2/hoy3W2+qe0Qw=="
+)
+SK = (
+    "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIAAAAAAAAAAAAA"
+    "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAABHNzaDo="
+)
+ECDSA = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBEtGCMyl3XzSB"
+    "QIbfeUOW09CL9QRM8x52jqP2VBYunl9uJ4j7UBkJ6Slk5FFvNj4pOvnSTf1VnaymQ9n3si8Zx0="
+)
 
 
 @pytest.mark.parametrize(
@@ -161,8 +173,8 @@ RSA = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAAQA="
         f'alice cert-authority,namespaces="archive@wmbackup" {KEY}',
         f'alice valid-after="20260101Z",CERT-AUTHORITY {KEY}',
         f"alice {RSA}",
-        "alice sk-ssh-ed25519@openssh.com AAAA",
-        "alice ecdsa-sha2-nistp256 AAAA",
+        f"alice {SK}",
+        f"alice {ECDSA}",
         f'alice namespaces="file" {KEY}',
         f'alice namespaces="" {KEY}',
         f'alice namespaces="archive" {KEY}',
@@ -259,7 +271,7 @@ def test_a_time_without_a_zone_is_local() -> None:
 
 @pytest.mark.usefixtures("_two_hours_east")
 def test_a_local_time_before_the_first_year_is_no_time() -> None:
-    with pytest.raises(TrustFileInvalid, match="line 1: 00010101 is not a time"):
+    with pytest.raises(TrustFileInvalid, match="line 1: '00010101' is not a time that exists"):
         parse_allowed_signers(f'alice valid-after="00010101" {KEY}'.encode())
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from wmbackup import keys
 from wmbackup.cli import interface as interface_rows
 from wmbackup.cli import main, places, session
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
@@ -24,7 +23,6 @@ from wmbackup.errors import (
 )
 from wmbackup.files import try_lock
 from wmbackup.hresult import InterfaceError
-from wmbackup.keys import SigningKey
 from wmbackup.license import License
 from wmbackup.locks import Locks
 from wmbackup.restorer import BackupFlags, Options, RestoreFlags, create_backup_restorer
@@ -45,7 +43,8 @@ from wmbackup.stores.windows.following import Outcome
 from wmbackup.stores.windows.merging import merge
 from wmbackup.stores.windows.store import PRIVACY_POLICY, Binding, PartlyRestored, WindowsStore
 from wmbackup.testing import StoreContract
-from wmbackup.trust import Policy
+from wmbackup.trust import Policy, keys
+from wmbackup.trust.keys import SigningKey
 
 XP = Machine(
     product="Microsoft Windows XP",

@@ -24,7 +24,6 @@ from jsonschema import Draft202012Validator
 
 from tests.windows.harness import Double
 from tests.windows.test_system import without
-from wmbackup import keys, owner
 from wmbackup.cli import main, places, session
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
@@ -33,6 +32,7 @@ from wmbackup.locks import Locks
 from wmbackup.status import Control
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
 from wmbackup.testing import FakeItem, FakeStore
+from wmbackup.trust import keys, owner
 
 URL = "https://licenses.invalid/limit"
 KID = "{00112233-4455-6677-8899-AABBCCDDEEFF}"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 import click
 
-from wmbackup import __version__, keys
+from wmbackup import __version__
 from wmbackup.cli import settings
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
@@ -29,6 +29,7 @@ from wmbackup.cli.session import (
 )
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.files import temporary_folder
+from wmbackup.trust import keys
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 

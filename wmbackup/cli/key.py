@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from wmbackup import keys
 from wmbackup.archive import sshsig
+from wmbackup.archive.bag import format_time
 from wmbackup.cli.app import HELP, Group, option
 from wmbackup.cli.app import command as declare
-from wmbackup.cli.keyring import key_from_archive, key_from_file, trusted_rows
+from wmbackup.cli.keyring import confirm_key, key_from_archive, key_from_file, trusted_rows
 from wmbackup.cli.output import KeyRow, Message
 from wmbackup.cli.session import (
     Session,
@@ -19,6 +19,7 @@ from wmbackup.cli.session import (
 )
 from wmbackup.engine.opening import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
+from wmbackup.trust import keys, principal_of
 
 
 @click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
@@ -32,7 +33,9 @@ def _create(session: Session) -> ExitCode:
 
     It is an OpenSSH Ed25519 key without a passphrase, so that cron can sign.
     """
-    key, principal = keys.create_trusted(signing_key_path(), allowed_signers_path(), host_name())
+    key, principal = keys.create_trusted(
+        signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()
+    )
     session.output.result(Message(f"made {key.path} ({key.fingerprint}), trusted as {principal}"))
     return ExitCode.OK
 
@@ -45,7 +48,7 @@ def _show(session: Session, signing_key: str | None) -> ExitCode:
     public = sshsig.public_line(key.public)
     session.data_on_stdout = True
     session.output.keys(
-        [KeyRow("signing", key.fingerprint, public, keys.principal_of(host_name()), key.path)]
+        [KeyRow("signing", key.fingerprint, public, principal_of(host_name()), key.path)]
     )
     return ExitCode.OK
 
@@ -66,6 +69,8 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
         KeyRow("revoked", sshsig.fingerprint(key), sshsig.public_line(key), None, file)
         for key in sorted(policy.revoked)
     )
+    if not policy.signers and not policy.revoked:
+        session.output.result(Message(f"no keys are trusted in {path}"))
     return ExitCode.OK
 
 
@@ -89,23 +94,29 @@ def _trust(
     A key that came with an archive proves nothing by being there: compare its fingerprint with
     what you know of the machine that made it.
     """
-    found = key_from_file(source) if allowed_signers != source else None
-    if found is None:
+    path = allowed_signers or allowed_signers_path()
+    revoked = revoked_keys_path()
+    signer = key_from_file(source) if path != source else None
+    asked = None
+    if signer is None:
         with open_archive(source) as archive:
-            principal, key = key_from_archive(session, archive, fingerprint)
-    else:
-        principal, key = found
-    mark = sshsig.fingerprint(key)
-    if fingerprint is not None and fingerprint != mark:
+            signer = key_from_archive(archive)
+        asked = archive.name if fingerprint is None else None
+    mark = sshsig.fingerprint(signer.key)
+    if fingerprint is not None and fingerprint not in {mark, mark.removeprefix("SHA256:")}:
         raise SignerUntrusted(
             f"the key in {source} is {mark} and not {fingerprint}",
             fingerprint=mark,
             hint="nothing was changed; find out which of the two is right",
         )
-    path = allowed_signers or allowed_signers_path()
-    added = keys.trust(path, principal, key)
-    what = f"trusting {mark} as {principal}" if added else f"{mark} is trusted already"
-    session.output.result(Message(what))
+    # Whatever stands against it is reported before a question is asked.
+    added = keys.check_trustable(path, signer, revoked)
+    if added and asked is not None:
+        confirm_key(session, asked, signer)
+    added = added and keys.trust(path, signer, revoked)
+    until = "" if signer.valid_before is None else f" until {format_time(signer.valid_before)}"
+    what = f"trusting {mark} as {signer.principals}{until}"
+    session.output.result(Message(what if added else f"{mark} is trusted already"))
     return ExitCode.OK
 
 

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from wmbackup.cli.output import Output
     from wmbackup.config import Config
-    from wmbackup.keys import SigningKey
     from wmbackup.locks import Locks
     from wmbackup.status import Control
     from wmbackup.trust import Policy
+    from wmbackup.trust.keys import SigningKey
 
 
 class Common(NamedTuple):
@@ -116,11 +116,11 @@ class Session:
 
         Raises SigningKeyMissing, SigningKeyUnusable.
         """
-        from wmbackup import keys
+        from wmbackup.trust import keys
 
         if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
             key, principal = keys.create_trusted(
-                signing_key_path(), allowed_signers_path(), host_name()
+                signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()
             )
             self.output.warning(
                 "signing-key-created",
@@ -139,7 +139,7 @@ class Session:
 
     def policy(self, allowed_signers: str | None) -> Policy:
         """Read whom to believe. Raises NotFound, TrustFileInvalid."""
-        from wmbackup import keys
+        from wmbackup.trust import keys
 
         revoked = revoked_keys_path()
         for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):

@@ -36,7 +36,6 @@ from wmbackup.files import (
     temporary_folder,
 )
 from wmbackup.item import Skipped
-from wmbackup.keys import SigningKey
 from wmbackup.license import License
 from wmbackup.locks import Locks
 from wmbackup.status import (
@@ -45,6 +44,7 @@ from wmbackup.status import (
     PhaseEvent,
 )
 from wmbackup.stores.base import Export, Store
+from wmbackup.trust.keys import SigningKey
 
 AGENT = f"wmbackup {__version__}"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")

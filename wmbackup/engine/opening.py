@@ -25,7 +25,7 @@ from wmbackup.errors import (
 )
 from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
-from wmbackup.trust import Policy
+from wmbackup.trust.policy import Policy, principal_of
 
 HOPELESS = "nothing in this copy can be proven; look for another one"
 """The next step where not even a salvage helps, since it begins where the signature ends."""
@@ -165,7 +165,9 @@ def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Auth
         signatures = reader.signatures()
         policy.judge(signatures.maker, signatures.witnesses)
         info = reader.info()
-        principals = policy.judge(signatures.maker, signatures.witnesses, info.created)
+        principals = policy.judge(
+            signatures.maker, signatures.witnesses, info.created, principal_of(info.host)
+        )
     except SignerUntrusted as error:
         if error.hint is None:
             error.hint = _how_to_trust(error, source)

@@ -59,8 +59,8 @@ if sys.platform == "win32":
 
     def documented_binding() -> Binding:
         """Return the documented interface of this system."""
-        from wmbackup import owner
         from wmbackup.stores.windows import enumeration, interface, machine
+        from wmbackup.trust import owner
 
         return Binding(
             machine=machine.this_machine,

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -23,10 +22,17 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import PRIVATE_FOLDER, Draft, remove_leftovers, resolved
+from wmbackup.files import Draft, make_folders, read_small_file, remove_leftovers, resolved
 from wmbackup.locks import Locks
 from wmbackup.status import Control
-from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers, parse_revoked
+from wmbackup.trust.allowed_signers import (
+    PrincipalTaken,
+    TrustFileInvalid,
+    parse_allowed_signers,
+    parse_revoked,
+    with_line,
+)
+from wmbackup.trust.policy import Policy, Signer, principal_of
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -35,7 +41,6 @@ MAX_FILE = 1024 * 1024
 """The largest key or trust file that is read, in bytes."""
 
 _LOCK_WAIT = 10.0  # seconds
-_NOT_IN_PRINCIPAL = re.compile(r"[^A-Za-z0-9._-]+")
 
 
 class KeyExists(WmbackupError):
@@ -44,10 +49,10 @@ class KeyExists(WmbackupError):
     code = "key-exists"
 
 
-class PrincipalTaken(WmbackupError):
-    """Another key holds the principal already."""
+class KeyRevoked(WmbackupError):
+    """The key is revoked, and a revoked key is never trusted again."""
 
-    code = "principal-taken"
+    code = "key-revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,7 @@ class SigningKey:
 
 
 if sys.platform == "win32":
-    from wmbackup import owner
+    from wmbackup.trust import owner
 
     def _restrict(path: str) -> None:
         with contextlib.suppress(OSError):  # a disk without access lists; the key is then exposed
@@ -91,26 +96,20 @@ else:
         return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
 
 
-def principal_of(host: str) -> str:
-    """Return the principal of a host: ``wmbackup@HOST`` in characters that need no quoting."""
-    return "wmbackup@" + (_NOT_IN_PRINCIPAL.sub("-", host).strip("-") or "unknown")
-
-
 def load(path: str) -> SigningKey:
     """Read a signing key. Raises SigningKeyMissing, SigningKeyUnusable or SystemFailure."""
     try:
-        with open(path, "rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            text = file.read(MAX_FILE)
-    except FileNotFoundError:
+        found = read_small_file(path, MAX_FILE)
+    except OSError as error:
+        raise SystemFailure.of(error, "read the signing key", path) from error
+    if found is None:
         raise SigningKeyMissing(
             f"there is no signing key at {path}",
             hint="make one with: wmbackup key create, or name one with --signing-key",
-        ) from None
-    except OSError as error:
-        raise SystemFailure.of(error, "read the signing key", path) from error
-    private = _parse_private(path, text)
-    return SigningKey(path, sshsig.public_of(private), _is_exposed(path, mode), private)
+        )
+    private = _parse_private(path, found.data)
+    exposed = _is_exposed(path, found.mode)
+    return SigningKey(path, sshsig.public_of(private), exposed, private)
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
@@ -123,10 +122,11 @@ def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
 
     try:
         private = serialization.load_ssh_private_key(text, password=None)
-    except (ValueError, UnsupportedAlgorithm):
-        reason = "is not an OpenSSH private key"
     except TypeError:
         reason = "is protected by a passphrase, which nobody can give in an unattended run"
+    except (ValueError, OverflowError, NotImplementedError, UnsupportedAlgorithm, KeyError):
+        # The parser's ways to refuse a file, such as a point in compressed form, are many.
+        reason = "is not an OpenSSH private key"
     else:
         if isinstance(private, Ed25519PrivateKey):
             return private
@@ -155,12 +155,13 @@ def create(path: str, host: str) -> SigningKey:
     )
     public = sshsig.public_of(private)
     try:
-        os.makedirs(os.path.dirname(path) or os.curdir, PRIVATE_FOLDER, exist_ok=True)
+        make_folders(os.path.dirname(path) or os.curdir)
         if os.path.lexists(path):
             raise _exists(path)
-        # The private file first: of two runs at once, one gets its name, and writes both.
+        # The private file first: of two runs at once, one gets its name, and writes both. A run
+        # that is cut off behind it is completed by the next one, see `create_trusted`.
         write(path, text, replace=False)
-        write(f"{path}.pub", f"{sshsig.public_line(public)} {principal_of(host)}\n".encode())
+        _write_public(path, public, host)
     except OutputExists:
         raise _exists(path) from None
     except OSError as error:
@@ -168,10 +169,14 @@ def create(path: str, host: str) -> SigningKey:
     return SigningKey(path, public, exposed=False, private=private)
 
 
+def _write_public(path: str, public: bytes, host: str) -> None:
+    write(f"{path}.pub", f"{sshsig.public_line(public)} {principal_of(host)}\n".encode())
+
+
 def _exists(path: str) -> KeyExists:
     return KeyExists(
         f"there is a signing key at {path}",
-        hint="keep it: what it signed is believed for its sake",
+        hint="keep it: the archives that it signed are trusted because of it",
     )
 
 
@@ -228,71 +233,93 @@ def writable_by_others(path: str) -> bool:
 
 
 def _read(path: str) -> bytes | None:
+    """Return a trust file; None where there is none. Raises SystemFailure, TrustFileInvalid."""
     try:
-        with open(path, "rb") as file:
-            text = file.read(MAX_FILE + 1)
-    except FileNotFoundError:
-        return None
+        found = read_small_file(path, MAX_FILE)
     except OSError as error:
         raise SystemFailure.of(error, "read", path) from error
-    if len(text) > MAX_FILE:
-        raise TrustFileInvalid(f"{path} is too large to be a list of keys")
-    return text
+    if found is None:
+        return None
+    if len(found.data) > MAX_FILE:
+        raise TrustFileInvalid(f"{path} is larger than {MAX_FILE // 1024:,} KiB")
+    return found.data
 
 
-def trust_line(principal: str, key: bytes) -> str:
-    """Return the line of allowed_signers that believes a key for archives and nothing else."""
-    return f'{principal} namespaces="archive@wmbackup" {sshsig.public_line(key)}'
+def trust(path: str, signer: Signer, revoked: str | None = None) -> bool:
+    """Trust a key; return False where it is trusted already.
 
-
-def trust(path: str, principal: str, key: bytes) -> bool:
-    """Believe a key under a principal; return False where it is believed already.
-
-    Raises PrincipalTaken where another key holds the principal, TrustFileInvalid, Busy,
-    SystemFailure.
+    ``revoked`` is the file of revoked keys. Raises KeyRevoked, PrincipalTaken where another key
+    holds the principal, PrincipalUnfit, TrustFileInvalid, Busy, SystemFailure.
     """
-    folder = os.path.dirname(os.path.abspath(path))
+    path = resolved(path)  # a link stays one, also where the file that it names is to be made
     try:
-        os.makedirs(folder, PRIVATE_FOLDER, exist_ok=True)
+        make_folders(os.path.dirname(path))
         # Two at once would each write the file without the other's line.
-        with Locks(folder, _LOCK_WAIT).hold("trust file", os.path.abspath(path), Control()):
-            return _trust(path, principal, key)
+        with Locks(os.path.dirname(path), _LOCK_WAIT).hold("trust file", path, Control()):
+            return _trust(path, signer, revoked)
     except OSError as error:
         raise SystemFailure.of(error, "write", path) from error
 
 
-def _trust(path: str, principal: str, key: bytes) -> bool:
-    text = _read(path) or b""
+def check_trustable(path: str, signer: Signer, revoked: str | None = None) -> bool:
+    """Return whether `trust` would change anything; raises what it would raise."""
+    return _new_text(resolved(path), signer, revoked) is not None
+
+
+def _trust(path: str, signer: Signer, revoked: str | None) -> bool:
+    text = _new_text(path, signer, revoked)
+    if text is not None:
+        write(path, text)
+    return text is not None
+
+
+def _new_text(path: str, signer: Signer, revoked: str | None) -> bytes | None:
+    revoked_text = None if revoked is None else _read(revoked)
+    with _named(revoked or ""):
+        if signer.key in parse_revoked(revoked_text or b""):
+            raise KeyRevoked(
+                f"the key {sshsig.fingerprint(signer.key)} is revoked in {revoked}",
+                hint="a revoked key is not trusted again; trust a new key of that machine",
+            )
+    text = _read(path)
     with _named(path):
-        signers = parse_allowed_signers(text)
-    if any(signer.key == key for signer in signers):
-        return False
-    if any(principal in signer.principals.split(",") for signer in signers):
-        raise PrincipalTaken(
-            f"another key is trusted as {principal}",
-            hint=f"believe it under a name of its own, with a line in {path}:"
-            f" {trust_line(principal + '-2', key)}",
-        )
-    gap = b"" if not text or text.endswith(b"\n") else b"\n"
-    write(path, text + gap + trust_line(principal, key).encode() + b"\n")
-    return True
+        try:
+            return with_line(text or b"", signer)
+        except PrincipalTaken as error:
+            error.hint = f"trust it under a name of its own: add this line to {path}: {error.line}"
+            raise
 
 
-def create_trusted(path: str, allowed_signers: str, host: str) -> tuple[SigningKey, str]:
+def create_trusted(
+    path: str, allowed_signers: str, host: str, revoked: str | None = None
+) -> tuple[SigningKey, str]:
     """Make a signing key and trust it; return it and the principal.
 
-    Where another key holds ``wmbackup@HOST``, as after a reinstallation, the new one gets a
-    number behind it. Raises as `create` and `trust` do.
+    What an earlier run left undone is completed: a key without its ``.pub`` file, or one that is
+    not trusted yet. Where another key holds ``wmbackup@HOST``, as after a reinstallation, the new
+    one gets a number behind it. Raises as `create` and `trust` do.
     """
-    parse_allowed_signers(_read(allowed_signers) or b"")  # before there is a key to be lost
-    key = create(path, host)
+    with _named(allowed_signers):  # before there is a key to be lost
+        trusted = parse_allowed_signers(_read(allowed_signers) or b"")
+    if os.path.lexists(path):
+        key = load(path)
+        if any(signer.key == key.public for signer in trusted):
+            raise _exists(path)
+    else:
+        key = create(path, host)
     principal = base = principal_of(host)
     number = 1
     while True:
         try:
-            trust(allowed_signers, principal, key.public)
+            trust(allowed_signers, Signer(principal, key.public), revoked)
         except PrincipalTaken:
             number += 1
             principal = f"{base}-{number}"
         else:
-            return key, principal
+            break
+    if not os.path.lexists(f"{path}.pub"):
+        try:
+            _write_public(path, key.public, host)
+        except OSError as error:
+            raise SystemFailure.of(error, "write", f"{path}.pub") from error
+    return key, principal

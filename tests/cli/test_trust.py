@@ -1,0 +1,205 @@
+"""``key trust`` writes what was shown and checked, and nothing else; ``key create`` recovers."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.archives import public
+from tests.cli.program import Inside
+from wmbackup import files
+from wmbackup.archive.sshsig import fingerprint, public_line
+from wmbackup.trust import parse_allowed_signers
+
+GOOD, EVIL = public_line(public(1)), public_line(public(2))
+MARK = fingerprint(public(1))
+STEP = OSError(28, "no space left on device")
+
+
+def signers(inside: Inside) -> bytes:
+    path = Path(inside.config, "allowed_signers")
+    return path.read_bytes() if path.exists() else b""
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f'"wmbackup@peer {EVIL}" {GOOD}',
+        f'"wmbackup@peer {EVIL} " {GOOD}',
+        f'"wmbackup@peer\t{EVIL}" {GOOD}',
+        f'"a b" {GOOD}',
+        f"* {GOOD}",
+        f"wmbackup@* {GOOD}",
+        f"!wmbackup@peer {GOOD}",
+        f"wmbackup@peer,!x {GOOD}",
+        f"a?b {GOOD}",
+        f"a,b {GOOD}",
+        f"a\\b {GOOD}",
+        f"a#b {GOOD}",
+        f"\x1b[31mwmbackup@peer {GOOD}",
+        f"wmbackup@peer\x7f {GOOD}",
+        f"wmbackup@pe\u200ber {GOOD}",
+        f"wmbackup@p\u00e9er {GOOD}",
+        f"\u202ewmbackup@peer {GOOD}",
+        f"ssh-peer {GOOD}",
+        f"{'a' * 300} {GOOD}",
+        f"wmbackup@peer cert-authority {GOOD}",
+        f'wmbackup@peer namespaces="file" {GOOD}',
+        f'wmbackup@peer unknown="x" {GOOD}',
+        f"wmbackup@peer {GOOD}\nwmbackup@other {EVIL}",
+        f"wmbackup@peer {GOOD}\0",
+    ],
+)
+def test_trust_of_a_line_that_is_not_plain_is_refused_and_changes_nothing(
+    inside: Inside, line: str
+) -> None:
+    Path("peer").write_text(line + "\n")
+    result = inside("key", "trust", "peer", "--fingerprint", MARK)
+    assert result.code in {1, 2, 7}
+    assert "this is a bug" not in result.err
+    assert "\x1b[31m" not in result.err
+    assert signers(inside) == b""
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_trust_of_a_file_that_powershell_wrote_works(
+    inside: Inside, encoding: str, end: str
+) -> None:
+    text = f"wmbackup@peer {GOOD}{end}"
+    data = text.encode("utf-16" if encoding.startswith("utf-16") else encoding)
+    Path("peer").write_bytes(data)
+    assert inside("key", "trust", "peer").code == 0
+    (signer,) = parse_allowed_signers(signers(inside))
+    assert (signer.principals, signer.key) == ("wmbackup@peer", public(1))
+
+
+def test_trust_keeps_the_options_of_a_line(inside: Inside) -> None:
+    Path("peer").write_text(
+        f'wmbackup@peer valid-after="20200102Z",valid-before="20300102030405Z" {GOOD}\n'
+    )
+    result = inside("key", "trust", "peer")
+    assert result.code == 0
+    assert "until 2030-01-02T03:04:05Z" in result.out + result.err
+    assert b'valid-after="20200102000000Z",valid-before="20300102030405Z"' in signers(inside)
+
+
+def test_trust_takes_a_fingerprint_without_its_prefix(inside: Inside) -> None:
+    Path("peer").write_text(f"wmbackup@peer {GOOD}\n")
+    assert inside("key", "trust", "peer", "--fingerprint", MARK[7:]).code == 0
+
+
+def test_trust_of_a_revoked_key_is_refused(inside: Inside) -> None:
+    os.makedirs(inside.config, 0o700)
+    Path(inside.config, "revoked_keys").write_text(GOOD + "\n")
+    Path("peer").write_text(f"wmbackup@peer {GOOD}\n")
+    result = inside("key", "trust", "peer", "--fingerprint", MARK)
+    assert result.code == 1
+    assert f"the key {MARK} is revoked" in result.err
+    assert signers(inside) == b""
+
+
+def test_trust_of_a_revoked_key_that_is_trusted_says_that_it_is_revoked(inside: Inside) -> None:
+    Path("peer").write_text(f"wmbackup@peer {GOOD}\n")
+    assert inside("key", "trust", "peer").code == 0
+    Path(inside.config, "revoked_keys").write_text(GOOD + "\n")
+    result = inside("key", "trust", "peer")
+    assert result.code == 1
+    assert "is revoked" in result.err
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda path: path.symlink_to("nowhere"), "link to nothing"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.mkdir(), "is a directory"),
+        (lambda path: path.write_text("nonsense\n"), "revoked keys, line 1"),
+        (lambda path: path.write_bytes(GOOD.encode("utf-16")), "UTF-16"),
+        (lambda path: path.write_bytes(b"SSHKRL\n\0"), "key revocation list"),
+    ],
+)
+def test_revocation_that_cannot_be_read_trusts_nobody(
+    ready: Inside, make: object, reason: str
+) -> None:
+    assert callable(make)
+    make(Path(ready.config, "revoked_keys"))
+    result = ready("verify", "archive.tar")
+    assert result.code in {1, 2}
+    assert reason in result.err
+
+
+@pytest.fixture
+def ready(inside: Inside) -> Inside:
+    assert inside("key", "create").code == 0
+    backup = ("backup", "--store", "sample", "--accept-restricted", "-o", "archive.tar")
+    assert inside(*backup).code == 0
+    return inside
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("allowed_signers", ("verify", "archive.tar")),
+        ("signing_key", ("backup", "--store", "sample", "-o", "b.tar")),
+        ("wmbackup.toml", ("verify", "archive.tar")),
+    ],
+)
+def test_a_pipe_in_the_place_of_a_file_is_named_and_not_waited_for(
+    ready: Inside, name: str, command: tuple[str, ...]
+) -> None:
+    path = Path(ready.config, name)
+    path.unlink(missing_ok=True)
+    os.mkfifo(path)
+    result = ready(*command)
+    assert result.code in {1, 2}
+    assert re.search(f"{name}.*(not a regular file|is a pipe)", result.err)
+
+
+def _interruptions() -> Iterator[str]:
+    yield from ("the private key", "the public key", "the trust file")
+
+
+@pytest.mark.parametrize("step", range(3), ids=_interruptions())
+def test_key_create_that_was_cut_off_is_completed_by_the_next(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    publish, calls = files.Draft.publish, []
+
+    def fails(draft: files.Draft, *, replace: bool) -> None:
+        calls.append(draft.path)
+        if len(calls) == step + 1:
+            raise STEP
+        publish(draft, replace=replace)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files.Draft, "publish", fails)
+        assert inside("key", "create").code == 1
+    assert inside("key", "create").code == 0
+    names = sorted(os.listdir(inside.config))
+    assert names == ["allowed_signers", "signing_key", "signing_key.pub"]
+    assert inside("backup", "--store", "sample", "-o", "a.tar", "--accept-restricted").code == 0
+    assert inside("verify", "a.tar").code == 0
+    again = inside("key", "create")
+    assert again.code == 1
+    assert re.search(r"there is a signing key at", again.err)
+
+
+def test_key_list_without_keys_says_so(inside: Inside) -> None:
+    result = inside("key", "list")
+    assert result.code == 0
+    assert "no keys are trusted" in result.err
+
+
+def test_key_trust_answers_before_it_asks(ready: Inside) -> None:
+    assert ready("key", "trust", "archive.tar").code == 0  # trusted already: nothing to ask
+    Path(ready.config, "revoked_keys").write_bytes(
+        Path(ready.config, "signing_key.pub").read_bytes()
+    )
+    result = ready("key", "trust", "archive.tar")
+    assert result.code == 1
+    assert "is revoked" in result.err
