@@ -122,13 +122,15 @@ class TimedOut(WmbackupError):
 
 
 class SystemFailure(WmbackupError):
-    """The operating system refused: no space, no permission, a broken disk."""
+    """The operating system refused: no space, no permission, a broken disk, a limit."""
 
     code = "system"
 
     @classmethod
     def of(cls, error: OSError, doing: str, name: str) -> SystemFailure:
         """Say what failed while doing something to the named thing."""
+        from wmbackup.limits import remedy
+
         hints = {
             errno.ENOSPC: "free some space there, or choose another place",
             errno.EDQUOT: "free some space there, or choose another place",
@@ -137,7 +139,7 @@ class SystemFailure(WmbackupError):
             errno.EROFS: "choose a place that can be written",
         }
         reason = (error.strerror or str(error) or type(error).__name__).lower()
-        hint = hints.get(error.errno) if error.errno is not None else None
+        hint = hints.get(error.errno or 0) or remedy(error.errno)
         return cls(f"cannot {doing} {name}: {reason}", hint=hint)
 
 
@@ -218,6 +220,12 @@ class StoreUnavailable(NotFound):
     """The store is not there, cannot be read, or does not exist on this system."""
 
     code = "store-unavailable"
+
+
+class Incomplete(WmbackupError):
+    """Something would be left behind, and the caller takes that for a failure."""
+
+    code = "incomplete"
 
 
 class NothingToBackUp(NotFound):

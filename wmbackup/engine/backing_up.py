@@ -106,21 +106,26 @@ def backup(
     locks: Locks | None = None,
     host: str | None = None,
     helped: bool = False,
+    refuse_skipped: bool = False,
+    refuse_withheld: bool = False,
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
     ``output`` is a file, a folder in which the archive gets its usual name, or a stream that is
     open for writing (what went there cannot be read back). The archive appears at once, whole
     and read back, or not at all. ``helped`` lets this Python be begun once more to read a part of
-    many files, where that pays.
+    many files, where that pays. With ``refuse_skipped`` nothing is written where a file would be
+    skipped, with ``refuse_withheld`` where a license is withheld.
 
-    Raises OutputExists, OutputInsideStore, NothingToBackUp, StoreUnavailable, Busy, Cancelled,
+    A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
+    OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
     SystemFailure and others of `wmbackup.errors`.
     """
     control = control or Control()
     host = host or host_name()
     moment = datetime.now(UTC).replace(microsecond=0)
-    run = _Run(store, key, control, host, moment, helped=helped)
+    refused = refuse_skipped, refuse_withheld
+    run = _Run(store, key, control, host, moment, refused=refused, helped=helped)
     if not isinstance(output, str):
         return run.into_stream(output, locks)
     path = destination(store, output, host, moment, replace_output=replace_output)
@@ -205,8 +210,10 @@ class _Run:
         host: str,
         moment: datetime,
         *,
+        refused: tuple[bool, bool],
         helped: bool,
     ) -> None:
+        self._refused = refused
         self._store = store
         self._key = key
         self._control = control
@@ -282,6 +289,7 @@ class _Run:
         self._machine = export.machine
         if not writer.files:
             raise _nothing(self._store, tally)
+        tally.refuse(skipped=self._refused[0], withheld=self._refused[1])
         return True
 
     def _seal(
