@@ -638,6 +638,37 @@ def test_trouble_of_the_machine_keeps_the_old_archive_and_skips_nothing(
         assert any(m.endswith(f"{name}: {reason}") for m in messages), messages
 
 
+@pytest.mark.parametrize("call", ["open", "fsync", "close", "unlink", "rename", "replace", "link"])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_whichever_call_fails_the_error_says_which_archive_is_there(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str,
+    *, replaces: bool,
+) -> None:  # fmt: skip
+    """Old or new, whole; what is said of it is true, and "cannot write" means the old one."""
+    locks = Locks(f"{tmp_path}/locks")
+    for failing in count(1):
+        output.unlink(missing_ok=True)
+        if replaces:
+            back_up(store, output)
+        old = snapshot(output.parent)
+        calls = FailingCall(failing, errno.EIO, getattr(os, call))
+        monkeypatch.setattr(os, call, calls)
+        message = ""
+        try:
+            back_up(store, output, replace_output=replaces, locks=locks)
+        except SystemFailure as error:
+            message = error.message
+        monkeypatch.undo()
+        after = snapshot(output.parent)
+        is_new = bool(after) and after != old
+        if is_new:
+            assert opened(output).info.files == len(FILES)
+        assert set(after) <= {os.fsencode(output.name)}, message
+        assert is_new is (not message or "is complete" in message), message
+        if calls.made < failing:
+            break
+
+
 def test_what_may_not_be_left_behind_is_refused_before_anything_is_written(
     output: Path,
 ) -> None:

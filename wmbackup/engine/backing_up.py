@@ -225,28 +225,34 @@ class _Run:
         folder = temporary_folder()
         with self._holding(locks, None), spooling():
             remove_leftovers(folder)
-            with (
-                self._filled(folder) as (writer, tally),
-                _writing("write to", "the output stream"),
-            ):
-                sealed = self._seal(writer, output, tally)
+            with self._filled(folder) as (writer, tally):
+                try:
+                    sealed = self._seal(writer, output, tally)
+                except OSError as error:
+                    raise SystemFailure.of(error, "write to", "the output stream") from error
         return self._summary(None, sealed, tally, read_back=False)
 
     def into_file(
         self, path: str, locks: Locks | None, *, replace_output: bool, read_back: bool
     ) -> BackupSummary:
         folder = os.path.dirname(path)
-        with self._holding(locks, path), _writing("write", path):
-            remove_leftovers(folder)
-            draft = Draft(path)
-            with contextlib.closing(draft), self._filled(folder) as (writer, tally):
-                sealed = self._seal(writer, draft.file, tally, draft.sync_ahead)
-                writer.close()
-                draft.sync()
-                if read_back:
-                    self._read_back(draft.file, sealed, folder)
-                self._control.check()
-                draft.publish(replace=replace_output)
+        draft = None
+        try:
+            with self._holding(locks, path):
+                remove_leftovers(folder)
+                draft = Draft(path, "the archive")
+                with contextlib.closing(draft):
+                    with self._filled(folder) as (writer, tally):
+                        sealed = self._seal(writer, draft.file, tally, draft.sync_ahead)
+                    draft.sync()
+                    if read_back:
+                        self._read_back(draft.file, sealed, folder)
+                    self._control.check()
+                    draft.publish(replace=replace_output)
+        except OSError as error:
+            if draft is not None and draft.published:
+                raise draft.unconfirmed(error) from error
+            raise SystemFailure.of(error, "write", path) from error
         return self._summary(path, sealed, tally, read_back=read_back)
 
     @contextlib.contextmanager
@@ -368,12 +374,3 @@ class _Run:
             withheld=tuple(tally.withheld),
             read_back=read_back,
         )
-
-
-@contextlib.contextmanager
-def _writing(doing: str, name: str) -> Iterator[None]:
-    """Give the system's errors a sentence. Stores have given theirs one already."""
-    try:
-        yield
-    except OSError as error:
-        raise SystemFailure.of(error, doing, name) from error
