@@ -122,13 +122,15 @@ class TimedOut(WmbackupError):
 
 
 class SystemFailure(WmbackupError):
-    """The operating system refused: no space, no permission, a broken disk."""
+    """The operating system refused: no space, no permission, a broken disk, a limit."""
 
     code = "system"
 
     @classmethod
     def of(cls, error: OSError, doing: str, name: str) -> SystemFailure:
         """Say what failed while doing something to the named thing."""
+        from wmbackup.limits import remedy
+
         hints = {
             errno.ENOSPC: "free some space there, or choose another place",
             errno.EDQUOT: "free some space there, or choose another place",
@@ -136,9 +138,27 @@ class SystemFailure(WmbackupError):
             errno.EPERM: "check the permissions, or run as a user who may",
             errno.EROFS: "choose a place that can be written",
         }
-        reason = (error.strerror or str(error) or type(error).__name__).lower()
-        hint = hints.get(error.errno) if error.errno is not None else None
-        return cls(f"cannot {doing} {name}: {reason}", hint=hint)
+        hint = hints.get(error.errno or 0) or remedy(error.errno)
+        return cls(f"cannot {doing} {name}: {_reason(error)}", hint=hint)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+class Unconfirmed(SystemFailure):
+    """Something is in its place, whole, and the system did not confirm that the disk holds it."""
+
+    code = "unconfirmed"
+
+    @classmethod
+    def at(cls, error: OSError, what: str, path: str) -> Unconfirmed:
+        """Say what is true of the named thing, such as ``the archive``, after a late failure."""
+        return cls(
+            f"{what} is complete at {path}, but that it is on the disk could not be confirmed:"
+            f" {_reason(error)}",
+            hint="check the disk before you rely on it",
+        )
 
 
 class ArchiveDamaged(WmbackupError):
@@ -218,6 +238,12 @@ class StoreUnavailable(NotFound):
     """The store is not there, cannot be read, or does not exist on this system."""
 
     code = "store-unavailable"
+
+
+class Incomplete(WmbackupError):
+    """Something would be left behind, and the caller takes that for a failure."""
+
+    code = "incomplete"
 
 
 class NothingToBackUp(NotFound):

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, BinaryIO, NamedTuple
 
-from wmbackup.errors import NotFound, OutputExists, SystemFailure, UsageError
+from wmbackup.errors import NotFound, OutputExists, SystemFailure, Unconfirmed, UsageError
 
 PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -90,13 +90,17 @@ def spool_failure(error: OSError) -> SystemFailure:
 class Draft:
     """A private file beside its destination, which becomes the destination by `publish`."""
 
-    def __init__(self, path: str) -> None:
-        """Open it, readable and writable, for the destination ``path``. Raises OSError."""
+    def __init__(self, path: str, what: str = "the file") -> None:
+        """Open it, readable and writable, for the destination ``path``. Raises OSError.
+
+        ``what`` names it in messages.
+        """
         self.path = path
+        self._what = what
         self._folder = os.path.dirname(path) or os.curdir
         # `name` is what it is called until then.
         self.name, self.file = _create_part(self._folder)
-        self._published = False
+        self.published = False
         _DRAFTS[self.name] = os.getpid()
 
     def sync_ahead(self) -> None:
@@ -114,26 +118,65 @@ class Draft:
         self.file.seek(0)
 
     def publish(self, *, replace: bool) -> None:
-        """Give it its name, at once. Raises OutputExists where one is there; OSError."""
+        """Give it its name, at once.
+
+        Raises OutputExists where one is there, OSError, and Unconfirmed where it has its name and
+        what has to follow failed.
+        """
         if os.name == "nt":
             self.file.close()
         if replace:
             os.replace(self.name, self.path)
         else:
             _rename_new(self.name, self.path)
-        self._published = True
+        self.published = True
+        with contextlib.suppress(OSError):  # `close` tries again
+            self._remove_name()
+        try:
+            self._sync_names()
+        except OSError as error:
+            raise self.unconfirmed(error) from error
+
+    def _sync_names(self) -> None:
+        try:
+            sync_folder(self._folder)
+        except PermissionError:  # a folder that may be written to and not be opened
+            sync_everything(self.file.fileno())
+
+    def unconfirmed(self, error: OSError) -> Unconfirmed:
+        """Return the error for what failed after it was published."""
+        return Unconfirmed.at(error, self._what, self.path)
+
+    def _remove_name(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.name)
         _DRAFTS.pop(self.name, None)
-        sync_folder(self._folder)
 
     def close(self) -> None:
-        """Close it; it is removed where it was not published."""
+        """Close it; it is removed where it was not published.
+
+        Raises OSError; where it was published, Unconfirmed, or SystemFailure where it has kept its
+        first name as well.
+        """
         try:
             self.file.close()  # which writes what is left in memory, and that may fail
+        except OSError as error:
+            if self.published:
+                raise self.unconfirmed(error) from error
+            raise
         finally:
-            if not self._published:
-                with contextlib.suppress(OSError):
-                    os.unlink(self.name)
-                _DRAFTS.pop(self.name, None)
+            self._remove_leftover()
+
+    def _remove_leftover(self) -> None:
+        if self.name not in _DRAFTS:
+            return
+        try:
+            self._remove_name()
+        except OSError as error:
+            _DRAFTS.pop(self.name, None)
+            if self.published:
+                doing = f"remove the temporary file of {self.path}, which is complete:"
+                raise SystemFailure.of(error, doing, self.name) from error
 
 
 _DRAFTS: dict[str, int] = {}
@@ -176,6 +219,7 @@ def _discard(file: int | BinaryIO, name: str) -> None:
 
 
 def _rename_new(name: str, path: str) -> None:
+    """Give a file its name, which nothing may have; it may keep its first one as well."""
     try:
         if os.name == "nt":
             os.rename(name, path)  # which refuses an existing one there
@@ -190,8 +234,6 @@ def _rename_new(name: str, path: str) -> None:
         if os.path.lexists(path):
             raise exists(path) from None
         os.rename(name, path)
-        return
-    os.unlink(name)
 
 
 def exists(path: str) -> OutputExists:

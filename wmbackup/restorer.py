@@ -123,6 +123,8 @@ class Options:
     salvage: bool = False
     items: bool = True
     helped: bool = False
+    refuse_skipped: bool = False
+    refuse_withheld: bool = False
 
 
 def create_backup_restorer(
@@ -190,6 +192,8 @@ class BackupRestorer:
                 read_back=options.read_back,
                 locks=options.locks,
                 helped=options.helped,
+                refuse_skipped=options.refuse_skipped,
+                refuse_withheld=options.refuse_withheld,
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)

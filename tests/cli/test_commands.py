@@ -260,15 +260,22 @@ def test_strict_and_accept_restricted(inside: Inside) -> None:
     inside("key", "create")
     backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--quiet")
     assert inside(*backup).code == 3
-    assert inside(*backup, "--strict").code == 1
+    old = inside.read("a.tar")
+    strict = inside(*backup, "--strict")
+    assert strict.code == 1
+    assert strict.errors == ["no archive was written: 1 license is withheld"]
+    assert inside.read("a.tar") == old
     assert inside(*backup, "--accept-restricted").code == 0
     assert inside(*backup, "--accept-restricted", "--strict").code == 0
-    assert inside(*backup, "--strict", "--json").summary["exit"] == "failed"
+    summary = inside(*backup, "--strict", "--json").summary
+    assert (summary["exit"], summary["error"]) == ("failed", "incomplete")
     inside.store()
     os.symlink("x", inside.path("store/link"))
     skipped = ("backup", "--store", "store", "-o", "b.tar", "--force", "--quiet")
     assert inside(*skipped, "--accept-restricted").code == 3  # a file is no license
+    old = inside.read("b.tar")
     assert inside(*skipped, "--accept-restricted", "--strict").code == 1
+    assert inside.read("b.tar") == old
     dry = ("backup", "--store", "store", "--dry-run", "--quiet")
     assert (inside(*dry).code, inside(*dry, "--strict").code) == (3, 1)
 

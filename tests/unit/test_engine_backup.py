@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from wmbackup.engine.backing_up import ReadBackFailed, archive_name
 from wmbackup.errors import (
     Busy,
     Cancelled,
+    Incomplete,
     NotFound,
     NothingToBackUp,
     OutputExists,
@@ -75,6 +77,22 @@ def refuse(number: int) -> Callable[..., Any]:
         raise OSError(number, os.strerror(number))
 
     return call
+
+
+class FailingCall:
+    """A function of the system whose n-th call, counted from 1, fails."""
+
+    def __init__(self, failing: int, number: int, real: Callable[..., Any]) -> None:
+        self._failing = failing
+        self._number = number
+        self._real = real
+        self.made = 0
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        self.made += 1
+        if self.made == self._failing:
+            refuse(self._number)()
+        return self._real(*arguments, **more)
 
 
 def test_a_store_goes_whole_into_a_private_archive(store: Path, output: Path) -> None:
@@ -587,6 +605,92 @@ def test_reading_back_that_fails_otherwise_says_so(
     with pytest.raises(SystemFailure, match="input/output error"):
         back_up(store, output)
     assert snapshot(output.parent) == {}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "read", "scandir"])
+def test_trouble_of_the_machine_keeps_the_old_archive_and_skips_nothing(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Whichever call meets it: the archive that is there stays, and the error names the file."""
+    back_up(store, output)
+    old = snapshot(output.parent)
+    log = Log()
+    messages = []
+    for failing in count(1):
+        calls = FailingCall(failing, number, getattr(os, call))
+        monkeypatch.setattr(os, call, calls)
+        try:
+            back_up(store, output, log.control(), replace_output=True)
+        except SystemFailure as error:
+            monkeypatch.undo()
+            messages.append(error.message)
+            if error.message.startswith(("cannot read", "cannot list")):
+                assert snapshot(output.parent) == old
+        if calls.made < failing:  # there are no more
+            break
+        old = snapshot(output.parent)
+    monkeypatch.undo()
+    assert not [event for event in log.events if isinstance(event, SkipEvent)]
+    names = ("a.lic", "b.lic", "empty", "large") if call != "scandir" else (str(store), "sub")
+    reason = os.strerror(number).lower()
+    for name in names:
+        assert any(m.endswith(f"{name}: {reason}") for m in messages), messages
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "close", "unlink", "rename", "replace", "link"])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_whichever_call_fails_the_error_says_which_archive_is_there(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str,
+    *, replaces: bool,
+) -> None:  # fmt: skip
+    """Old or new, whole; what is said of it is true, and "cannot write" means the old one."""
+    locks = Locks(f"{tmp_path}/locks")
+    for failing in count(1):
+        output.unlink(missing_ok=True)
+        if replaces:
+            back_up(store, output)
+        old = snapshot(output.parent)
+        calls = FailingCall(failing, errno.EIO, getattr(os, call))
+        monkeypatch.setattr(os, call, calls)
+        message = ""
+        try:
+            back_up(store, output, replace_output=replaces, locks=locks)
+        except SystemFailure as error:
+            message = error.message
+        monkeypatch.undo()
+        after = snapshot(output.parent)
+        is_new = bool(after) and after != old
+        if is_new:
+            assert opened(output).info.files == len(FILES)
+        assert set(after) <= {os.fsencode(output.name)}, message
+        assert is_new is (not message or "is complete" in message), message
+        if calls.made < failing:
+            break
+
+
+def test_what_may_not_be_left_behind_is_refused_before_anything_is_written(
+    output: Path,
+) -> None:
+    store = FakeStore({b"a": b"1", b"b": b"2", b"c": b"3"})
+    save(store, output)
+    old = output.read_bytes()
+    store.lose(b"b")
+    stream = io.BytesIO()
+    with pytest.raises(Incomplete, match="no archive was written: 1 file is skipped") as caught:
+        save(store, output, replace_output=True, refuse_skipped=True)
+    assert (caught.value.code, caught.value.exit_code) == ("incomplete", 1)
+    with pytest.raises(Incomplete):
+        backup(store, stream, KEY, refuse_skipped=True)
+    assert (output.read_bytes(), stream.getvalue()) == (old, b"")
+    save(store, output, replace_output=True, refuse_withheld=True)
+    store.withhold(b"c", License("f", withheld=True), License("f", withheld=True))
+    both: dict[str, Any] = {"refuse_skipped": True, "refuse_withheld": True}
+    with pytest.raises(Incomplete, match="1 file is skipped and 2 licenses are withheld"):
+        save(store, output, replace_output=True, **both)
+    with pytest.raises(Incomplete, match="written: 2 licenses are withheld"):
+        save(store, output, replace_output=True, refuse_withheld=True)
+    assert os.listdir(output.parent) == [output.name]
 
 
 @pytest.fixture

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible
-from wmbackup.errors import Cancelled, HalfRestored, StoreUnavailable
+from wmbackup.errors import Cancelled, HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.status import Control
 from wmbackup.stores import folder as module
 from wmbackup.stores.base import ItemUnavailable
+from wmbackup.stores.disk import drm_folder
 from wmbackup.stores.folder import FolderExport, FolderStore
 from wmbackup.stores.tree import HandleTree
 
@@ -36,8 +37,7 @@ def export(root: Path) -> Any:
 
 def blocks(export: FolderExport, path: bytes) -> bytes:
     data = export.read(path).data
-    assert not isinstance(data, bytes)
-    return b"".join(data)
+    return data if isinstance(data, bytes) else b"".join(data)
 
 
 def denied(*_args: object, **_more: object) -> None:
@@ -402,20 +402,77 @@ def test_a_file_that_is_read_in_small_pieces_is_whole(
         assert listed.read(b"a").data == b"0123456789"
 
 
-def test_a_file_that_cannot_be_read_to_its_end_is_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def refuse(number: int) -> Callable[..., Any]:
+    def call(*_args: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+TROUBLE = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.EBUSY)
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+@pytest.mark.parametrize("call", ["open", "read", "fstat"])
+def test_trouble_of_the_machine_while_reading_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     fill(tmp_path, {b"a": bytes(LARGE), b"b": b"small"})
-
-    def broken(_descriptor: int, _size: int) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     with export(tmp_path) as listed:
-        monkeypatch.setattr(os, "read", broken)
-        with pytest.raises(ItemUnavailable, match="it cannot be read: input/output error"):
-            blocks(listed, b"a")
-        with pytest.raises(ItemUnavailable, match="it cannot be read: input/output error"):
-            listed.read(b"b")
+        monkeypatch.setattr(os, call, refuse(number))
+        for path in (b"a", b"b"):
+            with pytest.raises(SystemFailure) as caught:
+                blocks(listed, path)
+            name = tmp_path / path.decode()
+            assert caught.value.message == f"cannot read {name}: {os.strerror(number).lower()}"
+        monkeypatch.undo()
+
+
+def test_trouble_in_the_midst_of_a_large_file_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"a": bytes(LARGE)})
+    with export(tmp_path) as listed:
+        parts = iter(listed.read(b"a").data)
+        assert next(parts)
+        monkeypatch.setattr(os, "read", refuse(errno.EIO))
+        with pytest.raises(SystemFailure, match=r"cannot read .*/a: input/output error"):
+            next(parts)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+@pytest.mark.parametrize("where", [1, 2])
+def test_trouble_of_the_machine_while_listing_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: int, number: int
+) -> None:
+    fill(tmp_path, {b"a": b"", b"sub/b": b""})
+    real, calls = os.scandir, []
+
+    def broken(at: Any) -> Any:
+        calls.append(at)
+        return refuse(number)() if len(calls) == where else real(at)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(SystemFailure) as caught, export(tmp_path):
+        pass
+    name = tmp_path / ("sub" if where == 2 else "")
+    assert caught.value.message == f"cannot list the folder {name}: {os.strerror(number).lower()}"
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+def test_no_folder_is_taken_for_a_plain_one_for_trouble_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "listdir", refuse(number))
+    with pytest.raises(SystemFailure, match="cannot list the folder"):
+        assert FolderStore(str(tmp_path)).kind
+    with pytest.raises(SystemFailure, match="cannot list the folder"):
+        drm_folder(str(fill(tmp_path, {b"ProgramData/x": b""})))
+    monkeypatch.setattr(os, "lstat", refuse(number))
+    with pytest.raises(SystemFailure, match="cannot look at"):
+        drm_folder(str(tmp_path))
+    monkeypatch.undo()
 
 
 def test_a_file_larger_than_an_archive_takes_is_unavailable_and_not_read(tmp_path: Path) -> None:

@@ -345,7 +345,10 @@ def common_options() -> list[click.Parameter]:
             "--lock-wait", type=Seconds(), default=0.0, metavar="S",
             help="seconds to wait for another run that holds store or destination",
         ),
-        common("--strict", is_flag=True, help="take skipped and restricted licenses as a failure"),
+        common(
+            "--strict", is_flag=True,
+            help="fail where anything is skipped or restricted; no archive is written then",
+        ),
         common(
             "--version",
             is_flag=True,

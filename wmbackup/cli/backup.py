@@ -96,6 +96,8 @@ def command(
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
             helped=True,
+            refuse_skipped=session.common.strict,
+            refuse_withheld=session.common.strict and not accept_restricted,
         )
         done = _back_up(session, source, output, options, timeout, force=force)
     session.output.result(done)

@@ -106,21 +106,26 @@ def backup(
     locks: Locks | None = None,
     host: str | None = None,
     helped: bool = False,
+    refuse_skipped: bool = False,
+    refuse_withheld: bool = False,
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
     ``output`` is a file, a folder in which the archive gets its usual name, or a stream that is
     open for writing (what went there cannot be read back). The archive appears at once, whole
     and read back, or not at all. ``helped`` lets this Python be begun once more to read a part of
-    many files, where that pays.
+    many files, where that pays. With ``refuse_skipped`` nothing is written where a file would be
+    skipped, with ``refuse_withheld`` where a license is withheld.
 
-    Raises OutputExists, OutputInsideStore, NothingToBackUp, StoreUnavailable, Busy, Cancelled,
+    A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
+    OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
     SystemFailure and others of `wmbackup.errors`.
     """
     control = control or Control()
     host = host or host_name()
     moment = datetime.now(UTC).replace(microsecond=0)
-    run = _Run(store, key, control, host, moment, helped=helped)
+    refused = refuse_skipped, refuse_withheld
+    run = _Run(store, key, control, host, moment, refused=refused, helped=helped)
     if not isinstance(output, str):
         return run.into_stream(output, locks)
     path = destination(store, output, host, moment, replace_output=replace_output)
@@ -205,8 +210,10 @@ class _Run:
         host: str,
         moment: datetime,
         *,
+        refused: tuple[bool, bool],
         helped: bool,
     ) -> None:
+        self._refused = refused
         self._store = store
         self._key = key
         self._control = control
@@ -218,28 +225,34 @@ class _Run:
         folder = temporary_folder()
         with self._holding(locks, None), spooling():
             remove_leftovers(folder)
-            with (
-                self._filled(folder) as (writer, tally),
-                _writing("write to", "the output stream"),
-            ):
-                sealed = self._seal(writer, output, tally)
+            with self._filled(folder) as (writer, tally):
+                try:
+                    sealed = self._seal(writer, output, tally)
+                except OSError as error:
+                    raise SystemFailure.of(error, "write to", "the output stream") from error
         return self._summary(None, sealed, tally, read_back=False)
 
     def into_file(
         self, path: str, locks: Locks | None, *, replace_output: bool, read_back: bool
     ) -> BackupSummary:
         folder = os.path.dirname(path)
-        with self._holding(locks, path), _writing("write", path):
-            remove_leftovers(folder)
-            draft = Draft(path)
-            with contextlib.closing(draft), self._filled(folder) as (writer, tally):
-                sealed = self._seal(writer, draft.file, tally, draft.sync_ahead)
-                writer.close()
-                draft.sync()
-                if read_back:
-                    self._read_back(draft.file, sealed, folder)
-                self._control.check()
-                draft.publish(replace=replace_output)
+        draft = None
+        try:
+            with self._holding(locks, path):
+                remove_leftovers(folder)
+                draft = Draft(path, "the archive")
+                with contextlib.closing(draft):
+                    with self._filled(folder) as (writer, tally):
+                        sealed = self._seal(writer, draft.file, tally, draft.sync_ahead)
+                    draft.sync()
+                    if read_back:
+                        self._read_back(draft.file, sealed, folder)
+                    self._control.check()
+                    draft.publish(replace=replace_output)
+        except OSError as error:
+            if draft is not None and draft.published:
+                raise draft.unconfirmed(error) from error
+            raise SystemFailure.of(error, "write", path) from error
         return self._summary(path, sealed, tally, read_back=read_back)
 
     @contextlib.contextmanager
@@ -282,6 +295,7 @@ class _Run:
         self._machine = export.machine
         if not writer.files:
             raise _nothing(self._store, tally)
+        tally.refuse(skipped=self._refused[0], withheld=self._refused[1])
         return True
 
     def _seal(
@@ -360,12 +374,3 @@ class _Run:
             withheld=tuple(tally.withheld),
             read_back=read_back,
         )
-
-
-@contextlib.contextmanager
-def _writing(doing: str, name: str) -> Iterator[None]:
-    """Give the system's errors a sentence. Stores have given theirs one already."""
-    try:
-        yield
-    except OSError as error:
-        raise SystemFailure.of(error, doing, name) from error

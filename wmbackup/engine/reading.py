@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import TypeVar
 
 from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
+from wmbackup.errors import Incomplete
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, SkipEvent, WarningEvent, WithheldEvent
@@ -83,6 +84,19 @@ class Tally:
         self.licenses += len(free)
         return free
 
+    def refuse(self, *, skipped: bool, withheld: bool) -> None:
+        """Raise Incomplete where files were skipped, or licenses withheld, and that is refused."""
+        left = []
+        if skipped and self._skipped:
+            left.append(_count(len(self._skipped), "file", "is skipped", "are skipped"))
+        if withheld and self._withheld:
+            left.append(_count(len(self._withheld), "license", "is withheld", "are withheld"))
+        if left:
+            raise Incomplete(
+                f"no archive was written: {' and '.join(left)}",
+                hint="leave --strict out to back up the rest",
+            )
+
     def start_over(self) -> None:
         """Forget what was counted, but not what was told: the store is read again without that."""
         self.licenses = 0
@@ -119,6 +133,10 @@ class Tally:
             stay = "license stays" if others == 1 else "licenses stay"
             self.skip(path, f"{others} other {stay} behind with one that is restricted")
         self._told.add(path)
+
+
+def _count(number: int, noun: str, one: str, many: str) -> str:
+    return f"{number:,} {noun} {one}" if number == 1 else f"{number:,} {noun}s {many}"
 
 
 def _in_order(noted: list[tuple[int, _T]]) -> list[_T]:

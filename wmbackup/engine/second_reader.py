@@ -17,6 +17,7 @@ from typing import IO
 from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
 from wmbackup.archive.rows import FileRow
 from wmbackup.engine.second_process import Second, second_process, serve
+from wmbackup.errors import SystemFailure
 from wmbackup.stores.base import Export, ItemUnavailable, ItemWithheld, SharedExport
 from wmbackup.stores.file_reader import FileReader
 from wmbackup.stores.tree import HandleTree
@@ -87,8 +88,8 @@ def _answer(reader: FileReader, writer: PortionWriter, paths: Sequence[bytes]) -
             tables = portion.rows, portion.manifest, portion.license_rows
             numbers = (*portion[:3], portion.begin, portion.length, *map(len, tables))
             return _PORTION.pack(*numbers) + b"".join(tables)
-    except (ItemUnavailable, ItemWithheld, ContentMismatch, ValueError, OSError):
-        pass
+    except (ItemUnavailable, ItemWithheld, ContentMismatch, ValueError, OSError, SystemFailure):
+        pass  # the first process finds out by itself, and says it
     writer.drop()
     return b""
 

@@ -19,7 +19,8 @@ from wmbackup.status import Control
 class ItemUnavailable(Exception):
     """An item cannot be carried as it is now; the message is the reason, in words.
 
-    The caller reads it once more and then skips it by name.
+    The caller reads it once more and then skips it by name. So it is only for what is wrong with
+    the item itself: where the machine fails, a store raises SystemFailure, which ends the backup.
     """
 
 
@@ -36,7 +37,8 @@ class Content(NamedTuple):
     """One item as it is read: metadata and bytes of the same moment.
 
     ``data`` is all of a small file, or blocks of a large one that together have ``size`` bytes.
-    Taking the blocks raises ItemUnavailable when the file turns out to change under the reader.
+    Taking the blocks raises ItemUnavailable when the file turns out to change under the reader,
+    and SystemFailure.
     ``licenses`` are those recognized in it; an empty tuple says that nothing was recognized.
     """
 
@@ -67,7 +69,7 @@ class Export(Protocol):
         """What identifies the machine, where the store's licenses are bound to one."""
 
     def read(self, path: bytes) -> Content:
-        """Read one of `paths`; raise ItemUnavailable or ItemWithheld.
+        """Read one of `paths`; raise ItemUnavailable, ItemWithheld or SystemFailure.
 
         Reading in the order of their lower-cased components is the fast way.
         """
@@ -170,7 +172,7 @@ class Store(Protocol):
         """Enumerate the licenses that can be recognized, without changing anything."""
 
     def export(self, control: Control) -> AbstractContextManager[Export]:
-        """List the items for reading. Raises StoreUnavailable."""
+        """List the items for reading. Raises StoreUnavailable, SystemFailure."""
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore; ``replace`` allows conflicting items to be replaced.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import stat
 
-from wmbackup.errors import UsageError
+from wmbackup.errors import SystemFailure, UsageError
 from wmbackup.stores.layouts import DRM, find_layout
 from wmbackup.stores.tree import encode
+from wmbackup.stores.trouble import is_of_file
 
 # %ProgramData% since Vista, %ALLUSERSPROFILE% before.
 _PLACES = (
@@ -20,7 +21,7 @@ def drm_folder(disk: str) -> str | None:
     """Return the DRM folder on a disk of Windows that is named by its root; None where none is.
 
     Links are not followed: those of Windows lead from the old place to the new one. Raises
-    UsageError where licenses are in both, as an upgrade leaves them.
+    UsageError where licenses are in both, as an upgrade leaves them, SystemFailure.
     """
     if not any(_is_folder(os.path.join(disk, place[0])) for place in _PLACES) or _is_store(disk):
         return None
@@ -49,14 +50,18 @@ def _descend(folder: str, names: tuple[str, ...]) -> str | None:
 def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
-    except OSError:
+    except OSError as error:
+        if not is_of_file(error):
+            raise SystemFailure.of(error, "list the folder", folder) from error
         return []
 
 
 def _is_folder(path: str) -> bool:
     try:
         status = os.lstat(path)
-    except OSError:
+    except OSError as error:
+        if not is_of_file(error):
+            raise SystemFailure.of(error, "look at", path) from error
         return False
     # A junction of Windows is a folder to Python 3.11.
     return stat.S_ISDIR(status.st_mode) and not getattr(status, "st_reparse_tag", 0)

@@ -7,12 +7,14 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
 from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld
-from wmbackup.stores.tree import Tree
+from wmbackup.stores.tree import Tree, decode
+from wmbackup.stores.trouble import is_of_file
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {
@@ -25,13 +27,17 @@ _SYSTEM_REASONS = {
 class FileReader:
     """Reads files of a tree, and recognizes the licenses in them."""
 
-    def __init__(self, tree: Tree, *, withholds: bool) -> None:
-        """Take the tree; ``withholds`` says that what forbids its backup stays where it is."""
+    def __init__(self, tree: Tree, *, withholds: bool, root: str = "") -> None:
+        """Take the tree; ``withholds`` says that what forbids its backup stays where it is.
+
+        ``root`` is the path of the tree, for messages.
+        """
         self._tree = tree
         self._withholds = withholds
+        self._root = root
 
     def read(self, path: bytes) -> Content:
-        """Read a file, by its true path. Raises ItemUnavailable or ItemWithheld."""
+        """Read a file, by its true path. Raises ItemUnavailable, ItemWithheld, SystemFailure."""
         try:
             descriptor = self._tree.open(path)
             try:
@@ -45,7 +51,7 @@ class FileReader:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+            raise self._refused(path, error) from error
         # It is the same open file, so that nothing but these can differ.
         if not len(data) == before.st_size == after.st_size or (
             before.st_mtime_ns != after.st_mtime_ns
@@ -92,7 +98,12 @@ class FileReader:
             finally:
                 os.close(descriptor)
         except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+            raise self._refused(path, error) from error
+
+    def _refused(self, path: bytes, error: OSError) -> ItemUnavailable | SystemFailure:
+        if is_of_file(error):
+            return ItemUnavailable(f"it cannot be read: {reason(error)}")
+        return SystemFailure.of(error, "read", os.path.join(self._root, decode(path)))
 
 
 def reason(error: OSError) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.errors import HalfRestored, StoreUnavailable
+from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.files import reachable
 from wmbackup.item import Skipped
 from wmbackup.license import License
@@ -17,7 +17,8 @@ from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import STAGING, is_half_restored
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
-from wmbackup.stores.tree import EntryKind, Tree, encode, open_tree
+from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
+from wmbackup.stores.trouble import is_of_file
 
 
 class FolderStore:
@@ -37,11 +38,16 @@ class FolderStore:
 
     @property
     def layout(self) -> Layout:
-        """What kind of folder it is; one that cannot be listed is a plain one."""
+        """What kind of folder it is; one that is missing or may not be listed is a plain one.
+
+        Raises SystemFailure where the machine does not list it.
+        """
         if self._layout is None:
             try:
                 self._layout = find_layout(map(encode, os.listdir(self.root)))
-            except OSError:
+            except OSError as error:
+                if not is_of_file(error):
+                    raise SystemFailure.of(error, "list the folder", self.root) from error
                 return FOLDER
         return self._layout
 
@@ -56,7 +62,7 @@ class FolderStore:
         return self.root
 
     def licenses(self, control: Control) -> Iterator[License]:
-        """Enumerate what can be recognized in the files. Raises StoreUnavailable."""
+        """Enumerate what can be recognized in the files. Raises StoreUnavailable, SystemFailure."""
         with self.export(control) as export:
             for path in export.paths:
                 control.check()
@@ -69,7 +75,7 @@ class FolderStore:
 
     @contextmanager
     def export(self, control: Control) -> Iterator[FolderExport]:
-        """List the files. Raises StoreUnavailable."""
+        """List the files. Raises StoreUnavailable, SystemFailure."""
         try:
             tree = open_tree(self.root)
         except OSError as error:
@@ -92,11 +98,13 @@ class FolderStore:
         return begin_import(self.root, control, replace=replace)
 
 
-def _unavailable(root: str, error: OSError) -> StoreUnavailable:
+def _unavailable(root: str, error: OSError) -> StoreUnavailable | SystemFailure:
     if isinstance(error, FileNotFoundError):
         return StoreUnavailable(f"there is no folder {root}", hint="check the path after --store")
     if isinstance(error, NotADirectoryError):
         return StoreUnavailable(f"{root} is not a folder", hint="name the folder it is in")
+    if not is_of_file(error):
+        return SystemFailure.of(error, "list the folder", root)
     return StoreUnavailable(
         f"cannot read the folder {root}: {reason(error)}",
         hint="check its permissions, or run as a user who may read it",
@@ -107,11 +115,15 @@ class FolderExport:
     """The files below a folder, listed once."""
 
     def __init__(self, tree: Tree, store: FolderStore, control: Control) -> None:
-        """List them. Raises StoreUnavailable where the folder itself cannot be listed."""
+        """List them.
+
+        Raises StoreUnavailable where the folder itself cannot be listed, SystemFailure where the
+        machine is what does not list it or one below it.
+        """
         self._tree = tree
         self._store = store
         self._withholds = store.layout.withholds
-        self._reader = FileReader(tree, withholds=self._withholds)
+        self._reader = FileReader(tree, withholds=self._withholds, root=store.root)
         self._left_out = 0
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
@@ -128,6 +140,9 @@ class FolderExport:
             try:
                 waiting += self._list(folder, folder + b"/")
             except OSError as error:
+                if not is_of_file(error):
+                    name = os.path.join(store.root, decode(folder))
+                    raise SystemFailure.of(error, "list the folder", name) from error
                 self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
         # A folder lists its names in any order; what is said of them comes in one.
         self.skipped.sort(key=lambda skipped: skipped.path)
@@ -172,7 +187,7 @@ class FolderExport:
         self.skipped.append(Skipped(staging, "staged by a restore"))
 
     def read(self, path: bytes) -> Content:
-        """Read one of `paths`. Raises ItemUnavailable or ItemWithheld."""
+        """Read one of `paths`. Raises ItemUnavailable, ItemWithheld, SystemFailure."""
         return self._reader.read(path)
 
     @property
