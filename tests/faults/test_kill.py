@@ -22,7 +22,7 @@ from tests.folders import POLICY, back_up, bring_back, files, fill, snapshot
 from wmbackup.engine import OnConflict, open_archive, verify
 from wmbackup.errors import SystemFailure
 from wmbackup.files import sync_everything
-from wmbackup.stores import importing
+from wmbackup.stores import journal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no SIGKILL")
 
@@ -70,13 +70,13 @@ def failing(at: Callable[[int, str], bool], fault: Fault) -> Iterator[list[str]]
         for name, function in real.items():
             setattr(os, name, wrap(name, function))
         os.supports_dir_fd |= {getattr(os, name) for name in CALLS}
-        vars(importing)["sync_everything"] = wrap("syncfs", real_sync)
+        vars(journal)["sync_everything"] = wrap("syncfs", real_sync)
         yield calls
     finally:
         for name, function in real.items():
             setattr(os, name, function)
         os.supports_dir_fd = supports
-        vars(importing)["sync_everything"] = real_sync
+        vars(journal)["sync_everything"] = real_sync
 
 
 def kill_at(number: int, work: Callable[[], object]) -> bool:

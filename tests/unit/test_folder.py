@@ -165,8 +165,8 @@ def test_what_a_restore_left_is_named_and_not_carried(tmp_path: Path) -> None:
     with export(tmp_path) as listed:
         assert sorted(listed.paths) == [b"b"]
         assert listed.skipped == [
-            Skipped(left, "staged by a restore"),
-            Skipped(b"sub/" + left, "staged by a restore"),
+            Skipped(left, "left by a restore that is not over"),
+            Skipped(b"sub/" + left, "left by a restore that is not over"),
         ]
 
 

@@ -14,18 +14,14 @@ import pytest
 from tests.folders import WAYS, fill, is_private, snapshot
 from wmbackup.files import try_lock
 from wmbackup.status import Control, Event, WarningEvent
-from wmbackup.stores.journal import (
-    LOCK,
-    STAGING,
-    Journal,
-    Staging,
-    private_folder,
-    undo_leftovers,
-)
+from wmbackup.stores.journal import LOCK, STAGING, Journal, Staging
+from wmbackup.stores.leftovers import private_folder, undo_leftovers
+from wmbackup.stores.ownership import MAC_SIZE
 from wmbackup.stores.tree import Tree
 
 NAME = STAGING + b"0123456789abcdef"
 PLACE = os.fsdecode(NAME)
+NOTHING = {"inode": 0, "size": 0, "mtime_ns": 0}
 
 
 @pytest.fixture(params=WAYS)
@@ -41,16 +37,24 @@ def leave(root: Path, journal: object = None) -> None:
     fill(root, {b"a/b": b"new", b"c": b"new", NAME + b"/old/1": b"old", NAME + b"/lock": b""})
     (root / PLACE).chmod(0o700)
     rows = [
-        {"number": 0, "path": _text(b"a/b"), "inode": _inode(root / "a/b"), "replaces": False},
-        {"number": 1, "path": _text(b"c"), "inode": _inode(root / "c"), "replaces": True},
+        {"number": 0, "path": _text(b"a/b"), **_identity(root / "a/b"), "replaces": False},
+        {"number": 1, "path": _text(b"c"), **_identity(root / "c"), "replaces": True},
     ]
     content = {"inode": _inode(root / PLACE), "moves": rows, "made": [_text(b"a")]}
+    if isinstance(journal, dict):
+        journal = {"inode": content["inode"], **journal}
     text = json.dumps(content if journal is None else journal)
-    (root / PLACE / "journal").write_text(text)
+    (root / PLACE / "journal").write_text(" " * MAC_SIZE + "\n" + text)
+    (root / PLACE / "journal").chmod(0o600)
 
 
 def _text(path: bytes) -> str:
     return b64encode(path).decode()
+
+
+def _identity(path: Path) -> dict[str, int]:
+    status = path.stat()
+    return {"inode": status.st_ino, "size": status.st_size, "mtime_ns": status.st_mtime_ns}
 
 
 def _inode(path: Path) -> int:
@@ -134,7 +138,7 @@ def test_a_run_that_lives_is_left_alone(tree: Tree, tmp_path: Path) -> None:
     assert snapshot(tmp_path) == before
 
 
-@pytest.mark.parametrize("mode", [0o770, 0o707, 0o755])
+@pytest.mark.parametrize("mode", [0o770, 0o707, 0o775])
 def test_a_journal_that_others_can_write_is_not_carried_out(
     tree: Tree, tmp_path: Path, mode: int
 ) -> None:
@@ -171,7 +175,7 @@ def test_a_journal_that_leaves_the_folder_is_not_carried_out(
     tree: Tree, tmp_path: Path, path: bytes, where: str
 ) -> None:
     journal: dict[str, Any] = {"moves": [], "made": []}
-    row = {"number": 0, "path": _text(path), "inode": 0, "replaces": False}
+    row = {"number": 0, "path": _text(path), **NOTHING, "replaces": False}
     journal[where] = [row if where == "moves" else _text(path)]
     leave(tmp_path, journal)
     before = snapshot(tmp_path)
@@ -188,8 +192,8 @@ def test_a_journal_that_leaves_the_folder_is_not_carried_out(
         {"moves": 7, "made": []},
         {"moves": [{}], "made": []},
         {"moves": [], "made": ["not base64!"]},
-        {"moves": [{"number": None, "path": "YQ==", "inode": 0, "replaces": 0}], "made": []},
-        {"moves": [{"number": "x", "path": "YQ==", "inode": 0, "replaces": 0}], "made": []},
+        {"moves": [{"number": None, "path": "YQ==", **NOTHING, "replaces": 0}], "made": []},
+        {"moves": [{"number": "x", "path": "YQ==", **NOTHING, "replaces": 0}], "made": []},
     ],
 )
 def test_what_a_journal_that_is_none_kept_is_not_thrown_away(

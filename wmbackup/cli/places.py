@@ -15,9 +15,13 @@ from wmbackup.stores.base import Store
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+    from wmbackup.stores.ownership import Owner
+
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
 WORDS = ("sample", "windows")
 """The words that mean a store; everything else is a path."""
+
+_SECRET_SIZE = 32  # bytes
 
 PREFIXES = ("folder:", "drm:", "bak:")
 """What says before a path of which kind the store there is."""
@@ -58,11 +62,40 @@ def parse_store(
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
     if target:
-        return FolderStore(path, FOLDER)
+        return FolderStore(path, FOLDER, owner=owner())
     if prefix in {"", "drm:"}:
         path = drm_folder(path) or path
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, layout, all_files=all_files)
+    return FolderStore(path, layout, all_files=all_files, owner=owner())
+
+
+def owner() -> Owner:
+    """Return this user, by the secret in the state folder, which is made when it is needed."""
+    from wmbackup.stores.ownership import Owner
+
+    return Owner(_secret)
+
+
+def _secret() -> bytes | None:
+    """Return what only this user knows; None where there is no state folder to keep it in."""
+    from wmbackup.errors import WmbackupError
+    from wmbackup.files import make_folders, read_small_file
+    from wmbackup.trust.keys import write
+
+    state = state_folder()
+    if state is None:
+        return None
+    path = os.path.join(state, "restore_secret")
+    for _ in range(2):  # another run may make it at the same time
+        try:
+            found = read_small_file(path, _SECRET_SIZE)
+            if found is not None:
+                return found.data if len(found.data) == _SECRET_SIZE else None
+            make_folders(state)
+            write(path, os.urandom(_SECRET_SIZE), replace=False)
+        except (OSError, WmbackupError):
+            continue
+    return None
 
 
 def _refuse_mistyped(text: str, *, target: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.output import Verified
-from wmbackup.cli.places import standard_input
+from wmbackup.cli.places import owner, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import open_archive, verify
 from wmbackup.engine.opening import ArchiveInput, spooling
@@ -67,11 +67,11 @@ class Proof:
     def _try_restore(self, archive: ArchiveInput) -> None:
         from wmbackup.engine import restore
         from wmbackup.stores.folder import FolderStore
-        from wmbackup.stores.journal import private_folder
+        from wmbackup.stores.leftovers import private_folder
 
         control = self._session.control()
         try:
-            with spooling(), private_folder(temporary_folder()) as folder:
+            with spooling(), private_folder(temporary_folder(), owner()) as folder:
                 target = FolderStore(f"{folder}/restored")
                 _rewind(archive)
                 restore(archive, target, self._policy, control, helped=True)

@@ -15,8 +15,10 @@ from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, SharedFolder
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
-from wmbackup.stores.journal import STAGING, is_half_restored
+from wmbackup.stores.journal import STAGING
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
+from wmbackup.stores.leftovers import is_half_restored
+from wmbackup.stores.ownership import Owner
 from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
 from wmbackup.stores.trouble import is_of_file
 
@@ -26,12 +28,21 @@ class FolderStore:
 
     gives_statuses: ClassVar[bool] = False
 
-    def __init__(self, path: str, layout: Layout | None = None, *, all_files: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        layout: Layout | None = None,
+        *,
+        all_files: bool = False,
+        owner: Owner | None = None,
+    ) -> None:
         """Name the folder; nothing is opened yet, and for a restore it need not exist.
 
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
-        does not belong to the layout as well.
+        does not belong to the layout as well. ``owner`` knows what this user's restores left
+        where the file system keeps no owners.
         """
+        self.owner = owner or Owner()
         self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
@@ -95,7 +106,7 @@ class FolderStore:
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore into the folder, which is created where it is missing."""
-        return begin_import(self.root, control, replace=replace)
+        return begin_import(self.root, control, replace=replace, owner=self.owner)
 
 
 def _unavailable(root: str, error: OSError) -> StoreUnavailable | SystemFailure:
@@ -162,10 +173,10 @@ class FolderExport:
         below, takes = [], self._store.takes
         for name, kind in self._tree.entries(folder):
             path = prefix + name
-            if kind is EntryKind.FOLDER:
-                if name.startswith(STAGING):
-                    self._pass_over(path)
-                elif self._store.enters(path):
+            if name.startswith(STAGING):
+                self._pass_over(path, kind)
+            elif kind is EntryKind.FOLDER:
+                if self._store.enters(path):
                     below.append(path)
                 else:
                     self._left_out += 1
@@ -177,14 +188,20 @@ class FolderExport:
                 self.skipped.append(Skipped(path, kind.value))
         return below
 
-    def _pass_over(self, staging: bytes) -> None:
-        """Skip what a restore staged. Raises HalfRestored where it has begun to change files."""
-        if is_half_restored(self._tree, staging):
+    def _pass_over(self, staging: bytes, kind: EntryKind) -> None:
+        """Skip what a restore left, or what has a name as if.
+
+        Raises HalfRestored where a restore of this user has begun to change files.
+        """
+        if kind is not EntryKind.FOLDER:
+            self.skipped.append(Skipped(staging, "its name is one that a restore needs"))
+            return
+        if is_half_restored(self._tree, staging, self._store.owner):
             raise HalfRestored(
                 f"a restore into {self._store.root} is under way or was cut off half done",
                 hint="run the restore again: it puts back first what it had changed",
             )
-        self.skipped.append(Skipped(staging, "staged by a restore"))
+        self.skipped.append(Skipped(staging, "left by a restore that is not over"))
 
     def read(self, path: bytes) -> Content:
         """Read one of `paths`. Raises ItemUnavailable, ItemWithheld, SystemFailure."""

@@ -16,11 +16,13 @@ from collections.abc import Iterator
 from typing import BinaryIO
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
-from wmbackup.files import NO_LINKS, resolved, sync_everything
+from wmbackup.files import NO_LINKS, resolved
 from wmbackup.item import Item
-from wmbackup.status import Control
+from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
-from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
+from wmbackup.stores.journal import Journal, Move, Staging, is_staging, sync_all
+from wmbackup.stores.leftovers import undo_leftovers
+from wmbackup.stores.ownership import Owner
 from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
 from wmbackup.stores.writing import finish_file, write_file
 
@@ -28,23 +30,27 @@ _BLOCK = 1024 * 1024
 
 
 @contextlib.contextmanager
-def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Import]:
+def begin_import(
+    root: str, control: Control, *, replace: bool, owner: Owner | None = None
+) -> Iterator[Import]:
     """Begin a restore into a folder, undoing first what an earlier run left there.
 
-    Raises NotFound, UsageError, SystemFailure.
+    ``owner`` knows its files again where modes do not tell. Raises NotFound, UsageError,
+    SystemFailure.
     """
     if os.path.lexists(root) and not os.path.isdir(root):
         raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
+    owner = owner or Owner()
     ancestor, missing = _split(resolved(root))
     try:
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
-            undo_leftovers(tree, control)
-            _undo_above(ancestor, control)
+            undo_leftovers(tree, control, owner=owner, where=ancestor)
+            _undo_above(ancestor, control, owner)
             import_ = (
-                _NewFolder(tree, control, missing)
+                _NewFolder(tree, control, owner, missing)
                 if missing
-                else _Existing(tree, control, replace=replace)
+                else _Existing(tree, control, owner, replace=replace)
             )
             with contextlib.closing(import_):
                 yield import_
@@ -64,20 +70,21 @@ def _split(root: str) -> tuple[str, list[bytes]]:
     return root, missing
 
 
-def _undo_above(folder: str, control: Control) -> None:
+def _undo_above(folder: str, control: Control, owner: Owner) -> None:
     # A restore that made this folder, or one on the way to it, was staged above it.
     while (parent := os.path.dirname(folder)) != folder:
         with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
-            undo_leftovers(tree, control)
+            undo_leftovers(tree, control, owner=owner)
         folder = parent
 
 
 class _Import(ABC):
     """What both manners share: files are staged one by one."""
 
-    def __init__(self, tree: Tree, control: Control) -> None:
+    def __init__(self, tree: Tree, control: Control, owner: Owner) -> None:
         self._tree = tree
         self._control = control
+        self._owner = owner
         self._longest = tree.longest_name()
         self._folders: set[bytes] = set()
         self._staging_made: Staging | None = None
@@ -86,7 +93,16 @@ class _Import(ABC):
     def _staging(self) -> Staging:
         # Made when the first file comes: a plan alone changes nothing.
         if self._staging_made is None:
-            self._staging_made = Staging(self._tree)
+            self._staging_made = Staging(self._tree, self._owner)
+            if not self._staging_made.is_recognizable:
+                self._control.notify(
+                    WarningEvent(
+                        "undo-unsure",
+                        "this file system keeps no owners, and there is no state folder: if this"
+                        " restore is cut off, the next one cannot tell that it may undo it",
+                        "set HOME or XDG_STATE_HOME to a folder that can be written",
+                    )
+                )
             self._prepare(self._staging_made)
         return self._staging_made
 
@@ -157,18 +173,14 @@ class _Import(ABC):
             raise ItemUnavailable("its name is one that a restore needs for itself")
 
     def _sync(self) -> None:
-        descriptor = self._tree.open(self._staging.name + LOCK)
-        try:
-            sync_everything(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_all(self._tree, self._staging.name)
 
 
 class _NewFolder(_Import):
     """The target is missing: it is made complete beside its place and renamed there."""
 
-    def __init__(self, tree: Tree, control: Control, missing: list[bytes]) -> None:
-        super().__init__(tree, control)
+    def __init__(self, tree: Tree, control: Control, owner: Owner, missing: list[bytes]) -> None:
+        super().__init__(tree, control, owner)
         self._missing = missing
 
     def _prepare(self, staging: Staging) -> None:
@@ -208,8 +220,8 @@ class _NewFolder(_Import):
 class _Existing(_Import):
     """The target is there: files are staged inside it and moved to their places by a journal."""
 
-    def __init__(self, tree: Tree, control: Control, *, replace: bool) -> None:
-        super().__init__(tree, control)
+    def __init__(self, tree: Tree, control: Control, owner: Owner, *, replace: bool) -> None:
+        super().__init__(tree, control, owner)
         self._replace = replace
         self._numbers: dict[bytes, int] = {}
         self._count = 0  # of numbers that were given
@@ -284,8 +296,9 @@ class _Existing(_Import):
             return
         self._sync()
         self._control.check()
-        journal = Journal.write(self._tree, self._staging.name, self._numbers)
+        journal = Journal.write(self._tree, self._staging.name, self._numbers, self._owner)
         try:
+            self._keep_what_is_replaced(journal.moves)
             for move in journal.moves:
                 self._control.check()
                 self._apply(move)
@@ -296,15 +309,34 @@ class _Existing(_Import):
             journal.undo()
             raise
 
-    def _apply(self, move: Move) -> None:
-        tree = self._tree
-        if move.replaces:
+    def _keep_what_is_replaced(self, moves: list[Move]) -> None:
+        """Give the files that are replaced a second name, and bring those to the disk.
+
+        Without that, a crash could keep the new file under the name and lose the other one: not
+        every file system writes names in the order in which they were given.
+        """
+        kept = False
+        for move in moves:
+            if not move.replaces:
+                continue
+            self._control.check()
             # What was not there when the plan was made is not replaced by it.
             if not self._replace or move.path not in self._conflicts:
                 raise _in_the_way(move.path)
+            try:
+                _keep_old(self._tree, move)
+            except FileNotFoundError:
+                # It was there a moment ago: another name of the same file took it along.
+                raise _twin(move.path) from None
+            kept = True
+        if kept:
+            self._sync()
+
+    def _apply(self, move: Move) -> None:
+        tree = self._tree
+        if move.replaces:
             if self._is_one_of_ours(move.path):
                 raise _twin(move.path)
-            _keep_old(tree, move)
             tree.rename(move.staged, move.path)
             return
         folder = move.path.rpartition(b"/")[0]

@@ -9,21 +9,25 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import stat
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from wmbackup.archive.names import is_path
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
-from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.tree import Tree, open_tree, remove_all
+from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
+from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private, is_private_file
+from wmbackup.stores.tree import Tree, remove_all
 
 STAGING = b".wmbackup-restore-"
 """What the names of staging folders begin with: no archive may bring one."""
 
 LOCK = b"/lock"
 _JOURNAL = b"/journal"
+MARK = b"/owner"
+"""The file in a staging folder that tells whose it is, where owners and modes do not."""
+
+NOBODY = Owner()
+"""A user without a secret."""
 _FILES = b"/files/"
 _OLD = b"/old/"
 
@@ -31,10 +35,12 @@ _OLD = b"/old/"
 class Staging:
     """A private folder that belongs to one run, which holds it by a lock."""
 
-    def __init__(self, tree: Tree) -> None:
+    def __init__(self, tree: Tree, owner: Owner = NOBODY) -> None:
         """Make it below the root. Raises OSError."""
         self.tree = tree
         self.name, self._lock = _create_locked(tree)
+        self.is_recognizable = _mark(tree, self.name, owner)
+        """Whether the next run can tell that it is this user's."""
 
     def make_places(self) -> None:
         """Make the folders for new files and for those that they replace. Raises OSError."""
@@ -49,11 +55,11 @@ class Staging:
         """Remove it with all that is in it, unless a journal there has still to be undone."""
         try:
             # Locked as long as there is anything in it: nobody else is to look at it meanwhile.
-            if os.name != "nt" and not _has_journal(self.tree, self.name):
+            if os.name != "nt" and not has_journal(self.tree, self.name):
                 remove_all(self.tree, self.name)
         finally:
             os.close(self._lock)
-        if os.name == "nt" and not _has_journal(self.tree, self.name):
+        if os.name == "nt" and not has_journal(self.tree, self.name):
             remove_all(self.tree, self.name)
 
 
@@ -69,50 +75,102 @@ def _create_locked(tree: Tree) -> tuple[bytes, int]:
             os.close(lock)
 
 
-def _has_journal(tree: Tree, staging: bytes) -> bool:
+def has_journal(tree: Tree, staging: bytes) -> bool:
+    """Whether a restore through a staging folder may have changed files. Raises OSError."""
     return tree.stat(staging + _JOURNAL) is not None
 
 
-class Move(NamedTuple):
-    """One file on its way: from ``staged`` to ``path``, what stood there to ``old``.
+def _mark(tree: Tree, staging: bytes, owner: Owner) -> bool:
+    """Mark a staging folder as this user's where modes do not tell; return whether it is known."""
+    status = tree.stat(staging)
+    if status is not None and is_private(status):
+        return True
+    if not owner.has_secret:
+        return os.name == "nt"
+    with os.fdopen(tree.create(staging + MARK, PRIVATE), "wb") as file:
+        file.write(owner.mac(staging, MARK).encode())
+    return True
 
-    ``inode`` tells the staged file from any other that may come to stand there.
+
+class Move(NamedTuple):
+    """One file on its way: from ``staged`` to ``path``, the existing file there to ``old``.
+
+    ``inode`` tells the staged file from any other that may come to be there. File systems without
+    inodes of their own give them anew when they are mounted; ``size`` (bytes) and ``mtime_ns``
+    tell there.
     """
 
     staged: bytes
     old: bytes
     path: bytes
     inode: int
+    size: int
+    mtime_ns: int
     replaces: bool
 
+    def moved(self, there: os.stat_result, *, exactly: bool) -> bool:
+        """Whether what is there is the staged file; ``exactly`` by its inode."""
+        if there.st_ino == self.inode:
+            return True
+        return not exactly and (there.st_size, there.st_mtime_ns) == (self.size, self.mtime_ns)
 
-def _move(staging: bytes, number: int, path: bytes, inode: int, *, replaces: bool) -> Move:
+
+def _move(staging: bytes, number: int, path: bytes, *rest: int, replaces: bool) -> Move:
     digits = b"%d" % number
-    return Move(staging + _FILES + digits, staging + _OLD + digits, path, inode, replaces)
+    inode, size, mtime_ns = rest
+    return Move(
+        staging + _FILES + digits,
+        staging + _OLD + digits,
+        path,
+        inode,
+        size,
+        mtime_ns,
+        replaces,
+    )
 
 
 class Journal:
     """What a commit is about to do: the moves, and the folders that it makes on the way."""
 
-    def __init__(self, tree: Tree, staging: bytes, moves: list[Move], made: list[bytes]) -> None:
-        """Keep what was planned or read."""
+    def __init__(
+        self,
+        tree: Tree,
+        staging: bytes,
+        moves: list[Move],
+        made: list[bytes],
+        *,
+        exactly: bool = True,
+    ) -> None:
+        """Keep what was planned or read; ``exactly`` says that inodes tell files apart."""
         self._tree = tree
         self._staging = staging
         self.moves = moves
         self._made = made
+        self._exactly = exactly
 
     @classmethod
-    def write(cls, tree: Tree, staging: bytes, places: Mapping[bytes, int]) -> Journal:
+    def write(
+        cls, tree: Tree, staging: bytes, places: Mapping[bytes, int], owner: Owner = NOBODY
+    ) -> Journal:
         """Look at the place of each staged file and write the journal. Raises OSError."""
         moves = []
         for path, number in places.items():
             staged = tree.stat(staging + _FILES + b"%d" % number)
-            inode = 0 if staged is None else staged.st_ino
+            known = (
+                (0, 0, 0) if staged is None else (staged.st_ino, staged.st_size, staged.st_mtime_ns)
+            )
             replaces = tree.stat(path) is not None
-            moves.append(_move(staging, number, path, inode, replaces=replaces))
+            moves.append(_move(staging, number, path, *known, replaces=replaces))
         made = _missing_folders(tree, places)
         rows = [
-            {"number": number, "path": _text(m.path), "inode": m.inode, "replaces": m.replaces}
+            {
+                "number": number,
+                "path": _text(m.path),
+                "inode": m.inode,
+                "size": m.size,
+                "mtime_ns": m.mtime_ns,
+                "replaces": m.replaces,
+            }
             for m, number in zip(moves, places.values(), strict=True)
         ]
         content = {
@@ -122,8 +180,9 @@ class Journal:
         }
         text = json.dumps(content).encode()
         journal = cls(tree, staging, moves, made)
+        mac = owner.mac(staging, text) or " " * MAC_SIZE
         try:
-            _write(tree, staging, text)
+            _write(tree, staging, mac.encode() + b"\n" + text)
         except BaseException:
             with contextlib.suppress(OSError):
                 journal.done()
@@ -131,28 +190,36 @@ class Journal:
         return journal
 
     @classmethod
-    def read(cls, tree: Tree, staging: bytes) -> Journal | None:
-        """Read the journal of a run that ended; None where it is not whole. Raises OSError."""
+    def read(cls, tree: Tree, staging: bytes, owner: Owner = NOBODY) -> Journal | None:
+        """Read the journal of a run that ended; None where it is not this user's, or not whole.
+
+        Raises OSError.
+        """
         with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
-            text = file.read()
+            mac, _, text = file.read().partition(b"\n")
+        authentic = owner.wrote(mac.decode("ascii", "replace"), staging, text)
+        if not (authentic or os.name == "nt" or is_private_file(tree, staging + _JOURNAL)):
+            return None
         try:
             content = json.loads(text)
-            # A journal that came along in some other way, unpacked or copied, is not carried out.
-            if content["inode"] != _inode(tree, staging):
+            # A journal that came along in some other way, unpacked or copied, is carried out only
+            # where it is authenticated.
+            if content["inode"] != _inode(tree, staging) and not authentic:
                 return None
             moves = [
                 _move(
                     staging,
                     int(row["number"]),
                     _path(row["path"]),
-                    int(row["inode"]),
+                    *(int(row[key]) for key in ("inode", "size", "mtime_ns")),
                     replaces=bool(row["replaces"]),
                 )
                 for row in content["moves"]
             ]
-            return cls(tree, staging, moves, [_path(text) for text in content["made"]])
-        except (ValueError, KeyError, TypeError):
+            made = [_path(text) for text in content["made"]]
+        except (ValueError, KeyError, TypeError, RecursionError):
             return None
+        return cls(tree, staging, moves, made, exactly=not authentic)
 
     def done(self) -> None:
         """Forget it: from now on nothing undoes what was done. Raises OSError."""
@@ -160,7 +227,7 @@ class Journal:
         self._tree.sync(self._staging)
 
     def undo(self) -> None:
-        """Put everything back, as far as what stands there is what was put there.
+        """Put everything back, as far as what is there now is what was put there.
 
         Raises OSError where that is not possible; the journal stays then, for another try.
         """
@@ -175,6 +242,8 @@ class Journal:
         for folder in self._made:
             with contextlib.suppress(OSError):
                 self._tree.remove_folder(folder)
+        # Without this, a crash could keep the removal of the journal and lose what was put back.
+        sync_all(self._tree, self._staging)
         with contextlib.suppress(FileNotFoundError):
             self.done()
 
@@ -182,10 +251,26 @@ class Journal:
         tree = self._tree
         there = tree.stat(move.path)
         if tree.stat(move.old) is not None:
-            if there is None or there.st_ino == move.inode:
+            if there is None or move.moved(there, exactly=self._exactly):
                 tree.rename(move.old, move.path)
-        elif there is not None and there.st_ino == move.inode and not move.replaces:
-            tree.unlink(move.path)
+        elif there is not None and not move.replaces and move.moved(there, exactly=self._exactly):
+            staged = tree.stat(move.staged)
+            # Where files have one name only, one that is staged still was not moved.
+            if self._exactly or staged is None or staged.st_ino == there.st_ino:
+                tree.unlink(move.path)
+
+
+def sync_all(tree: Tree, staging: bytes) -> None:
+    """Bring the file system of a staging folder to the disk. Raises OSError."""
+    try:
+        descriptor = tree.open(staging + LOCK)
+    except FileNotFoundError:
+        tree.sync(staging)
+        return
+    try:
+        sync_everything(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _missing_folders(tree: Tree, paths: Iterable[bytes]) -> list[bytes]:
@@ -232,86 +317,3 @@ def _inode(tree: Tree, folder: bytes) -> int:
 def is_staging(path: bytes) -> bool:
     """Whether a path leads through a folder that a restore made, or pretends to."""
     return path.startswith(STAGING) or b"/" + STAGING in path
-
-
-def is_half_restored(tree: Tree, staging: bytes) -> bool:
-    """Whether a restore through this staging folder has begun to change files. Raises OSError."""
-    return _has_journal(tree, staging)
-
-
-@contextlib.contextmanager
-def private_folder(folder: str) -> Iterator[str]:
-    """Make a folder that goes away, at the latest when the next one is made. Raises OSError."""
-    with contextlib.closing(open_tree(folder)) as tree:
-        undo_leftovers(tree)
-        staging = Staging(tree)
-        try:
-            yield os.path.join(folder, os.fsdecode(staging.name))
-        finally:
-            staging.close()
-
-
-def undo_leftovers(tree: Tree, control: Control | None = None) -> None:
-    """Undo what runs left that ended before they could, and say so. Raises OSError."""
-    for name, _ in list(tree.entries(b"")):
-        if name.startswith(STAGING) and _is_ours(tree, name):
-            lock = _lock_of_the_dead(tree, name)
-            if lock is None:
-                continue
-            try:
-                undone = _undo(tree, name, control or Control())
-                if undone and os.name != "nt":
-                    remove_all(tree, name)
-            finally:
-                os.close(lock)
-            if undone and os.name == "nt":  # which removes no open file
-                remove_all(tree, name)
-
-
-def _undo(tree: Tree, name: bytes, control: Control) -> bool:
-    """Undo a dead run; return whether nothing in its staging is needed any more."""
-    if not _has_journal(tree, name):
-        return True
-    journal = Journal.read(tree, name)
-    if journal is None:
-        return False  # whoever finds it needs what it kept, and nothing else does
-    journal.undo()
-    control.notify(
-        WarningEvent(
-            "rolled-back",
-            "an earlier restore into this folder was cut off; what it had changed was put back:"
-            f" {len(journal.moves)} files",
-        )
-    )
-    return True
-
-
-def _is_ours(tree: Tree, name: bytes) -> bool:
-    status = tree.stat(name)
-    if status is None or not stat.S_ISDIR(status.st_mode):
-        return False
-    # A journal that this user did not write is not carried out.
-    return not hasattr(os, "geteuid") or (
-        status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    )
-
-
-def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
-    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise."""
-    try:
-        lock = tree.open(name + LOCK)
-    except FileNotFoundError:
-        # Not locked yet, or half removed. An empty one is made anew by whoever needs it.
-        with contextlib.suppress(OSError):
-            tree.remove_folder(name)
-            return None
-        try:
-            lock = tree.create(name + LOCK, PRIVATE)
-        except OSError:
-            return None
-    except OSError:
-        return None
-    if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-        return lock
-    os.close(lock)
-    return None

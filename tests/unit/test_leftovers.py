@@ -1,0 +1,203 @@
+"""What a restore left is undone for its own user, on file systems with owners and without."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.folders import fill, snapshot
+from wmbackup.errors import HalfRestored
+from wmbackup.item import Item
+from wmbackup.status import Control, Event, SkipEvent, WarningEvent
+from wmbackup.stores import journal, leftovers, ownership
+from wmbackup.stores.folder import FolderStore
+from wmbackup.stores.importing import begin_import
+from wmbackup.stores.journal import STAGING, Journal, Staging
+from wmbackup.stores.ownership import Owner
+from wmbackup.stores.tree import HandleTree
+
+ME = Owner(lambda: b"1" * 32)
+OTHER = Owner(lambda: b"2" * 32)
+
+
+class CutOffError(Exception):
+    """Stands for a crash: nothing is cleaned up behind it."""
+
+
+@pytest.fixture
+def no_modes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make every file seem to be everybody's, as on exFAT or a share."""
+
+    def never(_status: os.stat_result) -> bool:
+        return False
+
+    for module in (journal, leftovers, ownership):
+        monkeypatch.setattr(module, "is_private", never)
+
+
+def cut_off(root: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Replace a file and bring a new one, and stop before the journal is removed."""
+
+    def crash(*_: object) -> None:
+        raise CutOffError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Journal, "done", crash)
+        patched.setattr(Journal, "undo", crash)
+        patched.setattr(Staging, "close", lambda staging: os.close(staging._lock))
+        with pytest.raises(CutOffError):
+            bring_new(root, owner)
+    (staging,) = root.glob(".wmbackup-restore-*")
+    assert (root / "a").read_bytes() == b"new"
+    assert (staging / "journal").exists()
+
+
+def bring_new(root: Path, owner: Owner) -> None:
+    with begin_import(str(root), Control(), replace=True, owner=owner) as import_:
+        for path in (b"a", b"b/new"):
+            item = Item(path, 3, 0)
+            import_.standing(item, b"")
+            import_.put(item, b"new")
+        import_.commit()
+
+
+def begin_again(root: Path, owner: Owner) -> list[Event]:
+    events: list[Event] = []
+    with begin_import(str(root), Control(events.append), replace=True, owner=owner):
+        pass
+    return events
+
+
+def codes(events: list[Event]) -> list[str]:
+    return [event.code for event in events if isinstance(event, WarningEvent)]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    return fill(tmp_path / "store", {b"a": b"original", b"c": b"kept"})
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_without_owners_the_secret_lets_the_next_restore_undo(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = snapshot(store)
+    cut_off(store, ME, monkeypatch)
+    assert codes(begin_again(store, ME)) == ["rolled-back"]
+    assert snapshot(store) == before
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_without_owners_inodes_that_changed_are_no_obstacle(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    before = snapshot(store)
+    monkeypatch.setattr(HandleTree, "link", refuse)
+    cut_off(store, ME, monkeypatch)
+    # As after the file system was mounted again: the same names, times and sizes, other inodes.
+    shutil.copytree(store, tmp_path / "again", copy_function=shutil.copy2)
+    assert codes(begin_again(tmp_path / "again", ME)) == ["rolled-back"]
+    assert snapshot(tmp_path / "again") == before
+
+
+@pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("owner", [Owner(), OTHER])
+def test_what_another_user_left_is_named_and_let_be(
+    store: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    (staging,) = store.glob(".wmbackup-restore-*")
+    before = snapshot(store)
+    (event,) = begin_again(store, owner)
+    assert isinstance(event, WarningEvent)
+    assert event.code == "foreign-restore"
+    assert event.message.startswith(str(staging))
+    assert event.hint == f"once nothing in it is needed any more: rm -r {staging}"
+    assert snapshot(store) == before
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_restore_that_the_next_one_could_not_undo_says_so_first(store: Path) -> None:
+    events: list[Event] = []
+    with begin_import(str(store), Control(events.append), replace=False) as import_:
+        import_.put(Item(b"new", 3, 0), b"new")
+        import_.commit()
+    assert codes(events) == ["undo-unsure"]
+    assert not list(store.glob(".wmbackup-*"))
+
+
+def _planted(root: Path) -> Iterator[Callable[[], object]]:
+    staging = root / (os.fsdecode(STAGING) + "planted")
+
+    def folder() -> None:
+        staging.mkdir()
+
+    def with_journal() -> None:
+        staging.mkdir()
+        (staging / "journal").write_text("{}")
+        (staging / "lock").write_text("")
+
+    def file() -> None:
+        staging.write_text("{}")
+
+    def link() -> None:
+        staging.symlink_to("/etc")
+
+    yield from (folder, with_journal, file, link)
+
+
+@pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("kind", range(4))
+def test_what_was_planted_stops_neither_a_backup_nor_a_restore(store: Path, kind: int) -> None:
+    list(_planted(store))[kind]()
+    events: list[Event] = []
+    with FolderStore(str(store), owner=ME).export(Control(events.append)) as export:
+        assert sorted(export.paths) == [b"a", b"c"]
+        assert [one.path for one in export.skipped] == [STAGING + b"planted"]
+    assert not any(isinstance(event, SkipEvent) for event in events)
+    assert codes(begin_again(store, ME)) == (["foreign-restore"] if kind else [])
+    assert (store / "a").read_bytes() == b"original"
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_half_restored_store_of_this_user_is_not_backed_up(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    with (
+        pytest.raises(HalfRestored),
+        FolderStore(str(store), owner=ME).export(Control()),
+    ):
+        pass
+
+
+def test_a_journal_of_another_owner_in_our_folder_is_not_carried_out(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, Owner(), monkeypatch)
+    (staging,) = store.glob(".wmbackup-restore-*")
+    (staging / "journal").chmod(0o666)  # as one would be that somebody else may have written
+    assert codes(begin_again(store, Owner())) == ["foreign-restore"]
+    assert (store / "a").read_bytes() == b"new"
+
+
+def test_a_forged_mac_is_refused() -> None:
+    mac = ME.mac(b"name", b"text")
+    assert ME.wrote(mac, b"name", b"text")
+    for owner, tag, name, text in (
+        (OTHER, mac, b"name", b"text"),
+        (ME, mac, b"nam", b"etext"),
+        (ME, mac, b"name", b"text "),
+        (ME, mac[:-1], b"name", b"text"),
+        (ME, "", b"name", b"text"),
+        (Owner(), "", b"name", b"text"),
+    ):
+        assert not owner.wrote(tag, name, text)

@@ -1,0 +1,163 @@
+"""What restores left that were cut off: found, told from what others left, and undone."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+from collections.abc import Iterator
+
+from wmbackup.files import PRIVATE, try_lock
+from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.journal import LOCK, MARK, NOBODY, STAGING, Journal, Staging, has_journal
+from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
+from wmbackup.stores.tree import Tree, open_tree, remove_all
+
+
+def is_half_restored(tree: Tree, staging: bytes, owner: Owner = NOBODY) -> bool:
+    """Whether a restore of this user through a staging folder has begun to change files.
+
+    What others left, or planted, is not: it changes nothing here. Raises OSError.
+    """
+    try:
+        return has_journal(tree, staging) and _why_not_ours(tree, staging, owner) is None
+    except PermissionError:
+        return False
+
+
+@contextlib.contextmanager
+def private_folder(folder: str, owner: Owner = NOBODY) -> Iterator[str]:
+    """Make a folder that goes away, at the latest when the next one is made. Raises OSError."""
+    with contextlib.closing(open_tree(folder)) as tree:
+        undo_leftovers(tree, owner=owner)
+        staging = Staging(tree, owner)
+        try:
+            yield os.path.join(folder, os.fsdecode(staging.name))
+        finally:
+            staging.close()
+
+
+def undo_leftovers(
+    tree: Tree, control: Control | None = None, *, owner: Owner = NOBODY, where: str | None = None
+) -> None:
+    """Undo what runs left that ended before they could, and say so. Raises OSError.
+
+    What is not this user's is let be and named, with the folder ``where`` it is; None is silent.
+    """
+    control = control or Control()
+    for name, _ in list(tree.entries(b"")):
+        if not name.startswith(STAGING):
+            continue
+        reason = _why_not_ours(tree, name, owner)
+        if reason is not None:
+            with contextlib.suppress(OSError):
+                tree.remove_folder(name)  # it is empty: its run ended before it could mark it
+                reason = None
+        else:
+            reason = _undo_leftover(tree, name, control, owner)
+        if reason is not None and where is not None:
+            path = os.path.join(where, os.fsdecode(name))
+            control.notify(
+                WarningEvent(
+                    "foreign-restore",
+                    f"{path} {reason}, and was not undone",
+                    f"once nothing in it is needed any more: rm -r {shlex.quote(path)}",
+                )
+            )
+
+
+def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
+    """Undo a dead run of this user and remove what it left; return why that was not possible."""
+    lock = _lock_of_the_dead(tree, name)
+    if lock is None:
+        return None
+    reason = None
+    try:
+        reason = _undo(tree, name, control, owner)
+        if reason is None and os.name != "nt":
+            remove_all(tree, name)
+    finally:
+        os.close(lock)
+    if reason is None and os.name == "nt":  # which removes no open file
+        remove_all(tree, name)
+    return reason
+
+
+def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
+    """Undo a dead run; return why not, where what it kept is still needed."""
+    if not has_journal(tree, name):
+        return None
+    journal = Journal.read(tree, name, owner)
+    if journal is None:
+        return "has the journal of a restore that was not made here"
+    journal.undo()
+    control.notify(
+        WarningEvent(
+            "rolled-back",
+            "an earlier restore into this folder was cut off; what it had changed was put back:"
+            f" {len(journal.moves)} files",
+        )
+    )
+    return None
+
+
+def _why_not_ours(tree: Tree, name: bytes, owner: Owner) -> str | None:
+    """Return why a staging folder is not this user's; None where it is."""
+    status = tree.stat(name)
+    if status is None:
+        return None
+    if not stat.S_ISDIR(status.st_mode):
+        return "is not a folder that a restore made"
+    if is_private(status) or (os.name == "nt" and not owner.has_secret):
+        return None
+    if _has_our_mark(tree, name, owner):
+        return None
+    return f"was left by a restore of {_whose(status)}"
+
+
+def _has_our_mark(tree: Tree, name: bytes, owner: Owner) -> bool:
+    try:
+        with os.fdopen(tree.open(name + MARK), "rb") as file:
+            mark = file.read(MAC_SIZE + 1)
+    except OSError:
+        return False
+    return owner.wrote(mark.decode("ascii", "replace"), name, MARK)
+
+
+def _whose(status: os.stat_result) -> str:
+    if hasattr(os, "geteuid") and status.st_uid != os.geteuid():
+        return f"another user ({_user_name(status.st_uid)})"
+    return "another user or another machine"
+
+
+def _user_name(number: int) -> str:
+    try:
+        import pwd
+    except ImportError:
+        return str(number)
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
+    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise."""
+    try:
+        lock = tree.open(name + LOCK)
+    except FileNotFoundError:
+        # Not locked yet, or half removed. An empty one is made anew by whoever needs it.
+        with contextlib.suppress(OSError):
+            tree.remove_folder(name)
+            return None
+        try:
+            lock = tree.create(name + LOCK, PRIVATE)
+        except OSError:
+            return None
+    except OSError:
+        return None
+    if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+        return lock
+    os.close(lock)
+    return None
