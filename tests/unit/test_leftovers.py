@@ -201,3 +201,28 @@ def test_a_forged_mac_is_refused() -> None:
         (Owner(), "", b"name", b"text"),
     ):
         assert not owner.wrote(tag, name, text)
+
+
+def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, events = os.rmdir, list[Event]()
+
+    def refuse(path: str | bytes, **more: int) -> None:
+        if os.fsencode(path).startswith(STAGING):
+            raise OSError(errno.EBUSY, "device or resource busy")
+        real(path, **more)
+
+    monkeypatch.setattr(os, "rmdir", refuse)
+    with begin_import(str(store), Control(events.append), replace=False) as import_:
+        import_.put(Item(b"new", 3, 0), b"new")
+        import_.commit()
+    (event,) = events
+    (staging,) = store.glob(".wmbackup-restore-*")
+    assert isinstance(event, WarningEvent)
+    assert event.code == "left-behind"
+    assert (
+        f"{staging} of this restore could not be removed: device or resource busy" in event.message
+    )
+    assert event.hint == f"nothing in it is needed: rm -r {staging}"
+    assert (store / "new").read_bytes() == b"new"

@@ -21,7 +21,7 @@ from wmbackup.item import Item
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
 from wmbackup.stores.journal import Journal, Move, Staging, is_staging, sync_all
-from wmbackup.stores.leftovers import undo_leftovers
+from wmbackup.stores.leftovers import still_there, undo_leftovers
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
 from wmbackup.stores.writing import finish_file, write_file
@@ -52,8 +52,10 @@ def begin_import(
                 if missing
                 else _Existing(tree, control, owner, replace=replace)
             )
-            with contextlib.closing(import_):
+            try:
                 yield import_
+            finally:
+                import_.close(ancestor)
     except OSError as error:
         raise SystemFailure.of(error, "restore into", root) from error
 
@@ -118,10 +120,12 @@ class _Import(ABC):
     def _staged(self, path: bytes) -> bytes:
         """Return where the file of a path was staged."""
 
-    def close(self) -> None:
-        """Undo what was not committed."""
+    def close(self, where: str) -> None:
+        """Undo what was not committed; say what of it could not be removed from a folder."""
         if self._staging_made is not None:
-            self._staging_made.close()
+            failure = self._staging_made.close()
+            if failure is not None:
+                self._control.notify(still_there(where, self._staging_made.name, failure))
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""

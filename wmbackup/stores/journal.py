@@ -51,16 +51,34 @@ class Staging:
         """Return where a file is staged."""
         return self.name + _FILES + b"%d" % number
 
-    def close(self) -> None:
-        """Remove it with all that is in it, unless a journal there has still to be undone."""
+    def close(self) -> OSError | None:
+        """Remove it with all that is in it, unless a journal there has still to be undone.
+
+        Returns what was in the way, None where nothing was.
+        """
         try:
-            # Locked as long as there is anything in it: nobody else is to look at it meanwhile.
-            if os.name != "nt" and not has_journal(self.tree, self.name):
-                remove_all(self.tree, self.name)
-        finally:
+            if has_journal(self.tree, self.name):
+                os.close(self._lock)
+                return None
+        except OSError as error:
             os.close(self._lock)
-        if os.name == "nt" and not has_journal(self.tree, self.name):
-            remove_all(self.tree, self.name)
+            return error
+        return remove_locked(self.tree, self.name, self._lock)
+
+
+def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
+    """Remove a staging folder whose lock is held, and give the lock back.
+
+    Returns what was in the way, None where nothing was.
+    """
+    # The lock goes last: as long as there is anything else, nobody is to look at it. It is closed
+    # before it is removed, since Windows removes no open file, and FUSE keeps one under another
+    # name, in the very folder.
+    try:
+        failure = remove_all(tree, staging, keep=staging + LOCK)
+    finally:
+        os.close(lock)
+    return failure or remove_all(tree, staging)
 
 
 def _create_locked(tree: Tree) -> tuple[bytes, int]:
@@ -70,8 +88,12 @@ def _create_locked(tree: Tree) -> tuple[bytes, int]:
         # Another run that removes leftovers may meet it before it is locked.
         with contextlib.suppress(FileNotFoundError, FileExistsError):
             lock = tree.create(name + LOCK, PRIVATE)
-            if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-                return name, lock
+            try:
+                if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+                    return name, lock
+            except BaseException:
+                remove_locked(tree, name, lock)
+                raise
             os.close(lock)
 
 

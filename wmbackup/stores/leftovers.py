@@ -10,9 +10,19 @@ from collections.abc import Iterator
 
 from wmbackup.files import PRIVATE, try_lock
 from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.journal import LOCK, MARK, NOBODY, STAGING, Journal, Staging, has_journal
+from wmbackup.stores.file_reader import reason as reason_of
+from wmbackup.stores.journal import (
+    LOCK,
+    MARK,
+    NOBODY,
+    STAGING,
+    Journal,
+    Staging,
+    has_journal,
+    remove_locked,
+)
 from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
-from wmbackup.stores.tree import Tree, open_tree, remove_all
+from wmbackup.stores.tree import Tree, open_tree
 
 
 def is_half_restored(tree: Tree, staging: bytes, owner: Owner = NOBODY) -> bool:
@@ -35,7 +45,19 @@ def private_folder(folder: str, owner: Owner = NOBODY) -> Iterator[str]:
         try:
             yield os.path.join(folder, os.fsdecode(staging.name))
         finally:
-            staging.close()
+            failure = staging.close()
+        if failure is not None:
+            raise failure
+
+
+def still_there(where: str, name: bytes, failure: OSError) -> WarningEvent:
+    """Return the warning for a staging folder that could not be removed."""
+    path = os.path.join(where, os.fsdecode(name))
+    return WarningEvent(
+        "left-behind",
+        f"the folder {path} of this restore could not be removed: {reason_of(failure)}",
+        f"nothing in it is needed: rm -r {shlex.quote(path)}",
+    )
 
 
 def undo_leftovers(
@@ -61,7 +83,7 @@ def undo_leftovers(
             control.notify(
                 WarningEvent(
                     "foreign-restore",
-                    f"{path} {reason}, and was not undone",
+                    f"{path} {reason}",
                     f"once nothing in it is needed any more: rm -r {shlex.quote(path)}",
                 )
             )
@@ -72,16 +94,16 @@ def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> s
     lock = _lock_of_the_dead(tree, name)
     if lock is None:
         return None
-    reason = None
     try:
         reason = _undo(tree, name, control, owner)
-        if reason is None and os.name != "nt":
-            remove_all(tree, name)
-    finally:
+    except BaseException:
         os.close(lock)
-    if reason is None and os.name == "nt":  # which removes no open file
-        remove_all(tree, name)
-    return reason
+        raise
+    if reason is not None:
+        os.close(lock)
+        return reason
+    failure = remove_locked(tree, name, lock)
+    return None if failure is None else f"could not be removed: {reason_of(failure)}"
 
 
 def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
@@ -90,7 +112,7 @@ def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None
         return None
     journal = Journal.read(tree, name, owner)
     if journal is None:
-        return "has the journal of a restore that was not made here"
+        return "has the journal of a restore that was not made here, and was not undone"
     journal.undo()
     control.notify(
         WarningEvent(
@@ -108,12 +130,12 @@ def _why_not_ours(tree: Tree, name: bytes, owner: Owner) -> str | None:
     if status is None:
         return None
     if not stat.S_ISDIR(status.st_mode):
-        return "is not a folder that a restore made"
+        return "is not a folder that a restore made, and was let be"
     if is_private(status) or (os.name == "nt" and not owner.has_secret):
         return None
     if _has_our_mark(tree, name, owner):
         return None
-    return f"was left by a restore of {_whose(status)}"
+    return f"was left by a restore of {_whose(status)}, and was not undone"
 
 
 def _has_our_mark(tree: Tree, name: bytes, owner: Owner) -> bool:

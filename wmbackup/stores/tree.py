@@ -174,9 +174,15 @@ class HandleTree:
 
     def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
         """See `Tree.entries`."""
-        with os.scandir(self._at(folder)) as scan:
-            for entry in scan:
-                yield os.fsencode(entry.name), _kind(entry)
+        # Through a handle of its own: one that was opened earlier lists on btrfs what was there
+        # then.
+        handle = os.open(b".", _FOLDER, dir_fd=self._at(folder))
+        try:
+            with os.scandir(handle) as scan:
+                for entry in scan:
+                    yield os.fsencode(entry.name), _kind(entry)
+        finally:
+            os.close(handle)
 
     def stat(self, path: bytes) -> os.stat_result | None:
         """See `Tree.stat`."""
@@ -380,17 +386,51 @@ def name_length(name: bytes) -> int:
     return len(decode(name).encode("utf-16-le", "surrogatepass")) // 2
 
 
-def remove_all(tree: Tree, folder: bytes) -> None:
-    """Remove a folder and all below it, as far as it goes; links are removed, not followed."""
-    folders = [folder]
-    for at in folders:  # grows while it is walked, however deep it goes
-        with contextlib.suppress(OSError):
+def remove_all(tree: Tree, folder: bytes, keep: bytes | None = None) -> OSError | None:
+    """Remove a folder and all below it; links are removed, not followed.
+
+    ``keep`` is a file in it that stays, and the folder with it. Returns what was in the way, None
+    where nothing was. The work is linear however deep the folders are: each is moved up before it
+    is looked into.
+    """
+    failures: list[OSError] = []
+    waiting, emptied = [folder], []
+    while waiting:
+        at = waiting.pop()
+        emptied.append(at)
+        with _collecting(failures):
             for name, kind in list(tree.entries(at)):
-                if kind is EntryKind.FOLDER:
-                    folders.append(at + b"/" + name)
+                path = at + b"/" + name
+                if path == keep:
                     continue
-                with contextlib.suppress(OSError):
-                    tree.unlink(at + b"/" + name)
-    for at in reversed(folders):
-        with contextlib.suppress(OSError):
+                with _collecting(failures):
+                    if kind is not EntryKind.FOLDER:
+                        tree.unlink(path)
+                    elif at == folder:
+                        waiting.append(path)
+                    else:
+                        up = folder + b"/.up-%d" % (len(emptied) + len(waiting))
+                        waiting.append(_moved(tree, path, up))
+    for at in reversed(emptied if keep is None else emptied[1:]):
+        with _collecting(failures):
             tree.remove_folder(at)
+    return failures[0] if failures else None
+
+
+@contextlib.contextmanager
+def _collecting(failures: list[OSError]) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        pass  # another run that removes it was faster
+    except OSError as error:
+        failures.append(error)
+
+
+def _moved(tree: Tree, path: bytes, to: bytes) -> bytes:
+    """Move a folder and return where it is now."""
+    try:
+        tree.rename(path, to)
+    except OSError:
+        return path
+    return to

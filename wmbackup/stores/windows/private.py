@@ -28,9 +28,15 @@ def private_folder(base: str, restrict: Callable[[str], object]) -> Iterator[str
             stack.callback(tree.close)
             undo_leftovers(tree)
             staging = Staging(tree)
-            stack.callback(staging.close)
+            stack.callback(_remove, staging)
             folder = os.path.join(os.path.abspath(base), decode(staging.name))
             restrict(folder)
         except OSError as error:
             raise SystemFailure.of(error, "make a private folder in", base) from error
         yield os.path.join(folder, "licenses")
+
+
+def _remove(staging: Staging) -> None:
+    failure = staging.close()
+    if failure is not None:
+        raise SystemFailure.of(failure, "remove the private folder", decode(staging.name))
