@@ -198,10 +198,21 @@ def test_what_is_no_file_is_named_and_counted(store: Path, output: Path) -> None
     assert {e.path for e in log.events if isinstance(e, SkipEvent)} == {b"pipe", b"link"}
 
 
-@pytest.mark.parametrize("path", [b"../up", b"/root", b"a//b", b"zero\0", b"", b"a/./b"])
-def test_a_name_that_no_archive_takes_is_skipped(output: Path, path: bytes) -> None:
+NO_PATH = "its path is absolute, leaves its store, or has an empty component"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        *((path, NO_PATH) for path in (b"../up", b"/root", b"a//b", b"", b"a/./b")),
+        (b"zero\0", "its path has a zero byte"),
+        (b"x" * 4097, "its path has 4,097 bytes; an archive takes 4,096 at most"),
+        (b"/".join([b"d"] * 101), "it is 100 folders deep; an archive takes 99 at most"),
+    ],
+)
+def test_a_path_that_no_archive_takes_is_skipped(output: Path, path: bytes, reason: str) -> None:
     summary = save(FakeStore({b"a": b"1", path: b"2"}), output)
-    assert summary.skipped == (Skipped(path, "its name cannot stand in an archive"),)
+    assert summary.skipped == (Skipped(path, reason),)
     assert carried(opened(output)) == {b"a": b"1"}
 
 
@@ -267,7 +278,6 @@ def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Pat
         b"b": FakeItem(b"2", attributes=("unknown",)),
         b"future": FakeItem(b"3", mtime_ns=far),
         b"past": FakeItem(b"4", mtime_ns=-far),
-        b"x" * 65536: b"5",
     }
     near = FakeItem(b"1", mtime_ns=far - 1)
     store = FakeStore({b"a": near, **unfit})
@@ -276,6 +286,13 @@ def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Pat
     assert all(store.reads.count(path) == 1 for path in unfit)
     assert [item.mtime_ns for item, _ in opened(output).released] == [far - 1]
     assert plan_backup(store, None).skipped == summary.skipped
+
+
+@pytest.mark.parametrize("path", [b"x" * 4096, b"/".join([b"d"] * 100)])
+def test_the_longest_and_the_deepest_path_is_carried(output: Path, path: bytes) -> None:
+    summary = save(FakeStore({path: b"2"}), output)
+    assert summary.skipped == ()
+    assert carried(opened(output)) == {path: b"2"}
 
 
 def test_what_vanishes_from_a_folder_or_becomes_a_pipe_is_skipped(

@@ -99,8 +99,19 @@ def test_odd_names_are_names(tmp_path: Path, where: bytes) -> None:
             assert listed.read(where + name).data == name
 
 
+def test_folders_deeper_than_an_archive_takes_are_named_and_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "/".join("d" * 99)).mkdir(parents=True)
+    (tmp_path / "/".join("d" * 99) / "file").write_bytes(b"1")
+    (tmp_path / "/".join("d" * 99) / "d").mkdir()
+    (tmp_path / "/".join("d" * 100) / "file").write_bytes(b"2")
+    with export(tmp_path) as listed:
+        assert listed.paths == [b"d/" * 99 + b"file"]
+        reason = "what is in it is deeper than an archive takes"
+        assert listed.skipped == [Skipped(b"/".join([b"d"] * 100), reason)]
+
+
 def test_a_file_is_found_however_deep_it_is(tmp_path: Path, way: object) -> None:
-    depth = 120
+    depth = 40  # with the folder of the test more bytes than a call of the system takes
     at = os.open(tmp_path, os.O_RDONLY)
     for _ in range(depth):  # one path would be longer than the system takes
         os.mkdir("d" * 100, dir_fd=at)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from operator import itemgetter
 from typing import TypeVar
 
-from wmbackup.archive.names import MAX_FILES, Naming, give_names, is_path
+from wmbackup.archive.names import MAX_FILES, Naming, give_names, path_problem
 from wmbackup.errors import Incomplete
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
@@ -62,8 +62,9 @@ class Tally:
         """Yield the paths that an archive can hold."""
         count = 0
         for path in export.paths:
-            if not is_path(path):
-                self.skip(path, "its name cannot stand in an archive")
+            problem = path_problem(path)
+            if problem is not None:
+                self.skip(path, problem)
             elif count == MAX_FILES:
                 self.skip(path, f"an archive takes no more than {MAX_FILES} files")
             else:

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
+from wmbackup.archive.names import MAX_DEPTH, MAX_PATH
 from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.files import reachable
 from wmbackup.item import Skipped
@@ -176,7 +177,11 @@ class FolderExport:
             if name.startswith(STAGING):
                 self._pass_over(path, kind)
             elif kind is EntryKind.FOLDER:
-                if self._store.enters(path):
+                if path.count(b"/") >= MAX_DEPTH - 1 or len(path) >= MAX_PATH:
+                    self.skipped.append(
+                        Skipped(path, "what is in it is deeper than an archive takes")
+                    )
+                elif self._store.enters(path):
                     below.append(path)
                 else:
                     self._left_out += 1
