@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -404,13 +405,43 @@ def test_twins_are_not_laid_over_each_other(tmp_path: Path, target: str) -> None
     assert snapshot(tmp_path) == {b"there": FOLDER}
 
 
+def put_twice(root: Path) -> None:
+    with begin_import(str(root), Control(), replace=True) as import_:
+        import_.put(item(b"a", b"1"), b"1")
+        import_.put(item(b"a", b"2"), b"2")
+        import_.commit()
+
+
 @pytest.mark.parametrize("target", ["target", "missing"])
 def test_a_path_that_comes_twice_is_not_taken_for_one(tmp_path: Path, target: str) -> None:
     (tmp_path / "target").mkdir()
-    with begin_import(str(tmp_path / target), Control(), replace=True) as import_:
-        import_.put(item(b"a", b"1"), b"1")
-        with pytest.raises(RestoreConflict, match="a has the same name as another file"):
-            import_.put(item(b"a", b"2"), b"2")
+    with pytest.raises(RestoreConflict, match="a has the same name as another file"):
+        put_twice(tmp_path / target)
+    assert snapshot(tmp_path) == {b"target": FOLDER}
+
+
+def test_memory_does_not_grow_with_the_number_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmbackup.files._SPOOL_IN_MEMORY", 1)
+    monkeypatch.setattr("wmbackup.stores.removal._AT_ONCE", 100)
+
+    def peak(count: int) -> int:
+        root = tmp_path / str(count)
+        root.mkdir()
+        tracemalloc.start()
+        with begin_import(str(root), Control(), replace=False) as import_:
+            for number in range(count):
+                one = item(b"folder/%07d" % number, b"1")
+                import_.standing(one, b"")
+                import_.put(one, b"1")
+            import_.commit()
+        _, found = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # what is loaded once
+    assert (peak(5000) - peak(2000)) / 3000 < 10  # bytes a file
 
 
 @pytest.mark.usefixtures("insensitive")

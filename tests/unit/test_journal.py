@@ -16,7 +16,6 @@ from wmbackup.files import try_lock
 from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.stores.journal import LOCK, STAGING, Journal, Staging
 from wmbackup.stores.leftovers import private_folder, undo_leftovers
-from wmbackup.stores.ownership import MAC_SIZE
 from wmbackup.stores.tree import Tree
 
 NAME = STAGING + b"0123456789abcdef"
@@ -32,7 +31,7 @@ def tree(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Tree]:
     made.close()
 
 
-def leave(root: Path, journal: object = None) -> None:
+def leave(root: Path, journal: object = None, end: str = "end ") -> None:
     """Leave what a dead run leaves: one file moved to a/b, one that replaced c."""
     fill(root, {b"a/b": b"new", b"c": b"new", NAME + b"/old/1": b"old", NAME + b"/lock": b""})
     (root / PLACE).chmod(0o700)
@@ -41,10 +40,15 @@ def leave(root: Path, journal: object = None) -> None:
         {"number": 1, "path": _text(b"c"), **_identity(root / "c"), "replaces": True},
     ]
     content = {"inode": _inode(root / PLACE), "moves": rows, "made": [_text(b"a")]}
-    if isinstance(journal, dict):
-        journal = {"inode": content["inode"], **journal}
-    text = json.dumps(content if journal is None else journal)
-    (root / PLACE / "journal").write_text(" " * MAC_SIZE + "\n" + text)
+    if journal is None or isinstance(journal, dict):
+        content |= journal or {}
+        made = content["made"] if isinstance(content["made"], list) else [content["made"]]
+        moves = content["moves"] if isinstance(content["moves"], list) else [content["moves"]]
+        lines = [{"inode": content["inode"]}, *({"made": one} for one in made), *moves]
+    else:
+        lines = [journal]
+    text = "".join(f"{json.dumps(line)}\n" for line in lines)
+    (root / PLACE / "journal").write_text(f"{text}{end}\n")
     (root / PLACE / "journal").chmod(0o600)
 
 
@@ -186,7 +190,7 @@ def test_a_journal_that_leaves_the_folder_is_not_carried_out(
 @pytest.mark.parametrize(
     "journal",
     [
-        {},
+        {"inode": None},
         [],
         7,
         {"moves": 7, "made": []},
@@ -300,16 +304,17 @@ def test_a_journal_says_what_is_there_before_the_first_change(tree: Tree, tmp_pa
     staging = Staging(tree)
     staging.make_places()
     fill(tmp_path, {b"there": b"old", staging.file(0): b"1", staging.file(1): b"2"})
-    journal = Journal.write(tree, staging.name, {b"there": 0, b"x/y/z": 1})
-    assert [(move.path, move.replaces) for move in journal.moves] == [
+    journal = Journal.write(tree, staging.name, [(b"there", 0), (b"x/y/z", 1)])
+    moves = list(journal.moves())
+    assert [(move.path, move.replaces) for move in moves] == [
         (b"there", True),
         (b"x/y/z", False),
     ]
-    assert journal.moves[0].inode == _inode(tmp_path / os.fsdecode(staging.file(0)))
+    assert moves[0].inode == _inode(tmp_path / os.fsdecode(staging.file(0)))
     read = Journal.read(tree, staging.name)
     assert read is not None
-    assert read.moves == journal.moves
-    assert vars(read)["_made"] == [b"x/y", b"x"]
+    assert list(read.moves()) == moves
+    assert [row["made"] for row in read._rows() if "made" in row] == [_text(b"x"), _text(b"x/y")]
     staging.close()
     assert (tmp_path / os.fsdecode(staging.name)).is_dir(), "it has still to be undone"
     journal.done()

@@ -15,13 +15,13 @@ from tests.folders import TICK, WAYS, WINDOWS, fill, possible, snapshot
 from wmbackup import files
 from wmbackup.stores import tree as module
 from wmbackup.stores.attributes import attributes_of
+from wmbackup.stores.removal import remove_all
 from wmbackup.stores.tree import (
     EntryKind,
     HandleTree,
     PathTree,
     Tree,
     open_tree,
-    remove_all,
 )
 
 

@@ -76,6 +76,8 @@ class SecondWriter:
 
         def take(section: Section, answer: bytes) -> list[Section] | ArchiveDamaged:
             if answer == _DONE:
+                for path in _paths(section):
+                    self._receiver.keep(path)
                 return [section]
             for path in _paths(section):
                 self._receiver.take_back(path)

@@ -145,6 +145,9 @@ class SharedImport(Import, Protocol):
     def place(self, path: bytes) -> bytes:
         """Choose where a new item is staged, relative to the root, making folders on the way."""
 
+    def keep(self, path: bytes) -> None:
+        """Note that the other process has staged what `place` chose a path for."""
+
     def take_back(self, path: bytes) -> None:
         """Undo `place`, and remove what the other process may have left there."""
 

@@ -11,20 +11,19 @@ import contextlib
 import hashlib
 import os
 import stat
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
 from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
-from wmbackup.files import NO_LINKS, resolved
+from wmbackup.files import NO_LINKS, resolved, spool_in, temporary_folder
 from wmbackup.item import Item
-from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.base import Import, ItemUnavailable, Standing
-from wmbackup.stores.journal import Journal, Move, Staging, is_staging, sync_all
-from wmbackup.stores.leftovers import still_there, undo_leftovers
+from wmbackup.status import Control
+from wmbackup.stores.base import Import, Standing
+from wmbackup.stores.journal import Journal, Move, Staging
+from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.ownership import Owner
-from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
-from wmbackup.stores.writing import finish_file, write_file
+from wmbackup.stores.staged_import import StagedImport, twin
+from wmbackup.stores.tree import Tree, encode, open_tree
 
 _BLOCK = 1024 * 1024
 
@@ -80,107 +79,7 @@ def _undo_above(folder: str, control: Control, owner: Owner) -> None:
         folder = parent
 
 
-class _Import(ABC):
-    """What both manners share: files are staged one by one."""
-
-    def __init__(self, tree: Tree, control: Control, owner: Owner) -> None:
-        self._tree = tree
-        self._control = control
-        self._owner = owner
-        self._longest = tree.longest_name()
-        self._folders: set[bytes] = set()
-        self._staging_made: Staging | None = None
-
-    @property
-    def _staging(self) -> Staging:
-        # Made when the first file comes: a plan alone changes nothing.
-        if self._staging_made is None:
-            self._staging_made = Staging(self._tree, self._owner)
-            if not self._staging_made.is_recognizable:
-                self._control.notify(
-                    WarningEvent(
-                        "undo-unsure",
-                        "this file system keeps no owners, and there is no state folder: if this"
-                        " restore is cut off, the next one cannot tell that it may undo it",
-                        "set HOME or XDG_STATE_HOME to a folder that can be written",
-                    )
-                )
-            self._prepare(self._staging_made)
-        return self._staging_made
-
-    @abstractmethod
-    def _prepare(self, staging: Staging) -> None:
-        """Make the folders that staging needs."""
-
-    @abstractmethod
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
-
-    @abstractmethod
-    def _staged(self, path: bytes) -> bytes:
-        """Return where the file of a path was staged."""
-
-    def close(self, where: str) -> None:
-        """Undo what was not committed; say what of it could not be removed from a folder."""
-        if self._staging_made is not None:
-            failure = self._staging_made.close()
-            if failure is not None:
-                self._control.notify(still_there(where, self._staging_made.name, failure))
-
-    def put(self, item: Item, data: bytes) -> None:
-        """See `Import.put`."""
-        try:
-            path = self.place(item.path)
-            write_file(self._tree, path, data, item)
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise _twin(item.path) from None
-
-    @property
-    def root(self) -> int | None:
-        """See `SharedImport.root`."""
-        return self._tree.handle()
-
-    def take_back(self, path: bytes) -> None:
-        """See `SharedImport.take_back`."""
-        with contextlib.suppress(FileNotFoundError):
-            self._tree.unlink(self._staged(path))
-
-    def stage(self, item: Item) -> BinaryIO:
-        """See `Import.stage`."""
-        try:
-            return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise _twin(item.path) from None
-
-    def accept(self, item: Item) -> None:
-        """See `Import.accept`."""
-        finish_file(self._tree, self._staged(item.path), item)
-
-    def _make_folders(self, folder: bytes) -> None:
-        parts = folder.split(b"/")
-        for depth in range(1, len(parts) + 1):
-            part = b"/".join(parts[:depth])
-            if part not in self._folders:
-                with contextlib.suppress(FileExistsError):
-                    self._tree.make_folder(part)
-                self._folders.add(part)
-
-    def _check_name(self, item: Item) -> None:
-        if not is_possible(item.path):
-            raise ItemUnavailable("Windows takes no such name")
-        # No part is longer than the whole, in whatever unit.
-        if len(item.path) > self._longest and any(
-            name_length(part) > self._longest for part in item.path.split(b"/")
-        ):
-            raise ItemUnavailable("its name is too long for this file system")
-        if is_staging(item.path):
-            raise ItemUnavailable("its name is one that a restore needs for itself")
-
-    def _sync(self) -> None:
-        sync_all(self._tree, self._staging.name)
-
-
-class _NewFolder(_Import):
+class _NewFolder(StagedImport):
     """The target is missing: it is made complete beside its place and renamed there."""
 
     def __init__(self, tree: Tree, control: Control, owner: Owner, missing: list[bytes]) -> None:
@@ -189,7 +88,7 @@ class _NewFolder(_Import):
 
     def _prepare(self, staging: Staging) -> None:
         self._made = b"/".join([staging.name + b"/made", *self._missing[1:]])
-        self._make_folders(self._made)
+        self._make_folders(self._made + b"/any")
 
     def standing(self, item: Item, sha256: bytes) -> Standing:
         """See `Import.standing`."""
@@ -201,12 +100,13 @@ class _NewFolder(_Import):
 
     def place(self, path: bytes) -> bytes:
         """See `SharedImport.place`."""
-        staging = self._staging
+        _ = self._staging  # which is made before anything in it
         staged = self._staged(path)
-        folder = staged.rpartition(b"/")[0]
-        if folder not in self._folders and folder != staging.name:
-            self._make_folders(folder)
+        self._make_folders(staged)
         return staged
+
+    def keep(self, path: bytes) -> None:
+        """See `SharedImport.keep`: nothing is remembered here."""
 
     def commit(self) -> None:
         """See `Import.commit`."""
@@ -221,16 +121,17 @@ class _NewFolder(_Import):
         self._tree.sync(b"")
 
 
-class _Existing(_Import):
+class _Existing(StagedImport):
     """The target is there: files are staged inside it and moved to their places by a journal."""
 
     def __init__(self, tree: Tree, control: Control, owner: Owner, *, replace: bool) -> None:
         super().__init__(tree, control, owner)
         self._replace = replace
-        self._numbers: dict[bytes, int] = {}
+        self._outstanding: dict[bytes, int] = {}  # places that nothing was put into yet
         self._count = 0  # of numbers that were given
+        self._placed: IO[bytes] = spool_in(temporary_folder())()
+        self._given_back: set[int] = set()
         self._conflicts: set[bytes] = set()
-        self._applied: set[int] = set()
 
     def _prepare(self, staging: Staging) -> None:
         staging.make_places()
@@ -278,49 +179,76 @@ class _Existing(_Import):
             os.close(descriptor)
         return digest.digest()
 
+    def close(self, where: str) -> None:
+        """See `StagedImport.close`."""
+        self._placed.close()
+        super().close(where)
+
     def _staged(self, path: bytes) -> bytes:
-        return self._staging.file(self._numbers[path])
+        return self._staging.file(self._outstanding[path])
 
     def place(self, path: bytes) -> bytes:
         """See `SharedImport.place`."""
-        if path in self._numbers:
-            raise _twin(path)
-        self._numbers[path] = self._count
+        if path in self._outstanding:
+            raise twin(path)
+        self._outstanding[path] = self._count
+        self._placed.write(len(path).to_bytes(4, "big") + path)
         self._count += 1
         return self._staged(path)
+
+    def keep(self, path: bytes) -> None:
+        """See `SharedImport.keep`."""
+        del self._outstanding[path]
+
+    def put(self, item: Item, data: bytes) -> None:
+        """See `Import.put`."""
+        super().put(item, data)
+        self.keep(item.path)
+
+    def accept(self, item: Item) -> None:
+        """See `Import.accept`."""
+        super().accept(item)
+        self.keep(item.path)
 
     def take_back(self, path: bytes) -> None:
         """See `SharedImport.take_back`."""
         super().take_back(path)
-        del self._numbers[path]
+        self._given_back.add(self._outstanding.pop(path))
+
+    def _places(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the paths that were staged with their numbers, in order."""
+        self._placed.seek(0)
+        for number in range(self._count):
+            path = self._placed.read(int.from_bytes(self._placed.read(4), "big"))
+            if number not in self._given_back and path not in self._outstanding:
+                yield path, number
 
     def commit(self) -> None:
         """See `Import.commit`."""
-        if not self._numbers:
+        if not self._count:
             return
         self._sync()
         self._control.check()
-        journal = Journal.write(self._tree, self._staging.name, self._numbers, self._owner)
+        journal = Journal.write(self._tree, self._staging.name, self._places(), self._owner)
         try:
-            self._keep_what_is_replaced(journal.moves)
-            for move in journal.moves:
+            self._keep_what_is_replaced(journal)
+            for move in journal.moves():
                 self._control.check()
-                self._apply(move)
-                self._applied.add(move.inode)
+                self._apply(journal, move)
             self._sync()
             journal.done()
         except BaseException:
             journal.undo()
             raise
 
-    def _keep_what_is_replaced(self, moves: list[Move]) -> None:
+    def _keep_what_is_replaced(self, journal: Journal) -> None:
         """Give the files that are replaced a second name, and bring those to the disk.
 
         Without that, a crash could keep the new file under the name and lose the other one: not
         every file system writes names in the order in which they were given.
         """
         kept = False
-        for move in moves:
+        for move in journal.moves():
             if not move.replaces:
                 continue
             self._control.check()
@@ -331,37 +259,36 @@ class _Existing(_Import):
                 _keep_old(self._tree, move)
             except FileNotFoundError:
                 # It was there a moment ago: another name of the same file took it along.
-                raise _twin(move.path) from None
+                raise twin(move.path) from None
             kept = True
         if kept:
             self._sync()
 
-    def _apply(self, move: Move) -> None:
+    def _apply(self, journal: Journal, move: Move) -> None:
         tree = self._tree
         if move.replaces:
-            if self._is_one_of_ours(move.path):
-                raise _twin(move.path)
+            there, kept = tree.stat(move.path), tree.stat(move.old)
+            if there is not None and (kept is None or there.st_ino != kept.st_ino):
+                raise self._taken(journal, move.path)
             tree.rename(move.staged, move.path)
             return
-        folder = move.path.rpartition(b"/")[0]
-        if folder:
-            self._make_folders(folder)
+        self._make_folders(move.path)
         try:
             tree.link(move.staged, move.path)
         except FileExistsError:
-            ours = self._is_one_of_ours(move.path)
-            raise (_twin if ours else _in_the_way)(move.path) from None
+            raise self._taken(journal, move.path) from None
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             if tree.stat(move.path) is not None:
-                raise _in_the_way(move.path) from None
+                raise self._taken(journal, move.path) from None
             tree.rename(move.staged, move.path)
 
-    def _is_one_of_ours(self, path: bytes) -> bool:
-        """Whether what stands there came from this very archive, under a name like it."""
-        status = self._tree.stat(path)
-        return status is not None and status.st_ino in self._applied
+    def _taken(self, journal: Journal, path: bytes) -> RestoreConflict:
+        """Return why a path is taken: by a name like it from this very archive, or by others."""
+        there = self._tree.stat(path)
+        ours = there is not None and any(move.inode == there.st_ino for move in journal.moves())
+        return twin(path) if ours else _in_the_way(path)
 
 
 def _keep_old(tree: Tree, move: Move) -> None:
@@ -372,13 +299,6 @@ def _keep_old(tree: Tree, move: Move) -> None:
         if error.errno not in NO_LINKS:
             raise
         tree.rename(move.path, move.old)
-
-
-def _twin(path: bytes) -> RestoreConflict:
-    return RestoreConflict(
-        f"{os.fsdecode(path)} has the same name as another file on this file system",
-        hint="restore into a folder on a file system that tells such names apart",
-    )
 
 
 def _in_the_way(path: bytes) -> RestoreConflict:

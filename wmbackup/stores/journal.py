@@ -7,16 +7,18 @@ the folder, puts back what stood there before.
 from __future__ import annotations
 
 import contextlib
+import hmac
 import json
 import os
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from wmbackup.archive.names import is_path
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
-from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private, is_private_file
-from wmbackup.stores.tree import Tree, remove_all
+from wmbackup.stores.ownership import Owner, is_private, is_private_file
+from wmbackup.stores.removal import remove_all
+from wmbackup.stores.tree import Tree
 
 STAGING = b".wmbackup-restore-"
 """What the names of staging folders begin with: no archive may bring one."""
@@ -28,6 +30,10 @@ MARK = b"/owner"
 
 NOBODY = Owner()
 """A user without a secret."""
+_END = b"end "
+"""What the last line of a whole journal begins with; the MAC of the others follows."""
+
+_MAX_LINE = 64 * 1024
 _FILES = b"/files/"
 _OLD = b"/old/"
 
@@ -152,64 +158,58 @@ def _move(staging: bytes, number: int, path: bytes, *rest: int, replaces: bool) 
 
 
 class Journal:
-    """What a commit is about to do: the moves, and the folders that it makes on the way."""
+    """What a commit is about to do: the moves, and the folders that it makes on the way.
 
-    def __init__(
-        self,
-        tree: Tree,
-        staging: bytes,
-        moves: list[Move],
-        made: list[bytes],
-        *,
-        exactly: bool = True,
-    ) -> None:
-        """Keep what was planned or read; ``exactly`` says that inodes tell files apart."""
+    It is read from its file each time, for there can be ten million moves.
+    """
+
+    def __init__(self, tree: Tree, staging: bytes, *, exactly: bool = True) -> None:
+        """Take a journal that is written; ``exactly`` says that inodes tell files apart."""
         self._tree = tree
         self._staging = staging
-        self.moves = moves
-        self._made = made
         self._exactly = exactly
+        self.count = 0
+        """How many files it moves, where it was read or written here."""
 
     @classmethod
     def write(
-        cls, tree: Tree, staging: bytes, places: Mapping[bytes, int], owner: Owner = NOBODY
+        cls,
+        tree: Tree,
+        staging: bytes,
+        places: Iterable[tuple[bytes, int]],
+        owner: Owner = NOBODY,
     ) -> Journal:
-        """Look at the place of each staged file and write the journal. Raises OSError."""
-        moves = []
-        for path, number in places.items():
-            staged = tree.stat(staging + _FILES + b"%d" % number)
-            known = (
-                (0, 0, 0) if staged is None else (staged.st_ino, staged.st_size, staged.st_mtime_ns)
-            )
-            replaces = tree.stat(path) is not None
-            moves.append(_move(staging, number, path, *known, replaces=replaces))
-        made = _missing_folders(tree, places)
-        rows = [
-            {
-                "number": number,
-                "path": _text(m.path),
-                "inode": m.inode,
-                "size": m.size,
-                "mtime_ns": m.mtime_ns,
-                "replaces": m.replaces,
-            }
-            for m, number in zip(moves, places.values(), strict=True)
-        ]
-        content = {
-            "inode": _inode(tree, staging),
-            "moves": rows,
-            "made": [_text(path) for path in made],
-        }
-        text = json.dumps(content).encode()
-        journal = cls(tree, staging, moves, made)
-        mac = owner.mac(staging, text) or " " * MAC_SIZE
+        """Look at the place of each staged file and write the journal.
+
+        ``places`` are the paths and the numbers of the staged files. Raises OSError.
+        """
+        journal = cls(tree, staging)
         try:
-            _write(tree, staging, mac.encode() + b"\n" + text)
+            _write(tree, staging, journal._lines(places), owner)
         except BaseException:
             with contextlib.suppress(OSError):
                 journal.done()
             raise
         return journal
+
+    def _lines(self, places: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
+        yield _line({"inode": _inode(self._tree, self._staging)})
+        chain: list[bytes] = []
+        for path, number in places:
+            for folder in new_folders(path, chain):
+                if self._tree.stat(folder) is None:
+                    yield _line({"made": _text(folder)})
+            staged = self._tree.stat(self._staging + _FILES + b"%d" % number)
+            row = {
+                "number": number,
+                "path": _text(path),
+                "inode": 0 if staged is None else staged.st_ino,
+                "size": 0 if staged is None else staged.st_size,
+                "mtime_ns": 0 if staged is None else staged.st_mtime_ns,
+                "replaces": self._tree.stat(path) is not None,
+            }
+            self.count += 1
+            yield _line(row)
 
     @classmethod
     def read(cls, tree: Tree, staging: bytes, owner: Owner = NOBODY) -> Journal | None:
@@ -217,31 +217,48 @@ class Journal:
 
         Raises OSError.
         """
-        with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
-            mac, _, text = file.read().partition(b"\n")
-        authentic = owner.wrote(mac.decode("ascii", "replace"), staging, text)
+        authentic = _is_authentic(tree, staging, owner)
         if not (authentic or os.name == "nt" or is_private_file(tree, staging + _JOURNAL)):
             return None
+        journal = cls(tree, staging, exactly=not authentic)
         try:
-            content = json.loads(text)
+            rows = journal._rows()
             # A journal that came along in some other way, unpacked or copied, is carried out only
             # where it is authenticated.
-            if content["inode"] != _inode(tree, staging) and not authentic:
+            if next(rows)["inode"] != _inode(tree, staging) and not authentic:
                 return None
-            moves = [
-                _move(
-                    staging,
-                    int(row["number"]),
-                    _path(row["path"]),
-                    *(int(row[key]) for key in ("inode", "size", "mtime_ns")),
-                    replaces=bool(row["replaces"]),
-                )
-                for row in content["moves"]
-            ]
-            made = [_path(text) for text in content["made"]]
-        except (ValueError, KeyError, TypeError, RecursionError):
+            for row in rows:
+                if "made" in row:
+                    _path(row["made"])
+                else:
+                    journal._move(row)
+                    journal.count += 1
+        except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
             return None
-        return cls(tree, staging, moves, made, exactly=not authentic)
+        return journal
+
+    def moves(self) -> Iterator[Move]:
+        """Yield the moves. Raises OSError."""
+        return (self._move(row) for row in self._rows() if "path" in row)
+
+    def _move(self, row: Mapping[str, Any]) -> Move:
+        return _move(
+            self._staging,
+            int(row["number"]),
+            _path(row["path"]),
+            *(int(row[key]) for key in ("inode", "size", "mtime_ns")),
+            replaces=bool(row["replaces"]),
+        )
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        with os.fdopen(self._tree.open(self._staging + _JOURNAL), "rb") as file:
+            while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise TypeError("a row of a journal is no object")
+                yield row
+            if not line:
+                raise ValueError("the journal ends too early")
 
     def done(self) -> None:
         """Forget it: from now on nothing undoes what was done. Raises OSError."""
@@ -254,14 +271,15 @@ class Journal:
         Raises OSError where that is not possible; the journal stays then, for another try.
         """
         failure: OSError | None = None
-        for move in reversed(self.moves):
+        for move in self.moves():
             try:
                 self._undo(move)
             except OSError as error:
                 failure = error
         if failure is not None:
             raise failure
-        for folder in self._made:
+        made = [_path(row["made"]) for row in self._rows() if "made" in row]
+        for folder in reversed(made):  # each behind those above it
             with contextlib.suppress(OSError):
                 self._tree.remove_folder(folder)
         # Without this, a crash could keep the removal of the journal and lose what was put back.
@@ -282,6 +300,21 @@ class Journal:
                 tree.unlink(move.path)
 
 
+def new_folders(path: bytes, chain: list[bytes]) -> Iterator[bytes]:
+    """Yield the folders on the way to a path that were not on the way to the one before.
+
+    ``chain`` has those of the last path, and then those of this one. Paths come in order, so that
+    no more has to be remembered.
+    """
+    parts = path.split(b"/")[:-1]
+    same = 0
+    while same < min(len(parts), len(chain)) and chain[same] == parts[same]:
+        same += 1
+    chain[same:] = parts[same:]
+    for depth in range(same + 1, len(parts) + 1):
+        yield b"/".join(parts[:depth])
+
+
 def sync_all(tree: Tree, staging: bytes) -> None:
     """Bring the file system of a staging folder to the disk. Raises OSError."""
     try:
@@ -295,29 +328,34 @@ def sync_all(tree: Tree, staging: bytes) -> None:
         os.close(descriptor)
 
 
-def _missing_folders(tree: Tree, paths: Iterable[bytes]) -> list[bytes]:
-    seen: set[bytes] = set()
-    missing = []
-    for path in paths:
-        folder = path.rpartition(b"/")[0]
-        while folder and folder not in seen:
-            seen.add(folder)
-            if tree.stat(folder) is None:
-                missing.append(folder)
-            folder = folder.rpartition(b"/")[0]
-    # The deepest first, which is the order in which they can be removed again.
-    return sorted(missing, key=lambda path: -path.count(b"/"))
-
-
-def _write(tree: Tree, staging: bytes, text: bytes) -> None:
+def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> None:
     # Under another name until it is whole: half a journal must not look like one.
     draft = staging + b"/journal.new"
     with os.fdopen(tree.create(draft, PRIVATE), "wb") as file:
-        file.write(text)
+        mac = owner.begin_mac(staging)
+        for line in lines:
+            file.write(line)
+            if mac is not None:
+                mac.update(line)
+        file.write(_END + (b"" if mac is None else mac.hexdigest().encode()) + b"\n")
         file.flush()
         os.fsync(file.fileno())
     tree.rename(draft, staging + _JOURNAL)
     tree.sync(staging)
+
+
+def _is_authentic(tree: Tree, staging: bytes, owner: Owner) -> bool:
+    mac = owner.begin_mac(staging)
+    if mac is None:
+        return False
+    with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
+        while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
+            mac.update(line)
+    return hmac.compare_digest(line[len(_END) :].strip(), mac.hexdigest().encode())
+
+
+def _line(row: Mapping[str, object]) -> bytes:
+    return json.dumps(row).encode() + b"\n"
 
 
 def _text(path: bytes) -> str:

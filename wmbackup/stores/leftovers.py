@@ -118,7 +118,7 @@ def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None
         WarningEvent(
             "rolled-back",
             "an earlier restore into this folder was cut off; what it had changed was put back:"
-            f" {len(journal.moves)} files",
+            f" {journal.count} files",
         )
     )
     return None

@@ -34,12 +34,20 @@ class Owner:
         """Whether anything can be authenticated."""
         return self._key() is not None
 
-    def mac(self, name: bytes, data: bytes) -> str:
-        """Return the MAC of what is written into the folder ``name``; empty without a secret."""
+    def begin_mac(self, name: bytes) -> hmac.HMAC | None:
+        """Begin the MAC of what is written into the folder ``name``; None without a secret."""
         key = self._key()
         if key is None:
+            return None
+        return hmac.new(key, len(name).to_bytes(4, "big") + name, "sha256")
+
+    def mac(self, name: bytes, data: bytes) -> str:
+        """Return the MAC of what is written into the folder ``name``; empty without a secret."""
+        begun = self.begin_mac(name)
+        if begun is None:
             return ""
-        return hmac.new(key, len(name).to_bytes(4, "big") + name + data, "sha256").hexdigest()
+        begun.update(data)
+        return begun.hexdigest()
 
     def wrote(self, mac: str, name: bytes, data: bytes) -> bool:
         """Whether a MAC is this user's."""

@@ -7,7 +7,6 @@ there are no folder handles (Windows) the same is done with full paths and a loo
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import re
@@ -384,53 +383,3 @@ def name_length(name: bytes) -> int:
     if os.name != "nt":
         return len(name)
     return len(decode(name).encode("utf-16-le", "surrogatepass")) // 2
-
-
-def remove_all(tree: Tree, folder: bytes, keep: bytes | None = None) -> OSError | None:
-    """Remove a folder and all below it; links are removed, not followed.
-
-    ``keep`` is a file in it that stays, and the folder with it. Returns what was in the way, None
-    where nothing was. The work is linear however deep the folders are: each is moved up before it
-    is looked into.
-    """
-    failures: list[OSError] = []
-    waiting, emptied = [folder], []
-    while waiting:
-        at = waiting.pop()
-        emptied.append(at)
-        with _collecting(failures):
-            for name, kind in list(tree.entries(at)):
-                path = at + b"/" + name
-                if path == keep:
-                    continue
-                with _collecting(failures):
-                    if kind is not EntryKind.FOLDER:
-                        tree.unlink(path)
-                    elif at == folder:
-                        waiting.append(path)
-                    else:
-                        up = folder + b"/.up-%d" % (len(emptied) + len(waiting))
-                        waiting.append(_moved(tree, path, up))
-    for at in reversed(emptied if keep is None else emptied[1:]):
-        with _collecting(failures):
-            tree.remove_folder(at)
-    return failures[0] if failures else None
-
-
-@contextlib.contextmanager
-def _collecting(failures: list[OSError]) -> Iterator[None]:
-    try:
-        yield
-    except FileNotFoundError:
-        pass  # another run that removes it was faster
-    except OSError as error:
-        failures.append(error)
-
-
-def _moved(tree: Tree, path: bytes, to: bytes) -> bytes:
-    """Move a folder and return where it is now."""
-    try:
-        tree.rename(path, to)
-    except OSError:
-        return path
-    return to

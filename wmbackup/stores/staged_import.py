@@ -1,0 +1,124 @@
+"""What every restore into a folder shares: files are staged one by one beside their place."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from abc import ABC, abstractmethod
+from typing import BinaryIO
+
+from wmbackup.errors import RestoreConflict
+from wmbackup.item import Item
+from wmbackup.status import Control, WarningEvent
+from wmbackup.stores.base import ItemUnavailable
+from wmbackup.stores.journal import Staging, is_staging, new_folders, sync_all
+from wmbackup.stores.leftovers import still_there
+from wmbackup.stores.ownership import Owner
+from wmbackup.stores.tree import Tree, is_possible, name_length
+from wmbackup.stores.writing import finish_file, write_file
+
+
+class StagedImport(ABC):
+    """Stages files one by one; where, and how they become visible, is the matter of others."""
+
+    def __init__(self, tree: Tree, control: Control, owner: Owner) -> None:
+        """Stage below the root of the tree."""
+        self._tree = tree
+        self._control = control
+        self._owner = owner
+        self._longest = tree.longest_name()
+        self._chain: list[bytes] = []  # the folders that were made last, each in the one before
+        self._staging_made: Staging | None = None
+
+    @property
+    def _staging(self) -> Staging:
+        # Made when the first file comes: a plan alone changes nothing.
+        if self._staging_made is None:
+            self._staging_made = Staging(self._tree, self._owner)
+            if not self._staging_made.is_recognizable:
+                self._control.notify(
+                    WarningEvent(
+                        "undo-unsure",
+                        "this file system keeps no owners, and there is no state folder: if this"
+                        " restore is cut off, the next one cannot tell that it may undo it",
+                        "set HOME or XDG_STATE_HOME to a folder that can be written",
+                    )
+                )
+            self._prepare(self._staging_made)
+        return self._staging_made
+
+    @abstractmethod
+    def _prepare(self, staging: Staging) -> None:
+        """Make the folders that staging needs."""
+
+    @abstractmethod
+    def place(self, path: bytes) -> bytes:
+        """See `SharedImport.place`."""
+
+    @abstractmethod
+    def _staged(self, path: bytes) -> bytes:
+        """Return where the file of a path was staged."""
+
+    def close(self, where: str) -> None:
+        """Undo what was not committed; say what of it could not be removed from a folder."""
+        if self._staging_made is not None:
+            failure = self._staging_made.close()
+            if failure is not None:
+                self._control.notify(still_there(where, self._staging_made.name, failure))
+
+    def put(self, item: Item, data: bytes) -> None:
+        """See `Import.put`."""
+        try:
+            path = self.place(item.path)
+            write_file(self._tree, path, data, item)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise twin(item.path) from None
+
+    @property
+    def root(self) -> int | None:
+        """See `SharedImport.root`."""
+        return self._tree.handle()
+
+    def take_back(self, path: bytes) -> None:
+        """See `SharedImport.take_back`."""
+        with contextlib.suppress(FileNotFoundError):
+            self._tree.unlink(self._staged(path))
+
+    def stage(self, item: Item) -> BinaryIO:
+        """See `Import.stage`."""
+        try:
+            return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise twin(item.path) from None
+
+    def accept(self, item: Item) -> None:
+        """See `Import.accept`."""
+        finish_file(self._tree, self._staged(item.path), item)
+
+    def _make_folders(self, path: bytes) -> None:
+        """Make the folders on the way to a path."""
+        for folder in new_folders(path, self._chain):
+            with contextlib.suppress(FileExistsError):
+                self._tree.make_folder(folder)
+
+    def _check_name(self, item: Item) -> None:
+        if not is_possible(item.path):
+            raise ItemUnavailable("Windows takes no such name")
+        # No part is longer than the whole, in whatever unit.
+        if len(item.path) > self._longest and any(
+            name_length(part) > self._longest for part in item.path.split(b"/")
+        ):
+            raise ItemUnavailable("its name is too long for this file system")
+        if is_staging(item.path):
+            raise ItemUnavailable("its name is one that a restore needs for itself")
+
+    def _sync(self) -> None:
+        sync_all(self._tree, self._staging.name)
+
+
+def twin(path: bytes) -> RestoreConflict:
+    """Return the error for two names that are one to the file system."""
+    return RestoreConflict(
+        f"{os.fsdecode(path)} has the same name as another file on this file system",
+        hint="restore into a folder on a file system that tells such names apart",
+    )
