@@ -1,0 +1,257 @@
+"""Have every call of the file system fail in turn, in every scenario, on every file system.
+
+    python tests/faults/everything.py                        everything, for hours
+    python tests/faults/everything.py --fast                 every call once, with a fault in turn
+    python tests/faults/everything.py --scenario undo --file-system btrfs --json
+
+See README.md here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import file_systems
+import preload
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What was asked for."""
+
+    scenarios: list[str]
+    file_systems: list[str]
+    faults: list[str]
+    seed: int
+    share: float
+    fast: bool
+    json: bool
+    jobs: int
+    call: int
+
+
+def main() -> int:
+    """Do it; return the exit code."""
+    options = _parse()
+    preload.begin_again_preloaded()
+    results: list[dict[str, Any]] = []
+    refused: list[dict[str, str]] = []
+    for name in options.file_systems:
+        with _folder("faults-", _memory()) as work:
+            try:
+                with file_systems.mounted(name, work) as folder:
+                    for scenario in options.scenarios:
+                        results.append(_scenario(options, name, scenario, folder))
+            except file_systems.Refused as error:
+                refused.append({"file_system": name, "tried": error.tried, "answer": error.answer})
+                _say(options, f"{name}: NOT TRIED: {error.tried}: {error.answer}")
+    if options.json:
+        sys.stdout.write(json.dumps({"results": results, "refused": refused}, indent=1) + "\n")
+    failed = sum(len(result["problems"]) for result in results)
+    total = sum(result["injected"] for result in results)
+    _say(options, f"{total:,} faults, {failed:,} problems, {len(refused)} file systems refused")
+    return 1 if failed or (refused and not options.fast) else 0
+
+
+def _parse() -> Options:
+    from running import FAULTS
+    from scenarios import SCENARIOS
+
+    names = [scenario.name for scenario in SCENARIOS]
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--scenario", action="append", choices=names)
+    parser.add_argument("--file-system", action="append", choices=[*file_systems.NAMES])
+    parser.add_argument("--fault", action="append", choices=[fault.name for fault in FAULTS])
+    parser.add_argument("--call", type=int, default=0, help="only the call with this number")
+    parser.add_argument("--seed", type=int, default=0, help="of the choice of faults")
+    parser.add_argument("--share", type=float, default=1.0, help="of all faults, from 0 to 1")
+    parser.add_argument("--fast", action="store_true", help="each call once, in memory")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    everywhere = ["memory"] if given.fast else [*file_systems.NAMES]
+    return Options(
+        scenarios=given.scenario or names,
+        file_systems=given.file_system or everywhere,
+        faults=given.fault or [fault.name for fault in FAULTS],
+        seed=given.seed,
+        share=given.share,
+        fast=given.fast,
+        json=given.json,
+        jobs=given.jobs,
+        call=given.call,
+    )
+
+
+@contextlib.contextmanager
+def _folder(prefix: str, parent: Path | str | None) -> Iterator[Path]:
+    """Make a folder that goes away again, but not at the end of a forked child."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _memory() -> str | None:
+    return "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+
+
+def _say(options: Options, text: str) -> None:
+    print(text, file=sys.stderr if options.json else sys.stdout, flush=True)  # noqa: T201 - a script
+
+
+def _scenario(options: Options, file_system: str, name: str, folder: Path) -> dict[str, Any]:
+    """Try a scenario in several processes; return what they found together."""
+    began = time.monotonic()
+    readers = []
+    for part in range(options.jobs):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            os.close(reader)
+            code = 1
+            try:
+                with _folder("case-", folder) as case:
+                    found = _part(options, name, case.resolve(), part)
+                _send(writer, found)
+                code = 0
+            except BaseException:  # noqa: BLE001 - what a child lets out is what its parent has to see
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(code)
+        os.close(writer)
+        readers.append((reader, child))
+    outcomes: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
+    problems: list[dict[str, Any]] = []
+    counted = 0
+    for reader, child in readers:
+        with os.fdopen(reader) as file:
+            for line in file:
+                one = json.loads(line)
+                if "counted" in one:
+                    counted = one["counted"]
+                    continue
+                outcomes[one["outcome"]] += 1
+                calls[one["fault"]] += 1
+                if one["problems"]:
+                    problems.append(one)
+        _, status = os.waitpid(child, 0)
+        if status:
+            problems.append({"problems": [f"a process of the harness ended with {status}"]})
+    result = {
+        "scenario": name,
+        "file_system": file_system,
+        "calls": counted,
+        "injected": sum(outcomes.values()),
+        "by_fault": dict(sorted(calls.items())),
+        "outcomes": dict(sorted(outcomes.items())),
+        "problems": problems,
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    _say(
+        options,
+        f"{file_system}: {name}: {counted} calls, {result['injected']} faults, "
+        f"{len(problems)} problems, {result['seconds']} s: {result['outcomes']}",
+    )
+    for one in problems:
+        _say(options, f"    {describe(one)}")
+    return result
+
+
+def describe(problem: dict[str, Any]) -> str:
+    """Say in one line what went wrong where."""
+    if "call" not in problem:
+        return "; ".join(problem["problems"])
+    where = f"call {problem['call']} ({problem['name']} {problem['path']}): {problem['fault']}"
+    return f"{where}: {problem['outcome']}: {'; '.join(problem['problems'])} | {problem['stderr']}"
+
+
+def _send(writer: int, found: Sequence[dict[str, Any]]) -> None:
+    with os.fdopen(writer, "w") as file:
+        for one in found:
+            file.write(json.dumps(one) + "\n")
+
+
+def _part(options: Options, name: str, case: Path, part: int) -> list[dict[str, Any]]:
+    """Try every n-th fault of a scenario."""
+    from running import run, warm_up
+    from scenarios import SCENARIOS, judge, look, try_again
+
+    (scenario_type,) = (one for one in SCENARIOS if one.name == name)
+    scenario = scenario_type(case)
+    scenario.reset()
+    warm_up(scenario.arguments)
+    before = scenario.reset()
+    plain = run(scenario.arguments, str(case))
+    after = look(case)
+    state = scenario.state(before, after)
+    found: list[dict[str, Any]] = [{"counted": len(plain.calls)}]
+    if plain.code != 0 or state.name != "new" or state.leftovers:
+        wrong = f"undisturbed it ends with {plain.code}: {state}: {plain.stderr}"
+        found.append({"outcome": "undisturbed", "fault": "none", "problems": [wrong]})
+    for index, (call, fault) in enumerate(_choose(options, plain.calls)):
+        if index % options.jobs != part:
+            continue
+        before = scenario.reset()
+        done = run(scenario.arguments, str(case), fault, call.number)
+        after = look(case)
+        hit = done.calls[0] if done.calls else call
+        verdict = judge(scenario, fault, hit, done, before, after)
+        if not done.calls:
+            verdict.outcome = f"not reached: {verdict.outcome}"
+        if fault.kills or fault.lasting or scenario.resumes or not options.fast:
+            _, wrong_then = try_again(scenario, before)
+            verdict.problems.extend(wrong_then)
+        found.append(
+            {
+                "call": call.number,
+                "name": hit.name,
+                "path": hit.path,
+                "fault": fault.name,
+                "outcome": verdict.outcome,
+                "problems": verdict.problems,
+                "stderr": done.stderr.strip()[-600:],
+            }
+        )
+    return found
+
+
+def _choose(options: Options, calls: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Pair calls with faults: all of them, or for each call the next fault in turn that fits."""
+    from running import FAULTS
+
+    faults = [fault for fault in FAULTS if fault.name in options.faults]
+    chance = random.Random(options.seed)  # noqa: S311 - a choice of tests
+    turn = options.seed
+    for call in calls:
+        if options.call not in (0, call.number):
+            continue
+        fitting = [fault for fault in faults if fault.fits(call)]
+        if options.fast and fitting:
+            turn += 1
+            yield call, next(f for f in faults[turn % len(faults) :] + faults if f in fitting)
+        elif not options.fast:
+            yield from ((call, fault) for fault in fitting if chance.random() < options.share)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
