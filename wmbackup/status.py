@@ -98,7 +98,8 @@ class PhaseEvent(NamedTuple):
 class ItemEvent(NamedTuple):
     """One file is done, or a part of a large one (``index`` then repeats).
 
-    ``index`` counts from 1 within the phase, ``size`` is the bytes done since the last event,
+    ``index`` counts from 1 within the phase, or is 0 where bytes alone are counted, as while an
+    archive is sealed; ``size`` is the bytes done since the last event,
     ``path`` is the true path, slash-separated, in the bytes of the file system.
     """
 

@@ -346,8 +346,12 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(
 ) -> None:
     monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 0.0)
     err = ready(*BACKUP, "-o", "b.tar", "--progress").err
-    lines = [line for line in err.splitlines() if line.startswith("wmbackup: reading")]
-    assert lines[-1].startswith("wmbackup: reading back, 100%, 12 of 12 files, 7.5 KiB, ")
+    lines = [line for line in err.splitlines() if line.startswith("wmbackup: step")]
+    last = "wmbackup: step 4 of 4: reading back, 100%, 12 of 12 files, 7.5 KiB of 7.5 KiB, "
+    assert lines[-1].startswith(last)
+    sealing = [line for line in lines if "step 3 of 4: sealing" in line]
+    assert sealing
+    assert not any("file" in line for line in sealing)  # no single one of them is done
     assert lines[-1].endswith("WMT_BACKUPRESTORE_END")
     assert "\x1b" not in err
     assert "\r" not in err

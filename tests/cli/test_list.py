@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import make
 import pytest
 
@@ -120,7 +122,7 @@ def test_the_kind_that_was_found_is_named(inside: Inside) -> None:
     assert inside("list", *QUIET).err == "store (drm store): 2 files, 2 licenses, 2 B\n"
     assert inside("list", *QUIET, "--json").lines[-1]["result"]["store_kind"] == "drm"
     dry = ("backup", "--dry-run", *QUIET)
-    assert "from the drm store; nothing" in inside(*dry).out
+    assert re.search(r"from the drm store, in [\d.]+ s; nothing", inside(*dry).out)
     assert inside(*dry, "--json").lines[-1]["result"]["store_kind"] == "drm"
     assert inside("list", "--no-notice", "--store", "folder:store").err.startswith(
         "folder:store (f"

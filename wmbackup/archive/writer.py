@@ -84,6 +84,12 @@ class ArchiveWriter:
         for spool in self._spools:
             spool.close()
 
+    @property
+    def length(self) -> int:
+        """The bytes that `seal` counts: those of the tables and of the records."""
+        tables = self._files.size + self._manifest.size + self._licenses.size
+        return tables + sum(piece.length for piece in self._pieces)
+
     def append(self, portion: Portion) -> None:
         """Put the next files into the archive."""
         self._files.add(portion.rows)

@@ -10,7 +10,10 @@ from wmbackup.cli.session import Session
 from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
+from wmbackup.status import Phase
 from wmbackup.stores.base import Store
+
+_STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
 
 
 @declare("backup", example="wmbackup backup --store sample -o licenses.wmbackup.tar")
@@ -83,6 +86,8 @@ def command(
     source = parse_store(store, all_files=all_files)
     session.accepts_restricted = accept_restricted
     session.notice()
+    if not dry_run:
+        session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     done: BackupSummary | BackupPlan
     if dry_run:
         path = None if output == "-" else output

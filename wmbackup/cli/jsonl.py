@@ -197,7 +197,7 @@ class JsonLines:
                 "exit_code": int(code),
                 "exit": code.name.lower().replace("_", "-"),
                 "error": None if self._error is None else self._error.code,
-                "result": objects.result_fields(self._result),
+                "result": objects.result_fields(self._result, self._session.elapsed),
             },
         )
         self._flush()

@@ -163,8 +163,8 @@ def _differences(differences: Differences | None) -> dict[str, Any] | None:
     }
 
 
-def result_fields(result: Result) -> dict[str, Any] | None:
-    """Return the result of a summary; None where there is none."""
+def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None:
+    """Return the result of a run that took so many seconds; None where there is none."""
     fields: dict[str, Any] | None
     match result:
         case None:
@@ -179,9 +179,9 @@ def result_fields(result: Result) -> dict[str, Any] | None:
         case list():
             fields = {"archives": [_verified(one) for one in result]}
         case engine.RestoreSummary():
-            fields = _restore_summary(result)
+            fields = _restore_summary(result) | {"seconds": round(seconds, 3)}
         case engine.BackupSummary():
-            fields = _backup_summary(result)
+            fields = _backup_summary(result) | {"seconds": round(seconds, 3)}
         case engine.BackupPlan():
             fields = _backup_plan(result)
     return fields
@@ -245,4 +245,5 @@ def _verified(one: Verified) -> dict[str, Any]:
         "error": None if one.error is None else error_fields(one.error),
         "differences": _differences(one.differences),
         "restore_tested": one.restore_tested,
+        "seconds": round(one.seconds, 3),
     }

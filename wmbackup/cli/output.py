@@ -72,13 +72,14 @@ class Explanation(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The result for one archive: a summary, or the error that it ended with."""
+    """The result for one archive: a summary, or the error that it ended with; how long it took."""
 
     name: str
     summary: VerifySummary | None
     error: WmbackupError | None
     differences: Differences | None = None
     restore_tested: bool = False
+    seconds: float = 0.0
 
 
 class Listed(NamedTuple):

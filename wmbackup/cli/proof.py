@@ -42,6 +42,7 @@ class Proof:
     def verify(self, name: str) -> Verified:
         """Verify one; an error is shown, and part of the result."""
         result = Verified("standard input" if name == "-" else name, None, None)
+        before = self._session.elapsed
         try:
             with open_archive(standard_input() if name == "-" else name) as archive:
                 if archive.length is None and (self._against or self._restore_test):
@@ -62,7 +63,7 @@ class Proof:
         except WmbackupError as error:
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
-        return result
+        return result._replace(seconds=self._session.elapsed - before)
 
     def _try_restore(self, archive: ArchiveInput) -> None:
         from wmbackup.engine import restore

@@ -15,7 +15,10 @@ from wmbackup.cli.session import Session
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
+from wmbackup.status import Phase
 from wmbackup.stores.base import TakesConsent
+
+_STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
 
 
 @declare("restore", example="wmbackup restore licenses.wmbackup.tar --to folder:restored")
@@ -108,6 +111,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             "a restore without a terminal needs consent", hint="add --yes, or --dry-run to look"
         )
     session.notice()
+    session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(
         policy=session.policy(allowed_signers),
         locks=session.locks(),

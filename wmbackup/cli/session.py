@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wmbackup.cli.stdout import StandardOutput
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from wmbackup.cli.output import Output
     from wmbackup.config import Config
     from wmbackup.locks import Locks
-    from wmbackup.status import Control
+    from wmbackup.status import Control, Phase
     from wmbackup.trust import Policy
     from wmbackup.trust.keys import SigningKey
 
@@ -48,6 +50,8 @@ class Session:
         self.data_on_stdout = False
         self.accepts_restricted = False
         self.running = False
+        self._begun = time.monotonic()
+        self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through
         self.given: dict[str, tuple[int, Any]] = {}
         self.configs: tuple[Config, ...] = ()
         self._output: Output | None = None
@@ -65,6 +69,20 @@ class Session:
 
                 self._output = Terminal(self)
         return self._output
+
+    @property
+    def elapsed(self) -> float:
+        """How long the run has taken, in seconds, without the time that answers took."""
+        return time.monotonic() - self._begun
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for somebody, in time that is not the program's."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._begun += time.monotonic() - since
 
     @property
     def profile(self) -> str | None:

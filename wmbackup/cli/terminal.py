@@ -17,7 +17,6 @@ The rules of the terminal:
 from __future__ import annotations
 
 import contextlib
-import shutil
 import sys
 import time
 from collections.abc import Iterable
@@ -34,6 +33,7 @@ from wmbackup.cli.output import (
     Result,
     State,
 )
+from wmbackup.cli.screen import width
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.cli.table import cells, columns, fit
 from wmbackup.cli.wording import (
@@ -78,6 +78,7 @@ class Terminal:
         self._session = session
         self._common = session.common
         self._colored = {stream: self._wants_color(stream) for stream in (sys.stdout, sys.stderr)}
+        self._on_terminal = is_terminal(sys.stdout)
         self._result: Result = None
         self._counter: Counter | None = None
         self._bar: Bar | None = None
@@ -98,7 +99,10 @@ class Terminal:
         return f"\x1b[{_STYLES[style]}m{text}\x1b[0m"
 
     def _out(self, line: str) -> None:
-        self._session.stdout.write(line)
+        if self._bar is not None and self._on_terminal:
+            self._bar.above(lambda: self._session.stdout.write(line))
+        else:
+            self._session.stdout.write(line)
 
     def _err(self, line: str) -> None:
         if self._bar is not None:
@@ -149,21 +153,30 @@ class Terminal:
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
         if counter is None:
-            from wmbackup.cli.progress import Bar, Counter
+            from wmbackup.cli.progress import Counter
 
-            self._counter = counter = Counter()
-            if self._on_screen:
-                self._bar = Bar(counter, color=self._colored[sys.stderr])
-                self._bar.__enter__()
+            self._counter = counter = Counter(self._session.steps)
         counter.see(event)
-        if self._in_log and time.monotonic() - self._logged >= _LOG_EVERY:
+        if self._on_screen:
+            self._draw(counter, at_once=isinstance(event, PhaseEvent))
+        elif time.monotonic() - self._logged >= _LOG_EVERY:
             self._logged = time.monotonic()
             _write(sys.stderr, f"wmbackup: {counter.line()}")
 
+    def _draw(self, counter: Counter, *, at_once: bool) -> None:
+        if self._bar is None:
+            from wmbackup.cli.progress import Bar
+
+            self._bar = Bar(counter, color=self._colored[sys.stderr])
+        if at_once:
+            self._bar.draw()
+        else:
+            self._bar.tick()
+
     def _stand_still(self) -> None:
-        bar, self._bar, self._counter = self._bar, None, None
+        bar, self._bar = self._bar, None
         if bar is not None:
-            bar.__exit__(None, None, None)
+            bar.close()
 
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
@@ -182,10 +195,9 @@ class Terminal:
 
     def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
-        local = is_terminal(sys.stdout)
+        local = self._on_terminal
         if long:
             for row in rows:
-                self._stand_still()
                 self._out("\n".join(long_lines(row, local=local)))
             return
         if not local:
@@ -197,7 +209,7 @@ class Terminal:
     @property
     def takes_portions(self) -> bool:
         """See `Output.takes_portions`: a table on the screen is made row by row."""
-        return not is_terminal(sys.stdout)
+        return not self._on_terminal
 
     def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
         """See `Output.portions`."""
@@ -210,11 +222,10 @@ class Terminal:
             self._out(plain_header())
 
     def _table(self, rows: Iterable[Row]) -> None:
-        shape = columns(shutil.get_terminal_size().columns)
+        shape = columns(width(sys.stdout))
         header = "  ".join(fit(name, width) for name, width in shape)
         told = False
         for row in rows:
-            self._stand_still()
             if not told:
                 self._out(self._style(header.rstrip(), "bold", sys.stdout))
                 told = True
@@ -225,10 +236,9 @@ class Terminal:
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
-        local = is_terminal(sys.stdout)
+        local = self._on_terminal
         last = None
         for row in rows:
-            self._stand_still()
             cells = risk_cells(row, local=local)
             shop, address, title, kid, why = cells
             is_new, last = (shop, address) != last, (shop, address)
@@ -257,7 +267,7 @@ class Terminal:
         """See `Output.check`."""
         state = self._style(row.state.value, _STATES[row.state], sys.stdout)
         label, before = f"{row.state.value:<8}{row.name + ':':<14} ", " " * 23
-        if is_terminal(sys.stdout) and shutil.get_terminal_size().columns < _NARROW:
+        if self._on_terminal and width(sys.stdout) < _NARROW:
             self._out(f"{state}{label[len(row.state.value) :].rstrip()}")
             label, before = "  ", "  "
         told = wrapped(label, visible(row.message), sys.stdout)
@@ -273,11 +283,11 @@ class Terminal:
                 *(row.role, row.principal, row.fingerprint, row.valid_after, row.valid_before),
                 *(row.public_key, row.path),
             )
-            if row.role == "signing" and not is_terminal(sys.stdout):
+            if row.role == "signing" and not self._on_terminal:
                 # As another machine's key trust takes it.
                 self._out(f"{row.public_key} {row.principal}")
                 continue
-            if not is_terminal(sys.stdout):
+            if not self._on_terminal:
                 self._out("\t".join(visible(cell or "") for cell in cells))
                 continue
             self._out(f"{self._style(visible(row.principal or row.role), 'bold', sys.stdout)}")
@@ -303,7 +313,8 @@ class Terminal:
         self._stand_still()
         sys.stderr.write(wrapped("", f"{visible(question)} [y/N]", sys.stderr) + " ")
         sys.stderr.flush()
-        return sys.stdin.readline().strip().lower() in {"y", "yes"}
+        with self._session.waiting():
+            return sys.stdin.readline().strip().lower() in {"y", "yes"}
 
     def result(self, result: Result) -> None:
         """See `Output.result`."""
@@ -317,7 +328,7 @@ class Terminal:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
-            for line in summary_lines(self._result):
+            for line in summary_lines(self._result, self._session.elapsed):
                 if to_stderr:
                     self._err(wrapped("", line, sys.stderr))
                 elif self._session.stdout.is_there:
@@ -332,13 +343,15 @@ def wrapped(label: str, text: str, stream: TextIO) -> str:
     """
     if not is_terminal(stream):
         return label + text
+    columns = width(stream)
+    if len(label) + len(text) < columns and text == text.strip():
+        return label + text  # as most texts, and a store can have a thousand of them
     import textwrap
 
-    width = shutil.get_terminal_size().columns
-    indent = len(label) if width - len(label) >= _READABLE else min(len(label), 2)
+    indent = len(label) if columns - len(label) >= _READABLE else min(len(label), 2)
     lines = textwrap.wrap(
         text,
-        width - 1,
+        columns - 1,
         initial_indent=label,
         subsequent_indent=" " * indent,
         break_long_words=False,

@@ -11,6 +11,7 @@ from wmbackup.cli.places import parse_store
 from wmbackup.cli.proof import Proof
 from wmbackup.cli.session import Session, worst
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.status import Phase
 
 
 @declare("verify", example="wmbackup verify licenses.wmbackup.tar")
@@ -59,6 +60,8 @@ def command(
         quick=quick,
         restore_test=restore_test,
     )
+    if not (quick or restore_test or against):
+        session.steps = (Phase.AUTHENTICATING, Phase.VERIFYING)
     results, codes = [], []
     for archive in archives:
         result = run.verify(archive)

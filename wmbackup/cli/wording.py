@@ -46,8 +46,9 @@ _PLAIN_COLUMNS = (
 _NO_LICENSE = "\t" * (len(_PLAIN_COLUMNS) - 3)  # path, size and time are of the file
 
 
-def summary_lines(result: Result) -> list[str]:
-    """Return what is said at the end."""
+def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
+    """Return what is said at the end of a run that took so many seconds."""
+    took = f"in {duration(seconds)}"
     match result:
         case None:
             lines = []
@@ -60,30 +61,39 @@ def summary_lines(result: Result) -> list[str]:
         case list():
             lines = [_verified(one) for one in result if one.summary is not None]
         case engine.RestoreSummary():
-            lines = [_restore(result)]
+            lines = [_restore(result, took)]
         case engine.BackupSummary():
-            lines = [_backup(result)]
+            lines = [_backup(result, took)]
         case engine.BackupPlan():
-            lines = [_backup_plan(result)]
+            lines = [_backup_plan(result, took)]
     return lines
 
 
-def _backup(done: BackupSummary) -> str:
+def duration(seconds: float) -> str:
+    """Return ``0.4 s``, ``3 min 5 s``, ``1 h 2 min``."""
+    if seconds < 59.95:  # noqa: PLR2004 - 60.0 s would be a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours:,} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def _backup(done: BackupSummary, took: str) -> str:
     where = "standard output" if done.path is None else visible(done.path)
     checked = "read back and verified" if done.read_back else "not read back"
     return (
         f"backed up {_amount(done.info, done.licenses)}"
         f" from the {done.info.store_kind} store to {where},"
-        f" {checked}{_left_behind(len(done.withheld), len(done.skipped), done.withheld)}"
+        f" {checked}, {took}{_left_behind(len(done.withheld), len(done.skipped), done.withheld)}"
     )
 
 
-def _backup_plan(plan: BackupPlan) -> str:
+def _backup_plan(plan: BackupPlan, took: str) -> str:
     where = "" if plan.path is None else f" to {visible(plan.path)}"
     files = f"{count(plan.files, 'file')} ({count(plan.licenses, 'license')}, {size(plan.octets)})"
     left = _left_behind(len(plan.withheld), len(plan.skipped), plan.withheld)
     kind = plan.store_kind
-    return f"would back up {files} from the {kind} store{where}{left}; nothing was written"
+    return f"would back up {files} from the {kind} store{where}, {took}{left}; nothing was written"
 
 
 def _amount(info: BagInfo, licenses: int) -> str:
@@ -112,7 +122,7 @@ def _name(known: License) -> str:
     return title or (f"key ID {kid}" if kid else "a nameless one")
 
 
-def _restore(done: RestoreSummary) -> str:
+def _restore(done: RestoreSummary, took: str) -> str:
     target = visible(done.plan.target)
     extra = f", {done.replaced:,} of them replaced" if done.replaced else ""
     same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
@@ -121,8 +131,9 @@ def _restore(done: RestoreSummary) -> str:
     if done.plan.lost:
         skipped += f"; {count(len(done.plan.lost), 'file')} lost"
     if not done.applied:
-        return f"would restore {amount} to {target}{extra}{same}{skipped}; nothing was changed"
-    return f"restored {amount} to {target}{extra}{same}{skipped}"
+        left = f"{same}{skipped}; nothing was changed"
+        return f"would restore {amount} to {target}{extra}, {took}{left}"
+    return f"restored {amount} to {target}{extra}, {took}{same}{skipped}"
 
 
 def _verified(one: Verified) -> str:
@@ -132,7 +143,8 @@ def _verified(one: Verified) -> str:
     what = "head, length and signature are good" if one.summary.quick else "ok"
     tested = ", restored on trial" if one.restore_tested else ""
     return (
-        f"{visible(one.name)}: {what}{tested}: {count(info.files, 'file')}, {size(info.octets)},"
+        f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
+        f" {count(info.files, 'file')}, {size(info.octets)},"
         f" made {local_time(info.created)} by {visible(', '.join(one.summary.principals))}"
         f" on {visible(info.host)}{_left_behind(info.withheld, info.skipped)}"
     )

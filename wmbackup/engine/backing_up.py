@@ -306,7 +306,7 @@ class _Run:
         sync_ahead: Callable[[], None] | None = None,
     ) -> Sealed:
         control = self._control
-        control.notify(PhaseEvent(Phase.SEALING, items=writer.files, size=writer.octets))
+        control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which knows no files
         info = BagInfo(
             archive_id=os.urandom(16).hex(),
             created=self._moment,
@@ -321,15 +321,15 @@ class _Run:
             agent=AGENT,
             machine=self._machine,
         )
-        return writer.seal(output, info, self._key.sign, self._ticking(writer.files, sync_ahead))
+        return writer.seal(output, info, self._key.sign, self._ticking(sync_ahead))
 
-    def _ticking(self, index: int, sync_ahead: Callable[[], None] | None) -> Callable[[int], None]:
+    def _ticking(self, sync_ahead: Callable[[], None] | None) -> Callable[[int], None]:
         written = 0
 
         def tick(size: int) -> None:
             nonlocal written
             self._control.check()
-            self._control.item(b"", index, size)
+            self._control.item(b"", 0, size)
             written += size
             # The disk is a quarter of the sealing sooner done when it begins with the first bytes.
             if sync_ahead is not None and written >= _SYNC_STEP:
