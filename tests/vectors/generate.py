@@ -10,6 +10,7 @@ import cases_container
 import cases_good
 import cases_info
 import cases_names
+import cases_order
 import cases_rows
 import cases_trust
 from vector import Vector
@@ -19,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 MODULES = (
     *(cases_good, cases_container, cases_trust),
-    *(cases_info, cases_rows, cases_names),
+    *(cases_info, cases_rows, cases_names, cases_order),
 )
 
 
