@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import make
@@ -143,7 +144,7 @@ def test_a_summary_names_the_restricted_first_and_no_more_than_three(inside: Ins
         inside.write(f"store/{name}.lic", text.encode())
     inside.write("store/plain", b"x")
     out = inside("backup", *QUIET, "-o", "a.tar").out
-    named = ", ".join(f"Song {name} (key ID kid-{name})" for name in "abc")
+    named = ", ".join(f'"Song {name}" (key ID kid-{name})' for name in "abc")
     assert f"; 8 licenses withheld: {named} and 5 more; 4 files skipped" in out
 
 
@@ -163,3 +164,23 @@ def test_what_differs_is_counted_and_chosen_by_titles_of_media(inside: Inside) -
     )
     chosen = inside(*store, "--match-media", "media", "--title", "synthetic")
     assert chosen.out == "- a.lic (expired: such licenses delete themselves)\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["vm by wmbackup@boss", "x" * 60_000, "a\nwmbackup: ok", 'q" by "r']
+)
+def test_a_host_cannot_pass_for_words_of_the_program(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: host)
+    inside("key", "create")
+    inside("backup", "--store", "sample", "-o", "a.tar")
+    for command in (("verify", "a.tar"), ("restore", "a.tar", "--to", "t", "--dry-run")):
+        result = inside(*command, "--no-notice")
+        assert result.code in {0, 3}
+        text = result.out + result.err
+        assert f" on {host}" not in text
+        assert re.search(r' on "(?:[^"\\]|\\.){1,130}"', text)
+        assert max(map(len, text.splitlines())) < 1000
+    parsed = json.loads(inside("verify", "a.tar", "--json").out.splitlines()[-1])
+    assert parsed["type"] == "summary"

@@ -244,7 +244,7 @@ def test_a_log_gets_not_one_byte_of_a_bar(ready: Process) -> None:
     assert result.code == 0
     assert result.err == (
         "wmbackup: restricted: harbour/low-tide.lic: its issuer forbids the backup"
-        " (key ID DxwlWmpGl0+tY4ODAE83wQ==, title Low Tide)\n"
+        ' (key ID DxwlWmpGl0+tY4ODAE83wQ==, title "Low Tide")\n'
     )
 
 

@@ -48,6 +48,7 @@ from wmbackup.cli.wording import (
     summary_lines,
 )
 from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.quoting import elided, quoted
 from wmbackup.status import (
     Event,
     ItemEvent,
@@ -63,6 +64,8 @@ if TYPE_CHECKING:
     from wmbackup.cli.progress import Bar, Counter
     from wmbackup.engine import Differences, Inventory, Plain, RestorePlan, Row
 
+_LONGEST = 4000  # characters of a message
+_LONGEST_PATH = 400  # characters of a path in one
 _READABLE = 30  # columns below which text is not indented as far as its label
 _NARROW = 60  # columns below which what `check` found stands below its name
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
@@ -112,10 +115,10 @@ class Terminal:
 
     def _report(self, word: str, message: str, hint: str | None) -> None:
         label = self._style(f"{word}:", "error" if word == "error" else "warning", sys.stderr)
-        text = wrapped(f"wmbackup: {word}: ", visible(message), sys.stderr)
+        text = wrapped(f"wmbackup: {word}: ", elided(visible(message), _LONGEST), sys.stderr)
         text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            told = wrapped("hint: ", visible(hint), sys.stderr)
+            told = wrapped("hint: ", elided(visible(hint), _LONGEST), sys.stderr)
             text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 
@@ -135,7 +138,8 @@ class Terminal:
                 self._follow(event)
             self._tell(event)
         elif isinstance(event, SkipEvent):
-            self._report("skipped", f"{shown(event.path)}: {event.reason}", None)
+            path = elided(shown(event.path), _LONGEST_PATH)
+            self._report("skipped", f"{path}: {event.reason}", None)
         elif isinstance(event, WithheldEvent):
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", _withheld(event), None)
@@ -377,10 +381,10 @@ def _told(event: PhaseEvent | StatusEvent) -> str:
 
 def _withheld(event: WithheldEvent) -> str:
     known = event.license
-    where = shown(known.path) if known.path is not None else "a license"
+    where = "a license" if known.path is None else elided(shown(known.path), _LONGEST_PATH)
     title = known.attributes.get("Title")
-    facts = [f"key ID {known.kid}"] if known.kid else []
-    facts += [f"title {title}"] if title else []
+    facts = [f"key ID {quoted(visible(known.kid))}"] if known.kid else []
+    facts += [f"title {quoted(visible(title))}"] if title else []
     return f"{where}: its issuer forbids the backup" + (f" ({', '.join(facts)})" if facts else "")
 
 

@@ -13,6 +13,7 @@ from wmbackup.archive.bag import BagInfo, format_time
 from wmbackup.cli.hygiene import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
 from wmbackup.license import License, is_date
+from wmbackup.quoting import elided, quoted
 
 if TYPE_CHECKING:
     from wmbackup.engine import (
@@ -37,6 +38,8 @@ AT_RISK_HINT = (
 )
 
 _LONGEST_NAME = 24
+_LONGEST_PATH = 400  # characters of a path that a plan shows
+_LONGEST_CELL = 1000  # characters of a field; `--json` has all of them
 _NAMED = 3  # withheld licenses that a summary names
 _SHOWN = 10  # conflicts that a plan names
 _PLAIN_COLUMNS = (
@@ -116,10 +119,19 @@ def _left_behind(withheld: int, skipped: int, named: Sequence[License] = ()) -> 
 
 def _name(known: License) -> str:
     """Return the title of a license with its key ID, as far as it has them."""
-    title, kid = (visible(text or "") for text in (known.attributes.get("Title"), known.kid))
+    title, kid = (_word(text) for text in (known.attributes.get("Title"), known.kid))
     if title and kid:
         return f"{title} (key ID {kid})"
     return title or (f"key ID {kid}" if kid else "a nameless one")
+
+
+def _word(text: str | None) -> str:
+    """Return a text of an archive as it stands amid our words; empty where there is none."""
+    return quoted(visible(text)) if text else ""
+
+
+def _words(texts: Sequence[str]) -> str:
+    return ", ".join(map(_word, texts))
 
 
 def _restore(done: RestoreSummary, took: str) -> str:
@@ -145,8 +157,8 @@ def _verified(one: Verified) -> str:
     return (
         f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
         f" {count(info.files, 'file')}, {size(info.octets)},"
-        f" made {local_time(info.created)} by {visible(', '.join(one.summary.principals))}"
-        f" on {visible(info.host)}{_left_behind(info.withheld, info.skipped)}"
+        f" made {local_time(info.created)} by {_words(one.summary.principals)}"
+        f" on {_word(info.host)}{_left_behind(info.withheld, info.skipped)}"
     )
 
 
@@ -182,23 +194,23 @@ def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
     ``everything`` names more than the first few conflicts.
     """
     info = plan.info
-    signers = visible(", ".join(plan.principals))
+    signers = _words(plan.principals)
     conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
     files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
     lines = [
-        ("archive: ", f"made {local_time(info.created)} on {visible(info.host)} by {signers}"),
-        ("from:    ", f"{visible(info.store_kind)} store {visible(info.store)}"),
+        ("archive: ", f"made {local_time(info.created)} on {_word(info.host)} by {signers}"),
+        ("from:    ", f"{_word(info.store_kind)} store {_word(info.store)}"),
         ("to:      ", visible(plan.target)),
         ("plan:    ", f"{files}, {size(plan.size)} to write"),
     ]
-    trouble = [("  conflict: ", shown(path)) for path in plan.conflicts]
-    trouble += [("  in the way: ", shown(path)) for path in plan.blocked]
+    trouble = [("  conflict: ", elided(shown(path), _LONGEST_PATH)) for path in plan.conflicts]
+    trouble += [("  in the way: ", elided(shown(path), _LONGEST_PATH)) for path in plan.blocked]
     if len(trouble) > _SHOWN and not everything:
         trouble[_SHOWN:] = [("  ", f"and {len(trouble) - _SHOWN:,} more; -v shows all of them")]
     lines += trouble
     for lost in plan.lost:
-        title = "" if lost.title is None else f" ({visible(lost.title)})"
-        lines.append(("  lost: ", f"{shown(lost.path)}{title}"))
+        title = "" if lost.title is None else f" ({_word(lost.title)})"
+        lines.append(("  lost: ", f"{elided(shown(lost.path), _LONGEST_PATH)}{title}"))
     if plan.lost:
         left = f"{info.files - len(plan.lost):,} of {count(info.files, 'file')}"
         lines.append(("  ", f"{left} are left; whoever cut or damaged the archive chose which"))
@@ -254,7 +266,7 @@ def plain_row(row: Row) -> str:
         known.expires,
         backup_word(known),
     )
-    return where + "\t" + "\t".join(visible(cell or "") for cell in cells)
+    return where + "\t" + "\t".join(elided(visible(cell or ""), _LONGEST_CELL) for cell in cells)
 
 
 def plain_lines(portion: Plain | list[Row]) -> list[str]:
@@ -300,7 +312,7 @@ def title_of(row: Row) -> str:
     known = row.license
     title = None if known is None else known.attributes.get("Title")
     if title:
-        return visible(title)
+        return elided(visible(title), _LONGEST_CELL)
     if row.path is not None:
         return shown(row.path)
     return f"key ID {visible(known.kid)}" if known is not None and known.kid else "(no file)"
@@ -359,6 +371,9 @@ def _facts(known: License, *, local: bool) -> Sequence[tuple[str, str]]:
         ("begins", date(known.begins, long=True, local=local)),
         ("expires", date(known.expires, long=True, local=local)),
         ("backup", backup_word(known)),
-        ("rights", visible(rights)),
-        *((visible(name), visible(value)) for name, value in known.attributes.items()),
+        ("rights", elided(visible(rights), _LONGEST_CELL)),
+        *(
+            (elided(visible(name)), elided(visible(value), _LONGEST_CELL))
+            for name, value in known.attributes.items()
+        ),
     )

@@ -25,6 +25,7 @@ from wmbackup.errors import (
 from wmbackup.files import extended, is_inside, resolved
 from wmbackup.item import Skipped
 from wmbackup.locks import Locks
+from wmbackup.quoting import quoted
 from wmbackup.status import Control, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN
@@ -147,7 +148,7 @@ def _refuse_what_no_interface_wrote(contents: Contents) -> None:
     if info.store_kind not in {WRITTEN.kind, BAK.kind}:
         raise UsageError(
             f"the Windows Media interface takes only what it wrote itself, and this archive is of"
-            f" a {info.store_kind} store",
+            f" a {quoted(info.store_kind)} store",
             hint="restore it into a folder: --to folder:PATH",
         )
     if contents.lost or contents.nameless:
@@ -164,8 +165,8 @@ def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
         control.notify(
             WarningEvent(
                 "other-machine",
-                f"this is a raw copy of the DRM folder of {info.host}, and its licenses are bound"
-                " to that machine",
+                f"this is a raw copy of the DRM folder of {quoted(info.host)}, and its licenses"
+                " are bound to that machine",
                 f"on {host} it serves to look into, and does not let anything play",
             )
         )
@@ -351,6 +352,6 @@ class _Run:
 
 
 def _some(paths: tuple[bytes, ...]) -> str:
-    names = ", ".join(os.fsdecode(path) for path in paths[:_SHOWN])
+    names = ", ".join(quoted(os.fsdecode(path)) for path in paths[:_SHOWN])
     more = len(paths) - _SHOWN
     return f"{names} and {more} more" if more > 0 else names
