@@ -184,10 +184,10 @@ def test_the_version_loads_nothing_that_it_does_not_need(program: Process) -> No
     assert out.split()[-1:] == [b"[]"]
 
 
-def test_a_file_that_cannot_be_read_is_a_failure(machine: Inside) -> None:
+def test_a_file_that_cannot_be_read_is_a_fault_of_the_setup(machine: Inside) -> None:
     os.mkdir(f"{machine.config}/wmbackup.toml")
     result = machine("check")
-    assert result.code == ExitCode.FAILED
+    assert result.code == ExitCode.USAGE
     assert result.errors[0].startswith(f"cannot read the configuration {machine.config}")
 
 

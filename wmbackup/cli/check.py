@@ -21,7 +21,6 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     config_folder,
-    how_to_hide,
     signing_key_path,
     site_config_folder,
     state_folder,
@@ -30,6 +29,7 @@ from wmbackup.cli.session import (
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.files import temporary_folder
 from wmbackup.trust import keys
+from wmbackup.trust.small_files import hide_hint
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
@@ -102,7 +102,7 @@ def _signing_key() -> CheckRow:
     key = keys.load(path)
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, how_to_hide(path))
+        return CheckRow("signing key", State.WARNING, message, hide_hint(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 

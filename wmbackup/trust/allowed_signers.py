@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 from wmbackup.archive.sshsig import NAMESPACE, public_line
-from wmbackup.errors import WmbackupError
+from wmbackup.errors import UsageError, WmbackupError
 from wmbackup.trust.patterns import matches
 from wmbackup.trust.policy import Signer
 from wmbackup.trust.public_keys import is_key_type, parse_key, parse_revoked_key, words
@@ -42,7 +42,7 @@ _MARKS = {
 _ENCODINGS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-class TrustFileInvalid(WmbackupError):
+class TrustFileInvalid(UsageError):
     """A file that says whom to trust cannot be read as one; nobody is trusted then."""
 
     code = "trust-file-invalid"
