@@ -155,8 +155,9 @@ def test_a_value_that_the_option_refuses_is_an_error_with_its_line(machine: Insi
     assert machine("check").errors == [
         f"{path}:1: lock-wait: -1 is not a number of seconds, 0 or more"
     ]
-    user(machine, f"lock-wait = 1{'0' * 400}\n")
-    assert machine("check").errors[0].endswith("is not a number of seconds, 0 or more")
+    for number in ("1" + "0" * 400, "0x" + "f" * 900):
+        user(machine, f"lock-wait = {number}\n")
+        assert machine("check").errors[0].endswith("is not a number of seconds, 0 or more")
 
 
 def test_a_time_longer_than_the_system_can_wait_is_waited(machine: Inside) -> None:

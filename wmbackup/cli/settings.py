@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from wmbackup.config import Config, Key, Table, Value
 
 FILE = "wmbackup.toml"
-MAX_CONFIG = 64 * 1024
-"""The largest configuration that is read, in bytes; `config` refuses what is larger."""
 
 
 def key_of(option: click.Option) -> str:
@@ -104,6 +102,7 @@ def read() -> tuple[Config, ...]:
 
 
 def _read(path: str) -> bytes | None:
+    from wmbackup.config_bounds import MAX_FILE
     from wmbackup.files import read_small_file
 
     try:
@@ -114,7 +113,7 @@ def _read(path: str) -> bytes | None:
     except OSError:  # which reading it says better
         pass
     try:
-        found = read_small_file(path, MAX_CONFIG)
+        found = read_small_file(path, MAX_FILE)
     except NotADirectoryError:
         return None
     except OSError as error:
