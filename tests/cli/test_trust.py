@@ -6,6 +6,7 @@ import builtins
 import errno
 import os
 import re
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from wmbackup.trust import parse_allowed_signers
 
 GOOD, EVIL = public_line(public(1)), public_line(public(2))
 MARK = fingerprint(public(1))
+EVERYBODY = 0o022  # may write: the group, and all others
 STEP = OSError(28, "no space left on device")
 
 
@@ -194,6 +196,23 @@ def test_key_create_that_was_cut_off_is_completed_by_the_next(
     assert re.search(r"there is a signing key at", again.err)
 
 
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_a_principal_that_is_taken_is_answered_by_a_command_that_works(
+    inside: Inside, end: str
+) -> None:
+    os.makedirs(inside.config)
+    taken = f"wmbackup@peer {EVIL}\nwmbackup@peer-2 {public_line(public(3))}{end}"
+    Path(inside.config, "allowed_signers").write_text(taken)
+    Path("peer").write_text(f'wmbackup@peer valid-before="20300101Z" {GOOD}\n')
+    result = inside("key", "trust", "peer")
+    assert result.code == 1
+    (hint,) = result.hints
+    subprocess.run(hint.partition("own: ")[2], shell=True, check=True)  # noqa: S602 - as it is pasted
+    added = parse_allowed_signers(signers(inside))[-1]
+    assert (added.principals, added.key) == ("wmbackup@peer-3", public(1))
+    assert added.valid_before is not None
+
+
 def test_key_list_without_keys_says_so(inside: Inside) -> None:
     result = inside("key", "list")
     assert result.code == 0
@@ -333,7 +352,7 @@ def test_a_disk_that_does_not_read_is_1_whatever_is_read(
     assert re.match(rf"cannot read .*{name}: input/output error", result.errors[0])
 
 
-@pytest.mark.parametrize("mode", [0o775, 0o777, 0o770])
+@pytest.mark.parametrize("mode", [0o775, 0o770])
 def test_first_run_in_a_folder_made_by_hand_with_a_wide_mask_ends_well(
     inside: Inside, mode: int
 ) -> None:
@@ -353,6 +372,42 @@ def test_first_run_in_a_folder_made_by_hand_with_a_wide_mask_ends_well(
     assert is_private(f"{inside.config}/signing_key")
     os.chmod(inside.config, mode & ~0o022)
     assert "other users" not in inside("verify", "a.tar").err
+
+
+@pytest.mark.parametrize("name", ["", "/allowed_signers", "/revoked_keys"])
+def test_what_everybody_can_write_decides_no_trust(ready: Inside, name: str) -> None:
+    Path(f"{ready.config}/revoked_keys").touch()
+    place = ready.config + name
+    mode = os.stat(place).st_mode
+    os.chmod(place, mode | EVERYBODY)
+    Path("peer").write_text(f"wmbackup@peer {GOOD}\n")
+    for command in (("verify", "archive.tar"), ("key", "list"), ("key", "trust", "peer")):
+        result = ready(*command)
+        assert result.code == 2
+        assert result.errors == [f"every user can write {place}, and so decide whom to trust"]
+        assert result.hints == [f"chmod go-w {place}"]
+    os.chmod(place, mode)
+    assert ready("verify", "archive.tar").code == 0
+
+
+def test_key_create_in_a_folder_that_everybody_can_write_makes_nothing(inside: Inside) -> None:
+    os.makedirs(inside.config)
+    os.chmod(inside.config, 0o700 | EVERYBODY)
+    result = inside("key", "create")
+    assert result.code == 2
+    assert result.hints == [f"chmod go-w {inside.config}"]
+    assert os.listdir(inside.config) == []
+    os.chmod(inside.config, 0o700)
+    assert inside("key", "create").code == 0
+
+
+def test_trust_file_in_a_sticky_folder_of_everybody_is_written(inside: Inside) -> None:
+    os.mkdir("shared")
+    os.chmod("shared", 0o1700 | EVERYBODY)
+    Path("peer").write_text(f"wmbackup@peer {GOOD}\n")
+    trust = ("key", "trust", "peer", "--allowed-signers", "shared/signers")
+    assert inside(*trust).code == 0
+    assert os.listdir("shared") == ["signers"]
 
 
 def test_hints_quote_paths_for_the_shell(inside: Inside) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -114,7 +115,9 @@ def _trust(session: Session) -> CheckRow:
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
     if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
-        remedy = f"wmbackup key trust {own}.pub"
+        remedy = f"wmbackup key trust {shlex.quote(keys.public_path(own))}"
+        if keys.is_incomplete(own):
+            remedy = "wmbackup key create"
         return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)
     revoked = f", {len(policy.revoked)} revoked" if policy.revoked else ""
     return CheckRow("trust", State.OK, f"{len(policy.signers)} trusted{revoked}, {path}")

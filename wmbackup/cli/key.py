@@ -115,6 +115,7 @@ def _trust(
             hint="nothing was changed; find out which of the two is right",
         )
     # Whatever stands against it is reported before a question is asked.
+    session.warn_of_writers(path, revoked)
     known = trust_files.find_trusted(path, signer, revoked)
     if known is None:
         if asked is not None:

@@ -165,6 +165,7 @@ class Session:
         """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
         from wmbackup.trust import keys
 
+        self.warn_of_writers(allowed_signers_path(), revoked_keys_path())
         created = keys.create_trusted(
             *(signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()),
             self.trust_locks(),
@@ -185,24 +186,25 @@ class Session:
 
     def policy(self, allowed_signers: str | None) -> Policy:
         """Read whom to trust. Raises TrustFileInvalid, SetupUnusable, SystemFailure."""
-        from wmbackup.trust import small_files
         from wmbackup.trust.trust_files import read_policy
 
         revoked = revoked_keys_path()
-        exposed = {
-            small_files.writable_by_others(path)
-            for path in (allowed_signers or _trust_file(), revoked)
-            if path is not None
-        }
+        self.warn_of_writers(allowed_signers or _trust_file(), revoked)
+        if allowed_signers is not None:
+            return read_policy(allowed_signers, revoked, must_exist=True)
+        return read_policy(allowed_signers_path(), revoked)
+
+    def warn_of_writers(self, *paths: str | None) -> None:
+        """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
+        from wmbackup.trust.small_files import check_writers
+
+        exposed = {check_writers(path) for path in paths if path is not None}
         for place, remedy in sorted(found for found in exposed if found is not None):
             self.output.warning(
                 "trust-file-exposed",
                 f"other users can write {place}, and say whom to trust",
                 remedy,
             )
-        if allowed_signers is not None:
-            return read_policy(allowed_signers, revoked, must_exist=True)
-        return read_policy(allowed_signers_path(), revoked)
 
     def strictly(self, code: ExitCode) -> ExitCode:
         """Turn "partial" into "failed" where ``--strict`` asks for it."""

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
 from wmbackup.archive.sshsig import NAMESPACE, public_line
 from wmbackup.errors import UsageError, WmbackupError
@@ -31,6 +33,7 @@ _INVISIBLE = re.compile(
 )
 """What str.isprintable() takes for printable, and nobody sees (Default_Ignorable_Code_Point)."""
 
+_MAX_STEM = 240  # characters of a principal to which a number is added
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
 _MARKS = {
@@ -158,9 +161,11 @@ def with_line(text: bytes, signer: Signer) -> bytes | None:
     if any(known.key == signer.key for known in before):
         return None
     line = line_of(signer)
-    if any(signer.principals in known.principals.split(",") for known in before):
-        other = Signer(f"{signer.principals}-2", signer.key)
-        raise PrincipalTaken(signer.principals, line_of(other))
+    taken = {principal for known in before for principal in known.principals.split(",")}
+    if signer.principals in taken:
+        free = (f"{signer.principals[:_MAX_STEM]}-{number}" for number in count(2))
+        other = next(principal for principal in free if principal not in taken)
+        raise PrincipalTaken(signer.principals, line_of(replace(signer, principals=other)))
     gap = b"" if not text or text.endswith(b"\n") else b"\n"
     after = text + gap + line.encode() + b"\n"
     if parse_allowed_signers(after) != (*before, signer):

@@ -93,19 +93,21 @@ def write(path: str, text: bytes, what: str = "the file", *, replace: bool = Tru
 
 
 class Exposed(NamedTuple):
-    """Something that other users can write, and the command that ends it."""
+    """Something that a group of users can write, and what ends it."""
 
     path: str
     remedy: str
 
 
-def writable_by_others(path: str) -> Exposed | None:
-    """Return what of a file, or of the folder that holds it, others than its owner can write.
+def check_writers(path: str) -> Exposed | None:
+    """Return what of a file, or of the folder that holds it, its group can write.
 
-    In a folder that others can write they can put another file in its place. None where there is
-    nothing, or no file. On Windows, access lists say it, and None is returned.
+    In a folder that others can write they can put another file in its place. A private group of
+    the user is not told from others, and a file system without modes says it of everything: both
+    are returned. On Windows, access lists say it, and None is returned. Raises SetupUnusable for
+    what everybody can write.
     """
-    if os.name != "posix" or not os.path.lexists(path):
+    if os.name != "posix":
         return None
     path = resolved(path)
     folder = os.path.dirname(path)
@@ -114,10 +116,16 @@ def writable_by_others(path: str) -> Exposed | None:
             mode = os.stat(place).st_mode
         except OSError:
             continue
-        if mode & (stat.S_IWGRP | stat.S_IWOTH) and not mode & sticky:
-            if _keeps_modes(folder):
-                return Exposed(place, f"chmod go-w {shlex.quote(place)}")
+        if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & sticky:
+            continue
+        if not _keeps_modes(folder):
             return Exposed(place, mount_hint(path))
+        remedy = f"chmod go-w {shlex.quote(place)}"
+        if mode & stat.S_IWOTH:
+            raise SetupUnusable(
+                f"every user can write {place}, and so decide whom to trust", hint=remedy
+            )
+        return Exposed(place, remedy)
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 from collections.abc import Iterator
 
 from wmbackup.archive import sshsig
@@ -137,5 +138,14 @@ def _new_text(path: str, signer: Signer, revoked: str | None) -> tuple[Signer | 
         try:
             return None, with_line(text, signer)
         except PrincipalTaken as error:
-            error.hint = f"trust it under a name of its own: add this line to {path}: {error.line}"
+            error.hint = _how_to_add(error.line, path, text)
             raise
+
+
+def _how_to_add(line: str, path: str, text: bytes) -> str:
+    """Return what adds a line to a trust file: a command, where the shell writes UTF-8."""
+    own = "trust it under a name of its own:"
+    if os.name == "nt":
+        return f"{own} add this line to {path}: {line}"
+    gap = "" if not text or text.endswith(b"\n") else "\\n"
+    return f"{own} printf '{gap}%s\\n' {shlex.quote(line)} >> {shlex.quote(path)}"
