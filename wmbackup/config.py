@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from wmbackup.config_bounds import MAX_FILE, find_excess
 from wmbackup.errors import UsageError
-
-MAX_FILE = 64 * 1024
-"""The largest file that is read, in bytes."""
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 _SECRETS = re.compile("passphrase|password|secret|private", re.IGNORECASE)
@@ -39,19 +37,9 @@ _HINTS = (
     (re.compile(""), 'write KEY = "VALUE"; see https://toml.io/'),
 )
 _TUPLE = re.compile(r"\((?:'[^']*'(?:, |,)?)+\)")
-_MANY_DIGITS = re.compile(r"[0-9_]{4000,}")
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
+_MAX_SHOWN = 120  # characters of a name or a value that a message shows
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-_MAX_DEPTH = 8
-_STRINGS = re.compile(
-    r'"""(?:[^"\\]|\\.|"(?!""))*+"""|"(?:[^"\\\n]|\\.)*+"|'
-    r"'''(?:[^']|'(?!''))*+'''|'[^'\n]*+'|#[^\n]*+",
-    re.DOTALL,
-)
-"""Strings and comments, in which brackets and points mean nothing."""
-
-_MANY_PARTS = re.compile(r'(?:[\w"-]++[ \t]*+\.[ \t]*+){8}')
-_BRACKETS = re.compile(r"[\[\]{}]")
 
 
 class ConfigInvalid(UsageError):
@@ -135,7 +123,7 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         raise ConfigInvalid(f"{file} is too large: it may have {MAX_FILE // 1024} KiB")
     import tomllib
 
-    if text.startswith(_UTF_16):
+    if text.startswith(_UTF_16) or b"\0" in text[:2]:
         raise ConfigInvalid(
             f"{file}:1: this is not UTF-8 but UTF-16",
             hint="save it as UTF-8, which is what TOML is written in",
@@ -143,7 +131,9 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
     text = text.removeprefix(_BOM)  # which editors on Windows write
     try:
         decoded = text.decode("utf-8")
-        _check_depth(file, decoded)
+        excess = find_excess(decoded)
+        if excess is not None:
+            raise ConfigInvalid(f"{file}:{excess[0]}: {excess[1]}")
         data = tomllib.loads(decoded)
     except UnicodeDecodeError as error:
         line = text.count(b"\n", 0, error.start) + 1
@@ -151,30 +141,9 @@ def parse(file: str, text: bytes, schema: Table) -> Config:
         raise ConfigInvalid(f"{file}:{line}: this is not UTF-8", hint=hint) from None
     except tomllib.TOMLDecodeError as error:
         raise _unreadable(file, str(error), decoded.rstrip().count("\n") + 1) from None
-    except RecursionError:
-        raise ConfigInvalid(f"{file}: this is nested too deeply") from None
-    except ValueError:  # Python reads no numbers of any length
-        digits = _MANY_DIGITS.search(decoded)
-        line = decoded.count("\n", 0, digits.start() if digits else None) + 1
-        raise ConfigInvalid(f"{file}:{line}: a number has too many digits") from None
     for path, message, meant in _wrong(data, schema, (), schema):
         raise ConfigInvalid(f"{file}:{_line(decoded, path)}: {message}", hint=meant)
     return Config(file, data, decoded)
-
-
-def _check_depth(file: str, text: str) -> None:
-    """Raise ConfigInvalid for keys of many parts and for nested brackets.
-
-    The parser's time and memory grow with the square of both.
-    """
-    bare = _STRINGS.sub('""', text)
-    deep = _MANY_PARTS.search(bare)
-    depth = deepest = 0
-    for sign in _BRACKETS.findall(bare):
-        depth += 1 if sign in "[{" else -1
-        deepest = max(deepest, depth)
-    if deep is not None or deepest > _MAX_DEPTH:
-        raise ConfigInvalid(f"{file}: this is nested more than {_MAX_DEPTH} levels deep")
 
 
 def _unreadable(file: str, text: str, last: int) -> ConfigInvalid:
@@ -204,18 +173,22 @@ def _wrong(
         if isinstance(value, dict) and below is not None:
             yield from _wrong(value, below, here, schema)
         elif isinstance(value, dict):
-            yield here, f"there is no table [{_dotted(here)}]", _close(name, table.tables)
+            yield here, f"there is no table [{_short(_dotted(here))}]", _close(name, table.tables)
         elif name in table.keys:
             yield from ((here, *complaint) for complaint in _judge(name, value, table.keys[name]))
         elif below is not None:
             yield here, *_no_table(here, table, below)
         else:
             inside = f" in [{_dotted(path)}]" if path else ""
-            yield here, f"there is no key {name}{inside}", _meant(name, table, schema)
+            yield here, f"there is no key {_short(name)}{inside}", _meant(name, table, schema)
 
 
 def _dotted(path: Iterable[str]) -> str:
     return ".".join(n if _BARE.fullmatch(n) else json.dumps(n, ensure_ascii=False) for n in path)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}…"
 
 
 def _no_table(path: tuple[str, ...], table: Table, below: Table) -> tuple[str, str]:
@@ -238,7 +211,7 @@ def _meant(name: str, table: Table, schema: Table) -> str:
 def _close(name: str, known: Mapping[str, object]) -> str:
     import difflib
 
-    close = difflib.get_close_matches(name.replace("_", "-"), known, n=2)
+    close = difflib.get_close_matches(_short(name).replace("_", "-"), known, n=2)
     return f"did you mean {' or '.join(close)}?" if close else "see man wmbackup.toml"
 
 
@@ -252,9 +225,9 @@ def _judge(name: str, value: object, key: Key) -> Iterator[tuple[str, str | None
         if key.choices and one not in key.choices:
             import difflib
 
-            close = difflib.get_close_matches(str(one), key.choices, n=1)
+            close = difflib.get_close_matches(_short(str(one)), key.choices, n=1)
             hint = f"did you mean {close[0]}?" if close else None
-            yield f"{name} is {one}, and not one of {', '.join(key.choices)}", hint
+            yield f"{name} is {_short(str(one))}, and not one of {', '.join(key.choices)}", hint
         elif isinstance(one, str) and "\0" in one:
             yield f"{name} has a character that nothing can have: U+0000", None
         elif (complaint := key.judge(one)) is not None:

@@ -14,7 +14,7 @@ class ExitCode(IntEnum):
 
     OK = 0, "everything was done"
     FAILED = 1, "failed"
-    USAGE = 2, "the command line asks for something that cannot be"
+    USAGE = 2, "the command line, the configuration, a key or a trust file cannot be used"
     PARTIAL = 3, "finished, but some licenses were restricted or skipped"
     DAMAGED = 4, "the archive is damaged, truncated or unsigned, or its signature is invalid"
     UNTRUSTED = 5, "the signer is not trusted, is revoked, or too few signed"
@@ -58,6 +58,12 @@ class UsageError(WmbackupError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+class SetupUnusable(UsageError):
+    """A key, a trust file or the configuration is missing, may not be read, or is no file."""
+
+    code = "setup-unusable"
 
 
 class SigningKeyMissing(UsageError):
@@ -232,6 +238,12 @@ class NotFound(WmbackupError):
 
     code = "not-found"
     exit_code = ExitCode.NOT_FOUND
+
+
+class ArchiveUnavailable(NotFound):
+    """The archive may not be read, or is not a file that can be."""
+
+    code = "archive-unavailable"
 
 
 class StoreUnavailable(NotFound):

@@ -373,7 +373,7 @@ def test_a_trusted_key_has_its_times(inside: Inside) -> None:
 
 def test_a_key_that_is_too_large_to_be_one_is_no_key(inside: Inside) -> None:
     inside.write("huge", b"x" * 2_000_000)
-    assert inside("verify", "huge", "--allowed-signers", "huge").code == 1
+    assert inside("verify", "huge", "--allowed-signers", "huge").code == 2
     assert inside("key", "trust", "huge").code == 7
 
 
@@ -394,7 +394,7 @@ def test_check_says_what_is_not_trusted_and_what_is_revoked(ready: Inside) -> No
     with open(f"{ready.config}/allowed_signers", "w", encoding="utf-8") as file:
         file.write("nonsense\n")
     failed = ready("check", "--no-notice")
-    assert failed.code == 1
+    assert failed.code == 2
     assert "failed  trust:" in failed.out
     assert re.search(r"^\d checks? failed$", failed.out, re.MULTILINE)
 

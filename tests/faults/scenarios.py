@@ -16,7 +16,7 @@ from running import FAULTS, Call, Fault, Ran, run
 
 from wmbackup.engine import open_archive, verify
 from wmbackup.errors import WmbackupError
-from wmbackup.trust import Policy, keys
+from wmbackup.trust import Policy, keys, read_policy
 
 KILL_BEFORE = next(fault for fault in FAULTS if fault.name == "kill before")
 
@@ -262,7 +262,7 @@ class _WithKey(Scenario):
 
     @property
     def policy(self) -> Policy:
-        return keys.read_policy(str(self.config / "allowed_signers"))
+        return read_policy(str(self.config / "allowed_signers"))
 
 
 class Backup(_WithKey):
@@ -496,7 +496,7 @@ class KeyCreate(Scenario):
             return "its key is missing"
         key = keys.load(str(self.config / "signing_key"))
         try:
-            trusted = keys.read_policy(str(self.config / "allowed_signers")).signers
+            trusted = read_policy(str(self.config / "allowed_signers")).signers
         except WmbackupError as error:
             return str(error)
         return None if any(s.key == key.public for s in trusted) else "does not trust the key"

@@ -246,9 +246,11 @@ def test_a_carriage_return_begins_no_line() -> None:
     assert parse_revoked(f"# x\r{KEY}\n".encode()) == frozenset()
 
 
-def test_bytes_that_are_not_utf8_do_no_harm() -> None:
-    (signer,) = parse_allowed_signers(b"\xff " + KEY.encode())
-    assert signer == Signer("\\xff", A)
+def test_bytes_that_are_not_utf8_do_no_harm_in_a_comment() -> None:
+    (signer,) = parse_allowed_signers(b"alice " + KEY.encode() + b" caf\xe9")
+    assert signer == Signer("alice", A)
+    with pytest.raises(TrustFileInvalid, match="a character that cannot be seen"):
+        parse_allowed_signers(b"\xff " + KEY.encode())
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ from wmbackup.stores.windows.following import Outcome
 from wmbackup.stores.windows.merging import merge
 from wmbackup.stores.windows.store import PRIVACY_POLICY, Binding, PartlyRestored, WindowsStore
 from wmbackup.testing import StoreContract
-from wmbackup.trust import Policy, keys
+from wmbackup.trust import Policy, keys, read_policy
 from wmbackup.trust.keys import SigningKey
 
 XP = Machine(
@@ -140,7 +140,7 @@ class Bench:
 
     @property
     def policy(self) -> Policy:
-        return keys.read_policy(str(self.folder / "allowed_signers"))
+        return read_policy(str(self.folder / "allowed_signers"))
 
     @property
     def archive(self) -> str:
@@ -180,7 +180,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    key, _ = keys.create_trusted(str(tmp_path / "key"), str(tmp_path / "allowed_signers"), "test")
+    files = (str(tmp_path / "key"), str(tmp_path / "allowed_signers"))
+    key = keys.create_trusted(*files, "test").key
     one = Bench(tmp_path, key)
     yield one
     one.check_nothing_is_left()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -21,7 +22,6 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     config_folder,
-    how_to_hide,
     signing_key_path,
     site_config_folder,
     state_folder,
@@ -30,6 +30,7 @@ from wmbackup.cli.session import (
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.files import temporary_folder
 from wmbackup.trust import keys
+from wmbackup.trust.small_files import hide_hint
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
@@ -102,7 +103,7 @@ def _signing_key() -> CheckRow:
     key = keys.load(path)
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, how_to_hide(path))
+        return CheckRow("signing key", State.WARNING, message, hide_hint(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 
@@ -114,7 +115,9 @@ def _trust(session: Session) -> CheckRow:
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
     if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
-        remedy = f"wmbackup key trust {own}.pub"
+        remedy = f"wmbackup key trust {shlex.quote(keys.public_path(own))}"
+        if keys.is_incomplete(own):
+            remedy = "wmbackup key create"
         return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)
     revoked = f", {len(policy.revoked)} revoked" if policy.revoked else ""
     return CheckRow("trust", State.OK, f"{len(policy.signers)} trusted{revoked}, {path}")

@@ -5,10 +5,15 @@ from __future__ import annotations
 import click
 
 from wmbackup.archive import sshsig
-from wmbackup.archive.bag import format_time
 from wmbackup.cli.app import HELP, Group, option
 from wmbackup.cli.app import command as declare
-from wmbackup.cli.keyring import confirm_key, key_from_archive, key_from_file, trusted_rows
+from wmbackup.cli.keyring import (
+    confirm_key,
+    described,
+    key_from_archive,
+    key_from_file,
+    trusted_rows,
+)
 from wmbackup.cli.output import KeyRow, Message
 from wmbackup.cli.session import (
     Session,
@@ -19,7 +24,7 @@ from wmbackup.cli.session import (
 )
 from wmbackup.engine.opening import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
-from wmbackup.trust import keys, principal_of
+from wmbackup.trust import keys, principal_of, trust_files
 
 
 @click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
@@ -33,10 +38,10 @@ def _create(session: Session) -> ExitCode:
 
     It is an OpenSSH Ed25519 key without a passphrase, so that cron can sign.
     """
-    key, principal = keys.create_trusted(
-        signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()
-    )
-    session.output.result(Message(f"made {key.path} ({key.fingerprint}), trusted as {principal}"))
+    created = session.create_key()
+    done = "completed" if created.completed else "made"
+    what = f"{done} {created.key.path} ({created.key.fingerprint})"
+    session.output.result(Message(f"{what}, trusted as {created.principal}"))
     return ExitCode.OK
 
 
@@ -96,7 +101,7 @@ def _trust(
     """
     path = allowed_signers or allowed_signers_path()
     revoked = revoked_keys_path()
-    signer = key_from_file(source) if path != source else None
+    signer = key_from_file(source)
     asked = None
     if signer is None:
         with open_archive(source) as archive:
@@ -110,13 +115,17 @@ def _trust(
             hint="nothing was changed; find out which of the two is right",
         )
     # Whatever stands against it is reported before a question is asked.
-    added = keys.check_trustable(path, signer, revoked)
-    if added and asked is not None:
-        confirm_key(session, asked, signer)
-    added = added and keys.trust(path, signer, revoked)
-    until = "" if signer.valid_before is None else f" until {format_time(signer.valid_before)}"
-    what = f"trusting {mark} as {signer.principals}{until}"
-    session.output.result(Message(what if added else f"{mark} is trusted already"))
+    session.warn_of_writers(path, revoked)
+    known = trust_files.find_trusted(path, signer, revoked)
+    if known is None:
+        if asked is not None:
+            confirm_key(session, asked, signer)
+        known = trust_files.trust(path, signer, revoked, session.trust_locks())
+    if known is None:
+        what = f"trusting {mark} as {described(signer)}"
+    else:
+        what = f"{mark} is trusted already as {described(known)}"
+    session.output.result(Message(what))
     return ExitCode.OK
 
 

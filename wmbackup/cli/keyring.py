@@ -10,9 +10,10 @@ from wmbackup.archive import sshsig
 from wmbackup.archive.bag import format_time
 from wmbackup.cli.output import KeyRow
 from wmbackup.cli.session import Session
-from wmbackup.engine.opening import ArchiveInput, identify, open_archive
-from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, UsageError
-from wmbackup.trust import Signer, TrustFileInvalid, keys, parse_key_file, principal_of
+from wmbackup.engine.opening import ArchiveInput, identify, unavailable
+from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
+from wmbackup.files import reachable, read_small_file
+from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files
 
 
 def trusted_rows(
@@ -36,12 +37,23 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
 
 
+def described(signer: Signer) -> str:
+    """Return whom a line stands for, and how long."""
+    after, before = _time(signer.valid_after), _time(signer.valid_before)
+    since = "" if after is None else f" from {after}"
+    return f"{signer.principals}{since}" + ("" if before is None else f" until {before}")
+
+
 def key_from_file(source: str) -> Signer | None:
     """Return the key of a key file; None where it is an archive. Raises WmbackupError."""
-    with open_archive(source) as file:
-        text = file.stream.read(keys.MAX_FILE)
+    text = _beginning(source)
     if text.startswith(b"wmbackup-"):
         return None
+    if len(text) > small_files.MAX_FILE:
+        raise NotAnArchive(
+            f"{source} is neither an archive nor a public key: it is too large for a key",
+            hint="name an archive, or a file with a line such as that of wmbackup key show",
+        )
     try:
         principal, signer = parse_key_file(text)
     except TrustFileInvalid as error:
@@ -56,6 +68,22 @@ def key_from_file(source: str) -> Signer | None:
             " machine",
         )
     return signer
+
+
+def _beginning(source: str) -> bytes:
+    """Read as much of a file as a key may have; a pipe is refused, and not waited for."""
+    if not source:
+        raise UsageError("the name of the key is empty", hint="name a key file, or an archive")
+    try:
+        found = read_small_file(reachable(source), small_files.MAX_FILE)
+    except IsADirectoryError:
+        hint = "name a key file or an archive in it"
+        raise UsageError(f"{source} is a folder", hint=hint) from None
+    except OSError as error:
+        raise unavailable(error, source) from error
+    if found is None:
+        raise NotFound(f"there is no file {source}", hint="check its path")
+    return found.data
 
 
 def key_from_archive(archive: ArchiveInput) -> Signer:

@@ -54,7 +54,7 @@ NEXT_STEPS = {
 CODES = {
     ExitCode.OK: NOTHING,
     ExitCode.FAILED: "read the error on standard error, and its hint",
-    ExitCode.USAGE: "see wmbackup COMMAND --help",
+    ExitCode.USAGE: "read the hint, or see wmbackup COMMAND --help and wmbackup check",
     ExitCode.PARTIAL: "see which files were named on standard error",
     ExitCode.DAMAGED: "fetch the archive again from where it was copied, or use an older one",
     ExitCode.UNTRUSTED: "compare the fingerprint with what you know, then wmbackup key trust",

@@ -80,7 +80,7 @@ def _secret() -> bytes | None:
     """Return what only this user knows; None where there is no state folder to keep it in."""
     from wmbackup.errors import WmbackupError
     from wmbackup.files import make_folders, read_small_file
-    from wmbackup.trust.keys import write
+    from wmbackup.trust.small_files import write
 
     state = state_folder()
     if state is None:

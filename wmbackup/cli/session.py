@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from wmbackup.locks import Locks
     from wmbackup.status import Control, Phase
     from wmbackup.trust import Policy
-    from wmbackup.trust.keys import SigningKey
+    from wmbackup.trust.keys import Created, SigningKey
 
 
 class Common(NamedTuple):
@@ -116,8 +116,14 @@ class Session:
         """Whether somebody is there to be asked."""
         return not (self.common.no_input or self.common.json) and is_terminal(sys.stdin)
 
-    def locks(self) -> Locks:
-        """Return the locks of this user."""
+    def trust_locks(self) -> Locks:
+        """Return the locks for trust files: a run holds one for a moment, so that others wait."""
+        from wmbackup.trust.trust_files import LOCK_WAIT
+
+        return self.locks(LOCK_WAIT)
+
+    def locks(self, least: float = 0.0) -> Locks:
+        """Return the locks of this user, which are waited for ``least`` seconds or longer."""
         import tempfile
 
         from wmbackup.locks import Locks
@@ -127,7 +133,7 @@ class Session:
             # A service often has no home, or one that is not there; its runs see each other here.
             user = os.getuid() if hasattr(os, "getuid") else 0
             state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
-        return Locks(os.path.join(state, "locks"), self.common.lock_wait)
+        return Locks(os.path.join(state, "locks"), max(self.common.lock_wait, least))
 
     def signing_key(self, path: str | None) -> SigningKey:
         """Load the signing key; on a terminal, make one where there is none.
@@ -137,39 +143,68 @@ class Session:
         from wmbackup.trust import keys
 
         if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
-            key, principal = keys.create_trusted(
-                signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()
-            )
+            created = self.create_key()
             self.output.warning(
                 "signing-key-created",
-                f"made a signing key, {key.fingerprint}, trusted as {principal}",
-                f"keep a copy of {key.path}.pub: it is how other machines believe your archives",
+                f"made a signing key, {created.key.fingerprint}, trusted as {created.principal}",
+                f"keep a copy of {keys.public_path(created.key.path)}: other machines need it to"
+                " trust your archives",
             )
-            return key
-        key = keys.load(path or signing_key_path())
+            return created.key
+        key = keys.load(path) if path is not None else keys.load_own(signing_key_path())
+        self.warn_if_exposed(key)
+        if path is None and keys.is_incomplete(key.path):
+            self.output.warning(
+                "signing-key-incomplete",
+                "the run that made the signing key was cut off: this machine may not trust it",
+                "wmbackup key create",
+            )
+        return key
+
+    def create_key(self) -> Created:
+        """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
+        from wmbackup.trust import keys
+
+        self.warn_of_writers(allowed_signers_path(), revoked_keys_path())
+        created = keys.create_trusted(
+            *(signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()),
+            self.trust_locks(),
+        )
+        self.warn_if_exposed(created.key)
+        return created
+
+    def warn_if_exposed(self, key: SigningKey) -> None:
+        """Warn of a signing key that other users can read."""
+        from wmbackup.trust import small_files
+
         if key.exposed:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                how_to_hide(key.path),
+                small_files.hide_hint(key.path),
             )
-        return key
 
     def policy(self, allowed_signers: str | None) -> Policy:
-        """Read whom to believe. Raises NotFound, TrustFileInvalid."""
-        from wmbackup.trust import keys
+        """Read whom to trust. Raises TrustFileInvalid, SetupUnusable, SystemFailure."""
+        from wmbackup.trust.trust_files import read_policy
 
         revoked = revoked_keys_path()
-        for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):
-            if path is not None and keys.writable_by_others(path):
-                self.output.warning(
-                    "trust-file-exposed",
-                    f"other users can write {path}, and say whom to believe",
-                    f"chmod go-w {path}",
-                )
+        self.warn_of_writers(allowed_signers or _trust_file(), revoked)
         if allowed_signers is not None:
-            return keys.read_policy(allowed_signers, revoked, must_exist=True)
-        return keys.read_policy(allowed_signers_path(), revoked)
+            return read_policy(allowed_signers, revoked, must_exist=True)
+        return read_policy(allowed_signers_path(), revoked)
+
+    def warn_of_writers(self, *paths: str | None) -> None:
+        """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
+        from wmbackup.trust.small_files import check_writers
+
+        exposed = {check_writers(path) for path in paths if path is not None}
+        for place, remedy in sorted(found for found in exposed if found is not None):
+            self.output.warning(
+                "trust-file-exposed",
+                f"other users can write {place}, and say whom to trust",
+                remedy,
+            )
 
     def strictly(self, code: ExitCode) -> ExitCode:
         """Turn "partial" into "failed" where ``--strict`` asks for it."""
@@ -209,13 +244,6 @@ def _can_hold(folder: str) -> bool:
             return False
         folder = parent
     return os.access(folder, os.W_OK)
-
-
-def how_to_hide(path: str) -> str:
-    """Return the command that keeps other users from reading a file."""
-    if os.name == "nt":
-        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
-    return f"chmod 600 {path}"
 
 
 def host_name() -> str:

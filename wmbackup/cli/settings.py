@@ -14,7 +14,7 @@ import click
 from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, PREFIX, Seconds, on_command_line, program
 from wmbackup.cli.session import Session, config_folder, site_config_folder
 from wmbackup.cli.usage import complaint
-from wmbackup.errors import SystemFailure, UsageError
+from wmbackup.errors import SetupUnusable, SystemFailure, UsageError
 
 if TYPE_CHECKING:
     from wmbackup.config import Config, Key, Table, Value
@@ -102,20 +102,28 @@ def read() -> tuple[Config, ...]:
 
 
 def _read(path: str) -> bytes | None:
+    from wmbackup.config_bounds import MAX_FILE
+    from wmbackup.files import read_small_file
+
     try:
-        # A pipe without a writer would not even open.
         if stat.S_ISFIFO(os.stat(path).st_mode):
             from wmbackup.config import ConfigInvalid
 
             raise ConfigInvalid(f"{path} is a pipe", hint="make it a file")
-        with open(path, "rb") as file:
-            from wmbackup.config import MAX_FILE
-
-            return file.read(MAX_FILE + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # which reading it says better
+        pass
+    try:
+        found = read_small_file(path, MAX_FILE)
+    except NotADirectoryError:
         return None
     except OSError as error:
-        raise SystemFailure.of(error, "read the configuration", path) from error
+        from wmbackup.stores.trouble import is_of_file
+
+        failure = SystemFailure.of(error, "read the configuration", path)
+        if is_of_file(error):
+            raise SetupUnusable(failure.message, hint=failure.hint) from error
+        raise failure from error
+    return None if found is None else found.data
 
 
 def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from wmbackup.archive.reader import ArchiveReader
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
+    ArchiveUnavailable,
     ArchiveUnsigned,
     NotFound,
     SignerUntrusted,
@@ -25,6 +26,7 @@ from wmbackup.errors import (
 )
 from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.stores.trouble import is_of_file
 from wmbackup.trust.policy import Policy, principal_of
 
 HOPELESS = "nothing in this copy can be proven; look for another one"
@@ -97,9 +99,17 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
     except OSError as error:
         if os.path.isdir(source):  # which Windows calls a matter of permission
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
-        raise SystemFailure.of(error, "read", source) from error
+        raise unavailable(error, source) from error
     with file, _named(source):
         yield ArchiveInput(source, file, _length(file), resolved(source))
+
+
+def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailure:
+    """Return the error for an archive that cannot be opened."""
+    failure = SystemFailure.of(error, "read", source)
+    if not is_of_file(error):
+        return failure
+    return ArchiveUnavailable(failure.message, hint=failure.hint)
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from wmbackup.trust.allowed_signers import (
     parse_revoked,
 )
 from wmbackup.trust.policy import Policy, Signer, principal_of
+from wmbackup.trust.trust_files import read_policy
 
 __all__ = [
     "Policy",
@@ -18,4 +19,5 @@ __all__ = [
     "parse_key_file",
     "parse_revoked",
     "principal_of",
+    "read_policy",
 ]

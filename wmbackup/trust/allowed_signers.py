@@ -6,41 +6,36 @@ way than ssh-keygen does, it is stricter; the ways are in wmbackup-key(1), Trust
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import struct
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 
-from wmbackup.archive.sshsig import NAMESPACE, parse_public, public_line
-from wmbackup.errors import WmbackupError
+from wmbackup.archive.sshsig import NAMESPACE, public_line
+from wmbackup.errors import UsageError, WmbackupError
 from wmbackup.trust.patterns import matches
 from wmbackup.trust.policy import Signer
+from wmbackup.trust.public_keys import is_key_type, parse_key, parse_revoked_key, words
 
 MAX_LINE = 8 * 1024
 """The longest line of a trust file, in bytes."""
 
 _BLANKS = " \t"  # what separates words for OpenSSH; str.split() knows some of Unicode as well
-_OPTION = re.compile(r'([A-Za-z-]+)(?:="((?:[^"\\]|\\.)*)")?(?:,(?![ \t]|\Z)|(?=[ \t])|\Z)')
+# No backslash: ssh-keygen(1) lets one escape a quote, and in its own way where there are two.
+_OPTION = re.compile(r'([A-Za-z-]+)(?:="([^"\\]*)")?(?:,(?![ \t]|\Z)|(?=[ \t])|\Z)')
 _PRINCIPALS = re.compile(r'(?:"([^"]+)"|([^ \t"]+))[ \t]+')
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+@-]{0,254}\Z")
+_INVISIBLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0000-\U000e0fff]"
+)
+"""What str.isprintable() takes for printable, and nobody sees (Default_Ignorable_Code_Point)."""
+
+_MAX_STEM = 240  # characters of a principal to which a number is added
 _TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _OPTIONS = {"cert-authority", "namespaces", "valid-after", "valid-before"}
-_ED25519 = "ssh-ed25519"
-_CERTIFICATE = "-cert-v01@openssh.com"
-_KEY_TYPES = {
-    _ED25519,
-    "ssh-rsa",
-    "ssh-dss",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ssh-ed25519@openssh.com",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-}
-_CERTIFICATES = {kind.removesuffix("@openssh.com") + _CERTIFICATE for kind in _KEY_TYPES}
-_KEY_PREFIXES = ("ssh-", "sk-", "ecdsa-")
 _MARKS = {
     b"\xef\xbb\xbf": "it begins with a byte order mark; save it as UTF-8 without one",
     b"\xff\xfe": "it is UTF-16; save it as UTF-8",
@@ -50,7 +45,7 @@ _MARKS = {
 _ENCODINGS = {b"\xef\xbb\xbf": "utf-8", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
-class TrustFileInvalid(WmbackupError):
+class TrustFileInvalid(UsageError):
     """A file that says whom to trust cannot be read as one; nobody is trusted then."""
 
     code = "trust-file-invalid"
@@ -82,7 +77,7 @@ def parse_allowed_signers(text: bytes) -> tuple[Signer, ...]:
     signers = []
     for number, line in _useful_lines(text, "allowed signers"):
         try:
-            signer = _parse_signer(line)
+            signer = _parse_signer(line) if line else None
         except ValueError as error:
             raise TrustFileInvalid(f"allowed signers, line {number}: {error}") from None
         if signer is not None:
@@ -96,13 +91,13 @@ def parse_revoked(text: bytes) -> frozenset[bytes]:
     Raises TrustFileInvalid: what cannot be read might have been a revocation.
     """
     _check_encoding(text)
-    keys = set()
+    keys: set[bytes] = set()
     for number, line in _useful_lines(text, "revoked keys"):
         try:
-            keys.add(_parse_key(line, certificates=True))
+            keys |= parse_revoked_key(line)
         except ValueError as error:
             raise TrustFileInvalid(f"revoked keys, line {number}: {error}") from None
-    return frozenset(key for key in keys if key is not None)
+    return frozenset(keys)
 
 
 def parse_key_file(text: bytes) -> tuple[str | None, Signer]:
@@ -111,13 +106,13 @@ def parse_key_file(text: bytes) -> tuple[str | None, Signer]:
     PowerShell writes UTF-16 or a byte order mark, and such a file is read as well. Returns the
     principal, None where the line names none, and the signer. Raises TrustFileInvalid.
     """
-    lines = [line for _, line in _useful_lines(_as_utf8(text), "the key file")]
+    lines = [line for _, line in _useful_lines(_as_utf8(text), "the key file") if line]
     if len(lines) != 1:
         raise TrustFileInvalid(f"it has {len(lines)} lines with a key; one is needed")
     try:
-        if _is_key_type(lines[0]):
-            key = _parse_key(lines[0])
-            comment = _words(lines[0], 2)[2:]
+        if is_key_type(lines[0]):
+            key = parse_key(lines[0])
+            comment = words(lines[0], 2)[2:]
             principal = comment[0] if comment and _PLAIN.match(comment[0]) else None
             signer = None if key is None else Signer(principal or "", key)
         else:
@@ -127,7 +122,7 @@ def parse_key_file(text: bytes) -> tuple[str | None, Signer]:
         raise TrustFileInvalid(str(error)) from None
     if signer is None:
         raise TrustFileInvalid("it has a key of another type; ssh-ed25519 is needed")
-    if principal is not None and "@" not in principal and _is_key_type(lines[0]):
+    if principal is not None and "@" not in principal and is_key_type(lines[0]):
         principal = None  # a comment such as "work laptop" names nobody
     return principal, signer
 
@@ -139,7 +134,7 @@ def line_of(signer: Signer) -> str:
     Raises PrincipalUnfit, and ValueError for a time that has no such form.
     """
     name = signer.principals
-    if not _PLAIN.match(name) or name.startswith(_KEY_PREFIXES):
+    if not _PLAIN.match(name) or is_key_type(name):
         raise PrincipalUnfit(
             "the principal is not a plain name: it needs 1 to 255 of A-Z a-z 0-9 . _ + @ -,"
             " the first a letter or a digit"
@@ -166,9 +161,11 @@ def with_line(text: bytes, signer: Signer) -> bytes | None:
     if any(known.key == signer.key for known in before):
         return None
     line = line_of(signer)
-    if any(signer.principals in known.principals.split(",") for known in before):
-        other = Signer(f"{signer.principals}-2", signer.key)
-        raise PrincipalTaken(signer.principals, line_of(other))
+    taken = {principal for known in before for principal in known.principals.split(",")}
+    if signer.principals in taken:
+        free = (f"{signer.principals[:_MAX_STEM]}-{number}" for number in count(2))
+        other = next(principal for principal in free if principal not in taken)
+        raise PrincipalTaken(signer.principals, line_of(replace(signer, principals=other)))
     gap = b"" if not text or text.endswith(b"\n") else b"\n"
     after = text + gap + line.encode() + b"\n"
     if parse_allowed_signers(after) != (*before, signer):
@@ -183,11 +180,7 @@ def _check_encoding(text: bytes) -> None:
 
 
 def _as_utf8(text: bytes) -> bytes:
-    for mark, encoding in (
-        (b"\xef\xbb\xbf", "utf-8"),
-        (b"\xff\xfe", "utf-16"),
-        (b"\xfe\xff", "utf-16"),
-    ):
+    for mark, encoding in _ENCODINGS.items():
         if text.startswith(mark):
             try:
                 return text.decode(encoding).lstrip("\ufeff").replace("\r\n", "\n").encode()
@@ -197,16 +190,19 @@ def _as_utf8(text: bytes) -> bytes:
 
 
 def _useful_lines(text: bytes, what: str) -> Iterator[tuple[int, str]]:
-    # A carriage return ends no line for ssh-keygen(1): what follows it belongs to the comment.
+    """Yield what is neither empty nor a comment; "" for a line of carriage returns.
+
+    A carriage return ends no line for ssh-keygen(1): what follows it belongs to the comment.
+    """
     for number, raw in enumerate(text.split(b"\n"), 1):
         if len(raw) > MAX_LINE:
             limit = f"is {len(raw):,} bytes long; at most {MAX_LINE:,} are read"
             raise TrustFileInvalid(f"{what}, line {number} {limit}")
         if b"\0" in raw:
-            raise TrustFileInvalid(f"{what}, line {number} has a zero byte")
-        line = raw.decode("utf-8", "backslashreplace").strip(" \t\r")
+            raise TrustFileInvalid(f"{what}, line {number} has a zero byte, as UTF-16 has many")
+        line = raw.decode("utf-8", "surrogateescape").strip(_BLANKS)
         if line and not line.startswith("#"):
-            yield number, line
+            yield number, line.rstrip(_BLANKS + "\r")
 
 
 def _parse_signer(line: str, *, refuse: bool = False) -> Signer | None:
@@ -215,11 +211,14 @@ def _parse_signer(line: str, *, refuse: bool = False) -> Signer | None:
     if start is None:
         raise ValueError("a principal and a key are needed")
     principals = start[1] if start[1] is not None else start[2]
-    if not principals.isprintable():
+    if not principals.isprintable() or _INVISIBLE.search(principals):
         raise ValueError("the principal has a character that cannot be seen")
+    if not all(principals.split(",")):
+        raise ValueError("there is an empty principal beside a comma")
     options, rest = _parse_options(line[start.end() :])
-    key = _parse_key(rest)
-    after, before = (_parse_time(options.get(name)) for name in ("valid-after", "valid-before"))
+    key = parse_key(rest)
+    after = _parse_time(options.get("valid-after"), max)
+    before = _parse_time(options.get("valid-before"), min)
     if after is not None and before is not None and before <= after:
         raise ValueError("valid-before is not later than valid-after")
     namespaces = options.get("namespaces")
@@ -236,7 +235,7 @@ def _parse_signer(line: str, *, refuse: bool = False) -> Signer | None:
 
 def _parse_options(text: str) -> tuple[dict[str, str], str]:
     options: dict[str, str] = {}
-    if _is_key_type(text):
+    if is_key_type(text):
         return options, text
     at = 0
     while at < len(text) and text[at] not in _BLANKS:
@@ -252,62 +251,8 @@ def _parse_options(text: str) -> tuple[dict[str, str], str]:
     return options, text[at:].lstrip(_BLANKS)
 
 
-def _words(text: str, most: int) -> list[str]:
-    return re.split(r"[ \t]+", text.strip(_BLANKS), maxsplit=most)
-
-
-def _is_key_type(text: str) -> bool:
-    return text.startswith(_KEY_PREFIXES)
-
-
-def _parse_key(text: str, *, certificates: bool = False) -> bytes | None:
-    """Read a public key; None where it is a valid one of another type. Raises ValueError."""
-    words = _words(text, 2)
-    if len(words) < 2:  # noqa: PLR2004 - a type and a key
-        raise ValueError("there is no key")
-    kind, encoded = words[0], words[1]
-    if kind not in _KEY_TYPES and not (certificates and kind in _CERTIFICATES):
-        raise ValueError(
-            f"{kind[:40]!r} is no type of a key" if kind.isprintable() else "there is no key"
-        )
-    try:
-        if kind == _ED25519:
-            return parse_public(kind, encoded)
-        strings = _strings(base64.b64decode(encoded, validate=True))
-    except (binascii.Error, ValueError):
-        raise ValueError("the key is damaged or incomplete") from None
-    _check_other(kind, strings)
-    if kind == _ED25519 + _CERTIFICATE:
-        return strings[2]
-    return None
-
-
-def _strings(blob: bytes) -> list[bytes]:
-    """Return the leading SSH strings of a key. Raises ValueError."""
-    found, at = [], 0
-    while at + 4 <= len(blob):
-        (size,) = struct.unpack_from(">I", blob, at)
-        if at + 4 + size > len(blob):
-            break
-        found.append(blob[at + 4 : at + 4 + size])
-        at += 4 + size
-    if not found:
-        raise ValueError("no key")
-    return found
-
-
-def _check_other(kind: str, strings: list[bytes]) -> None:
-    """Check what can be checked of a key that is not Ed25519. Raises ValueError."""
-    least = {"ssh-rsa": 3, "ssh-dss": 5}.get(kind, 2)
-    if kind.endswith(_CERTIFICATE):
-        least = 3
-    if strings[0] != kind.encode() or len(strings) < least:
-        raise ValueError("the key is damaged or incomplete")
-    if kind == _ED25519 + _CERTIFICATE and len(strings[2]) != 32:  # noqa: PLR2004 - bytes of a key
-        raise ValueError("the key is damaged or incomplete")
-
-
-def _parse_time(text: str | None) -> datetime | None:
+def _parse_time(text: str | None, choose: Callable[..., datetime]) -> datetime | None:
+    """Read a time. Where a local time can mean several, ``choose`` one of them."""
     if text is None:
         return None
     digits = text.removesuffix("Z")
@@ -316,11 +261,19 @@ def _parse_time(text: str | None) -> datetime | None:
         raise ValueError(f"{text[:40]!r} is not a time such as 20261231 or 20261231235959Z")
     try:
         moment = datetime.strptime(digits, form)  # noqa: DTZ007 - its zone follows at once
-        # Without Z it is local time, as in ssh-keygen(1).
-        zoned = moment.replace(tzinfo=UTC) if text.endswith("Z") else moment.astimezone(UTC)
-        seconds = zoned.timestamp()
+        moment = moment.replace(tzinfo=UTC) if text.endswith("Z") else choose(*_local(moment))
+        seconds = moment.timestamp()
     except (OSError, OverflowError, ValueError):  # what mktime says of the first and last year
         raise ValueError(f"{text!r} is not a time that exists") from None
     if seconds <= 0:
         raise ValueError(f"{text!r} is before 1970, where ssh-keygen(1) knows no times")
-    return zoned
+    return moment
+
+
+def _local(moment: datetime) -> Iterator[datetime]:
+    """Yield all that a local time can mean. Raises OSError, OverflowError, ValueError."""
+    for fold in (0, 1):  # an hour that the clock skips or shows twice
+        yield moment.replace(fold=fold).astimezone(UTC)
+    # ssh-keygen(1) adds no daylight saving: in summer its times are an hour later.
+    standard = time.mktime((*moment.timetuple()[:8], 0))
+    yield datetime.fromtimestamp(standard, UTC)

@@ -1,58 +1,41 @@
-"""Our signing key and the files that say whom to believe.
+"""The key that signs archives.
 
-The key is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-keygen`` knows it.
+It is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-keygen`` knows it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import stat
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
-    NotFound,
     OutputExists,
+    SetupUnusable,
     SigningKeyMissing,
     SigningKeyUnusable,
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import Draft, make_folders, read_small_file, remove_leftovers, resolved
-from wmbackup.locks import Locks
-from wmbackup.status import Control
-from wmbackup.trust.allowed_signers import (
-    PrincipalTaken,
-    TrustFileInvalid,
-    parse_allowed_signers,
-    parse_revoked,
-    with_line,
-)
-from wmbackup.trust.policy import Policy, Signer, principal_of
+from wmbackup.files import make_folders
+from wmbackup.trust import small_files
+from wmbackup.trust.allowed_signers import PrincipalTaken
+from wmbackup.trust.policy import Signer, principal_of
+from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_signers, trust_held
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-MAX_FILE = 1024 * 1024
-"""The largest key or trust file that is read, in bytes."""
-
-_LOCK_WAIT = 10.0  # seconds
+    from wmbackup.locks import Locks
 
 
 class KeyExists(WmbackupError):
     """There is a signing key already, and another would orphan what it signed."""
 
     code = "key-exists"
-
-
-class KeyRevoked(WmbackupError):
-    """The key is revoked, and a revoked key is never trusted again."""
-
-    code = "key-revoked"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,42 +57,45 @@ class SigningKey:
         return sshsig.sign(self.private, message)
 
 
-if sys.platform == "win32":
-    from wmbackup.trust import owner
+class Created(NamedTuple):
+    """A signing key that is complete and trusted.
 
-    def _restrict(path: str) -> None:
-        with contextlib.suppress(OSError):  # a disk without access lists; the key is then exposed
-            owner.restrict(path)
+    ``completed`` says that an earlier run had made it, and was cut off.
+    """
 
-    def _is_exposed(path: str, _mode: int) -> bool:
-        try:
-            return owner.is_exposed(path)
-        except OSError:
-            return True
-
-else:
-
-    def _restrict(_path: str) -> None:
-        """It was made with a mode that says so."""
-
-    def _is_exposed(_path: str, mode: int) -> bool:
-        return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+    key: SigningKey
+    principal: str
+    completed: bool
 
 
 def load(path: str) -> SigningKey:
-    """Read a signing key. Raises SigningKeyMissing, SigningKeyUnusable or SystemFailure."""
-    try:
-        found = read_small_file(path, MAX_FILE)
-    except OSError as error:
-        raise SystemFailure.of(error, "read the signing key", path) from error
+    """Read a signing key.
+
+    Raises SigningKeyMissing, SigningKeyUnusable, SetupUnusable or SystemFailure.
+    """
+    found = small_files.read(path, "the signing key")
     if found is None:
         raise SigningKeyMissing(
             f"there is no signing key at {path}",
             hint="make one with: wmbackup key create, or name one with --signing-key",
         )
     private = _parse_private(path, found.data)
-    exposed = _is_exposed(path, found.mode)
+    exposed = small_files.is_exposed(path, found.mode)
     return SigningKey(path, sshsig.public_of(private), exposed, private)
+
+
+def load_own(path: str) -> SigningKey:
+    """Read the signing key of this user, as `load` does, and say how to make another one."""
+    try:
+        return load(path)
+    except SigningKeyUnusable as error:
+        error.hint = make_another(path)
+        raise
+
+
+def make_another(path: str) -> str:
+    """Return the commands that make another signing key and keep the old one."""
+    return f"make another one: {small_files.move_away(path)} && wmbackup key create"
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
@@ -131,9 +117,12 @@ def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
         if isinstance(private, Ed25519PrivateKey):
             return private
         reason = "is not an Ed25519 key"
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        reason = "is UTF-16, as Windows PowerShell writes texts; save it as UTF-8"
+    elif text.startswith(b"ssh-"):
+        reason = "is a public key; the private one is needed"
     raise SigningKeyUnusable(
-        f"the signing key {path} {reason}",
-        hint="name another with --signing-key, or make one with: wmbackup key create",
+        f"the signing key {path} {reason}", hint="name another with --signing-key"
     )
 
 
@@ -142,6 +131,12 @@ def create(path: str, host: str) -> SigningKey:
 
     Raises KeyExists and leaves the one that is there; SystemFailure.
     """
+    key = _create_private(path)
+    _write_public(key, host)
+    return key
+
+
+def _create_private(path: str) -> SigningKey:
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
@@ -153,24 +148,30 @@ def create(path: str, host: str) -> SigningKey:
         serialization.PrivateFormat.OpenSSH,
         serialization.NoEncryption(),
     )
-    public = sshsig.public_of(private)
     try:
         make_folders(os.path.dirname(path) or os.curdir)
         if os.path.lexists(path):
             raise _exists(path)
-        # The private file first: of two runs at once, one gets its name, and writes both. A run
-        # that is cut off behind it is completed by the next one, see `create_trusted`.
-        write(path, text, replace=False)
-        _write_public(path, public, host)
+        small_files.write(path, text, "the signing key", replace=False)
     except OutputExists:
         raise _exists(path) from None
     except OSError as error:
         raise SystemFailure.of(error, "write the signing key", path) from error
-    return SigningKey(path, public, exposed=False, private=private)
+    return load(path)  # also to see who can read it: some file systems keep no modes
 
 
-def _write_public(path: str, public: bytes, host: str) -> None:
-    write(f"{path}.pub", f"{sshsig.public_line(public)} {principal_of(host)}\n".encode())
+def _write_public(key: SigningKey, host: str) -> None:
+    path = public_path(key.path)
+    line = f"{sshsig.public_line(key.public)} {principal_of(host)}\n"
+    try:
+        small_files.write(path, line.encode(), "the public key")
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error
+
+
+def public_path(path: str) -> str:
+    """Return where the public part of a signing key is."""
+    return f"{path}.pub"
 
 
 def _exists(path: str) -> KeyExists:
@@ -180,146 +181,62 @@ def _exists(path: str) -> KeyExists:
     )
 
 
-def write(path: str, text: bytes, *, replace: bool = True) -> None:
-    """Write a small private file at once and for good. Raises OSError, OutputExists."""
-    path = resolved(path)
-    remove_leftovers(os.path.dirname(path))
-    draft = Draft(path)
-    try:
-        _restrict(draft.name)
-        draft.file.write(text)
-        draft.sync()
-        draft.publish(replace=replace)
-    finally:
-        draft.close()
-
-
-def read_policy(
-    allowed_signers: str, revoked: str | None = None, *, must_exist: bool = False
-) -> Policy:
-    """Read whom to believe; a missing file believes nobody unless it ``must_exist``.
-
-    Raises TrustFileInvalid, NotFound, SystemFailure.
-    """
-    text = _read(allowed_signers)
-    if text is None and must_exist:
-        raise NotFound(f"there is no file {allowed_signers}")
-    revoked_text = None if revoked is None else _read(revoked)
-    with _named(allowed_signers):
-        signers = parse_allowed_signers(text or b"")
-    with _named(revoked or ""):
-        return Policy(signers, parse_revoked(revoked_text or b""))
-
-
-@contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
-    """Name the file in which something is wrong."""
-    try:
-        yield
-    except TrustFileInvalid as error:
-        error.message = f"{path}: {error.message}"
-        error.args = (error.message,)
-        error.hint = error.hint or "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS"
-        raise
-
-
-def writable_by_others(path: str) -> bool:
-    """Whether users other than its owner can write a file that is there."""
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:
-        return False
-    return os.name == "posix" and bool(mode & (stat.S_IWGRP | stat.S_IWOTH))
-
-
-def _read(path: str) -> bytes | None:
-    """Return a trust file; None where there is none. Raises SystemFailure, TrustFileInvalid."""
-    try:
-        found = read_small_file(path, MAX_FILE)
-    except OSError as error:
-        raise SystemFailure.of(error, "read", path) from error
-    if found is None:
-        return None
-    if len(found.data) > MAX_FILE:
-        raise TrustFileInvalid(f"{path} is larger than {MAX_FILE // 1024:,} KiB")
-    return found.data
-
-
-def trust(path: str, signer: Signer, revoked: str | None = None) -> bool:
-    """Trust a key; return False where it is trusted already.
-
-    ``revoked`` is the file of revoked keys. Raises KeyRevoked, PrincipalTaken where another key
-    holds the principal, PrincipalUnfit, TrustFileInvalid, Busy, SystemFailure.
-    """
-    path = resolved(path)  # a link stays one, also where the file that it names is to be made
-    try:
-        make_folders(os.path.dirname(path))
-        # Two at once would each write the file without the other's line.
-        with Locks(os.path.dirname(path), _LOCK_WAIT).hold("trust file", path, Control()):
-            return _trust(path, signer, revoked)
-    except OSError as error:
-        raise SystemFailure.of(error, "write", path) from error
-
-
-def check_trustable(path: str, signer: Signer, revoked: str | None = None) -> bool:
-    """Return whether `trust` would change anything; raises what it would raise."""
-    return _new_text(resolved(path), signer, revoked) is not None
-
-
-def _trust(path: str, signer: Signer, revoked: str | None) -> bool:
-    text = _new_text(path, signer, revoked)
-    if text is not None:
-        write(path, text)
-    return text is not None
-
-
-def _new_text(path: str, signer: Signer, revoked: str | None) -> bytes | None:
-    revoked_text = None if revoked is None else _read(revoked)
-    with _named(revoked or ""):
-        if signer.key in parse_revoked(revoked_text or b""):
-            raise KeyRevoked(
-                f"the key {sshsig.fingerprint(signer.key)} is revoked in {revoked}",
-                hint="a revoked key is not trusted again; trust a new key of that machine",
-            )
-    text = _read(path)
-    with _named(path):
-        try:
-            return with_line(text or b"", signer)
-        except PrincipalTaken as error:
-            error.hint = f"trust it under a name of its own: add this line to {path}: {error.line}"
-            raise
+def is_incomplete(path: str) -> bool:
+    """Whether the run that made a signing key was cut off: its ``.pub`` file comes last."""
+    return os.path.lexists(path) and not os.path.lexists(public_path(path))
 
 
 def create_trusted(
-    path: str, allowed_signers: str, host: str, revoked: str | None = None
-) -> tuple[SigningKey, str]:
-    """Make a signing key and trust it; return it and the principal.
+    path: str,
+    allowed_signers: str,
+    host: str,
+    revoked: str | None = None,
+    locks: Locks | None = None,
+) -> Created:
+    """Make a signing key, trust it, and write its ``.pub`` file, in this order.
 
-    What an earlier run left undone is completed: a key without its ``.pub`` file, or one that is
-    not trusted yet. Where another key holds ``wmbackup@HOST``, as after a reinstallation, the new
-    one gets a number behind it. Raises as `create` and `trust` do.
+    What an earlier run left undone is completed. Where another key holds ``wmbackup@HOST``, as
+    after a reinstallation, the new one gets a number behind it. Raises KeyExists where there is
+    nothing to do, and as `load` and `trust` do.
     """
-    with _named(allowed_signers):  # before there is a key to be lost
-        trusted = parse_allowed_signers(_read(allowed_signers) or b"")
-    if os.path.lexists(path):
-        key = load(path)
-        if any(signer.key == key.public for signer in trusted):
-            raise _exists(path)
-    else:
-        key = create(path, host)
+    with held(allowed_signers, locks) as file:
+        trusted = read_signers(file)  # before there is a key to be lost
+        read_revoked(revoked)
+        completed = os.path.lexists(path)
+        with _completable(path):
+            key = load_own(path) if completed else _create_private(path)
+            is_known = any(signer.key == key.public for signer in trusted)
+            if is_known and completed and not is_incomplete(path):
+                raise _exists(path)
+            principal = _trust_own(file, key, host, revoked)
+            if not os.path.lexists(public_path(path)):
+                _write_public(key, host)
+        return Created(key, principal, completed)
+
+
+@contextlib.contextmanager
+def _completable(path: str) -> Iterator[None]:
+    """Add the next step to what goes wrong on the way to a key that is trusted."""
+    try:
+        yield
+    except KeyRevoked as error:
+        error.hint = make_another(path)
+        raise
+    except (SystemFailure, SetupUnusable) as error:
+        if os.path.lexists(path):
+            complete = "complete the signing key with: wmbackup key create"
+            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
+        raise
+
+
+def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> str:
     principal = base = principal_of(host)
     number = 1
     while True:
         try:
-            trust(allowed_signers, Signer(principal, key.public), revoked)
+            known = trust_held(file, Signer(principal, key.public), revoked)
         except PrincipalTaken:
             number += 1
             principal = f"{base}-{number}"
         else:
-            break
-    if not os.path.lexists(f"{path}.pub"):
-        try:
-            _write_public(path, key.public, host)
-        except OSError as error:
-            raise SystemFailure.of(error, "write", f"{path}.pub") from error
-    return key, principal
+            return principal if known is None else known.principals
