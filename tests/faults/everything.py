@@ -18,15 +18,17 @@ import shutil
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import begin
 import file_systems
 import preload
+from forks import forked
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +48,18 @@ class Options:
 
 def main() -> int:
     """Do it; return the exit code."""
-    options = _parse()
+    begin.in_environment()
     preload.begin_again_preloaded()
+    options = _parse()
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     for name in options.file_systems:
         with _folder("faults-", _memory()) as work:
             try:
                 with file_systems.mounted(name, work) as folder:
-                    for scenario in options.scenarios:
-                        results.append(_scenario(options, name, scenario, folder))
+                    results += [
+                        _scenario(options, name, scenario, folder) for scenario in options.scenarios
+                    ]
             except file_systems.Refused as error:
                 refused.append({"file_system": name, "tried": error.tried, "answer": error.answer})
                 _say(options, f"{name}: NOT TRIED: {error.tried}: {error.answer}")
@@ -113,56 +117,27 @@ def _memory() -> str | None:
 
 
 def _say(options: Options, text: str) -> None:
-    print(text, file=sys.stderr if options.json else sys.stdout, flush=True)  # noqa: T201 - a script
+    print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
 
 
 def _scenario(options: Options, file_system: str, name: str, folder: Path) -> dict[str, Any]:
     """Try a scenario in several processes; return what they found together."""
     began = time.monotonic()
-    readers = []
-    for part in range(options.jobs):
-        reader, writer = os.pipe()
-        child = os.fork()
-        if child == 0:
-            os.close(reader)
-            code = 1
-            try:
-                with _folder("case-", folder) as case:
-                    found = _part(options, name, case.resolve(), part)
-                _send(writer, found)
-                code = 0
-            except BaseException:  # noqa: BLE001 - what a child lets out is what its parent has to see
-                traceback.print_exc()
-            finally:
-                sys.stdout.flush()
-                sys.stderr.flush()
-                os._exit(code)
-        os.close(writer)
-        readers.append((reader, child))
     outcomes: Counter[str] = Counter()
-    calls: Counter[str] = Counter()
+    faults: Counter[str] = Counter()
     problems: list[dict[str, Any]] = []
     counted = 0
-    for reader, child in readers:
-        with os.fdopen(reader) as file:
-            for line in file:
-                one = json.loads(line)
-                if "counted" in one:
-                    counted = one["counted"]
-                    continue
-                outcomes[one["outcome"]] += 1
-                calls[one["fault"]] += 1
-                if one["problems"]:
-                    problems.append(one)
-        _, status = os.waitpid(child, 0)
-        if status:
-            problems.append({"problems": [f"a process of the harness ended with {status}"]})
+    for part in forked(partial(_part, options, name, folder), options.jobs):
+        counted = part["counted"]
+        problems += [one for one in part["found"] if one["problems"]]
+        outcomes.update(one["outcome"] for one in part["found"])
+        faults.update(one["fault"] for one in part["found"])
     result = {
         "scenario": name,
         "file_system": file_system,
         "calls": counted,
         "injected": sum(outcomes.values()),
-        "by_fault": dict(sorted(calls.items())),
+        "by_fault": dict(sorted(faults.items())),
         "outcomes": dict(sorted(outcomes.items())),
         "problems": problems,
         "seconds": round(time.monotonic() - began, 1),
@@ -179,20 +154,17 @@ def _scenario(options: Options, file_system: str, name: str, folder: Path) -> di
 
 def describe(problem: dict[str, Any]) -> str:
     """Say in one line what went wrong where."""
-    if "call" not in problem:
-        return "; ".join(problem["problems"])
     where = f"call {problem['call']} ({problem['name']} {problem['path']}): {problem['fault']}"
     return f"{where}: {problem['outcome']}: {'; '.join(problem['problems'])} | {problem['stderr']}"
 
 
-def _send(writer: int, found: Sequence[dict[str, Any]]) -> None:
-    with os.fdopen(writer, "w") as file:
-        for one in found:
-            file.write(json.dumps(one) + "\n")
-
-
-def _part(options: Options, name: str, case: Path, part: int) -> list[dict[str, Any]]:
+def _part(options: Options, name: str, folder: Path, part: int) -> dict[str, Any]:
     """Try every n-th fault of a scenario."""
+    with _folder("case-", folder) as case:
+        return _try(options, name, case.resolve(), part)
+
+
+def _try(options: Options, name: str, case: Path, part: int) -> dict[str, Any]:
     from running import run, warm_up
     from scenarios import SCENARIOS, judge, look, try_again
 
@@ -202,25 +174,21 @@ def _part(options: Options, name: str, case: Path, part: int) -> list[dict[str, 
     warm_up(scenario.arguments)
     before = scenario.reset()
     plain = run(scenario.arguments, str(case))
-    after = look(case)
-    state = scenario.state(before, after)
-    found: list[dict[str, Any]] = [{"counted": len(plain.calls)}]
+    state = scenario.state(before, look(case))
     if plain.code != 0 or state.name != "new" or state.leftovers:
-        wrong = f"undisturbed it ends with {plain.code}: {state}: {plain.stderr}"
-        found.append({"outcome": "undisturbed", "fault": "none", "problems": [wrong]})
+        raise AssertionError(f"undisturbed it ends with {plain.code}: {state}: {plain.stderr}")
+    found = []
     for index, (call, fault) in enumerate(_choose(options, plain.calls)):
         if index % options.jobs != part:
             continue
         before = scenario.reset()
         done = run(scenario.arguments, str(case), fault, call.number)
-        after = look(case)
         hit = done.calls[0] if done.calls else call
-        verdict = judge(scenario, fault, hit, done, before, after)
+        verdict = judge(scenario, fault, hit, done, before, look(case))
         if not done.calls:
             verdict.outcome = f"not reached: {verdict.outcome}"
         if fault.kills or fault.lasting or scenario.resumes or not options.fast:
-            _, wrong_then = try_again(scenario, before)
-            verdict.problems.extend(wrong_then)
+            verdict.problems.extend(try_again(scenario, before))
         found.append(
             {
                 "call": call.number,
@@ -228,11 +196,11 @@ def _part(options: Options, name: str, case: Path, part: int) -> list[dict[str, 
                 "path": hit.path,
                 "fault": fault.name,
                 "outcome": verdict.outcome,
-                "problems": verdict.problems,
-                "stderr": done.stderr.strip()[-600:],
+                "problems": [text.replace(str(case), "") for text in verdict.problems],
+                "stderr": done.stderr.strip().replace(str(case), "")[-600:],
             }
         )
-    return found
+    return {"counted": len(plain.calls), "found": found}
 
 
 def _choose(options: Options, calls: Sequence[Any]) -> Iterator[tuple[Any, Any]]:

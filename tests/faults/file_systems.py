@@ -121,7 +121,6 @@ NAMES: dict[str, _Mount] = {
     "vfat": _in_kernel(("mkfs.vfat",), "vfat"),
     "ntfs-3g": _by_fuse(("mkfs.ntfs", "-Q", "-q", "-F"), "ntfs-3g"),
     "exfat-fuse": _by_fuse(("mkfs.exfat",), "mount.exfat-fuse"),
-    "fusefat": _by_fuse(("mkfs.vfat",), "fusefat", "-o", "rw+"),
     "bindfs": _bindfs,
     "overlay": _overlay,
 }

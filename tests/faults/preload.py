@@ -37,6 +37,7 @@ class Calls(IntFlag):
 
 
 EVERYTHING = Calls(63)
+NEVER = Calls(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def begin_again_preloaded() -> None:
     library = str(build())
     if library not in os.environ.get("LD_PRELOAD", "").split(":"):
         os.environ["LD_PRELOAD"] = library
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+        os.execv(sys.executable, [sys.executable, *sys.argv])  # noqa: S606 - this very program
 
 
 def _library() -> ctypes.CDLL:
@@ -81,7 +82,13 @@ def _library() -> ctypes.CDLL:
 
 
 def arm(
-    below: str, at: int = 0, kind: Kind = Kind.COUNT, error: int = 0, lasting: int = 0, *, report: int
+    below: str,
+    at: int = 0,
+    kind: Kind = Kind.COUNT,
+    error: int = 0,
+    lasting: int = 0,
+    *,
+    report: int,
 ) -> None:
     """Count the calls of this process below a folder, and have the one with a number fail.
 

@@ -6,6 +6,7 @@ import atexit
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import preload
-from preload import Call, Calls, Kind
+from preload import NEVER, Call, Calls, Kind
 
 from wmbackup import cli
 
@@ -38,7 +39,7 @@ class Fault:
     name: str
     kind: Kind
     error: int = 0
-    lasting: Calls = Calls(0)
+    lasting: Calls = NEVER
 
     def fits(self, call: Call) -> bool:
         """Whether it makes a difference at this call."""
@@ -74,7 +75,7 @@ def class_of(call: Call) -> Calls:
     return found or Calls.OTHER
 
 
-def _fails(name: str, lasting: Calls = Calls(0), suffix: str = "") -> Fault:  # noqa: B008 - frozen
+def _fails(name: str, lasting: Calls = NEVER, suffix: str = "") -> Fault:
     return Fault(name + suffix, Kind.FAIL, getattr(errno, name), lasting)
 
 
@@ -113,16 +114,13 @@ class Ran:
 
 def warm_up(arguments: Sequence[str]) -> None:
     """Run the command line in this very process, so that its children need to load nothing."""
-    with open(os.devnull, "w") as null, contextlib.redirect_stderr(null):
-        with contextlib.redirect_stdout(null):
-            cli.main(arguments)
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        cli.main(arguments)
     gc.collect()
     gc.freeze()
 
 
-def run(
-    arguments: Sequence[str], below: str = "", fault: Fault | None = None, at: int = 0
-) -> Ran:
+def run(arguments: Sequence[str], below: str = "", fault: Fault | None = None, at: int = 0) -> Ran:
     """Run the command line in a child, armed where ``below`` names the folder that is watched.
 
     Without a fault its calls are returned, otherwise the one that was hit, where there was one.

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from running import FAULTS, Call, Fault, Ran, run
+from preload import Call
+from running import FAULTS, Fault, Ran, run
 
 from wmbackup.engine import open_archive, verify
 from wmbackup.errors import WmbackupError
@@ -330,6 +331,7 @@ class RestoreNew(_WithKey):
     name = "restore-new"
     target = "parent/some/target"
     existing: Mapping[str, bytes] = {}
+    kept = frozenset({"home/.local/state/wmbackup/restore_secret"})
 
     def prepare(self) -> None:
         """Make an archive, and what is there already."""
@@ -369,7 +371,6 @@ class RestoreInto(RestoreNew):
     name = "restore-into"
     target = "parent/target"
     existing = OLD
-    kept = frozenset({"home/.local/state/wmbackup/restore_secret"})
 
     def made(self) -> Mapping[str, Check]:
         """Leave out what stays as it is."""
@@ -620,8 +621,8 @@ def _is_named(path: str, stderr: str) -> bool:
     return parts[-1] in stderr or any(".wmbackup-" in part and part in stderr for part in parts)
 
 
-def try_again(scenario: Scenario, before: Scene) -> tuple[str, list[str]]:
-    """Go on after a disturbed run, undisturbed; return what came of it, and what is wrong."""
+def try_again(scenario: Scenario, before: Scene) -> list[str]:
+    """Go on after a disturbed run, undisturbed; return what is wrong then."""
     problems = []
     if scenario.looks is not None:
         done = run(scenario.looks)
@@ -635,4 +636,4 @@ def try_again(scenario: Scenario, before: Scene) -> tuple[str, list[str]]:
     left = [path for path in state.leftovers if done.code == 0 or not path.endswith(".lock")]
     if done.code not in scenario.next_run_ends or state.name != "new" or left:
         problems.append(f"the next run ends with {done.code}: {state}: {done.stderr.strip()}")
-    return state.name, problems
+    return problems
