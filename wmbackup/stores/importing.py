@@ -14,12 +14,19 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
+from wmbackup.errors import (
+    HalfRestored,
+    NotFound,
+    RestoreConflict,
+    SystemFailure,
+    Unconfirmed,
+    UsageError,
+)
 from wmbackup.files import NO_LINKS, resolved, spool_in, temporary_folder
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, Standing
-from wmbackup.stores.journal import Journal, Move, Staging
+from wmbackup.stores.journal import Journal, Move, Staging, has_journal
 from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staged_import import StagedImport, twin
@@ -47,9 +54,9 @@ def begin_import(
             undo_leftovers(tree, control, owner=owner, where=ancestor)
             _undo_above(ancestor, control, owner)
             import_ = (
-                _NewFolder(tree, control, owner, missing)
+                _NewFolder(tree, control, owner, root, missing)
                 if missing
-                else _Existing(tree, control, owner, replace=replace)
+                else _Existing(tree, control, owner, root, replace=replace)
             )
             try:
                 yield import_
@@ -82,8 +89,11 @@ def _undo_above(folder: str, control: Control, owner: Owner) -> None:
 class _NewFolder(StagedImport):
     """The target is missing: it is made complete beside its place and renamed there."""
 
-    def __init__(self, tree: Tree, control: Control, owner: Owner, missing: list[bytes]) -> None:
+    def __init__(
+        self, tree: Tree, control: Control, owner: Owner, root: str, missing: list[bytes]
+    ) -> None:
         super().__init__(tree, control, owner)
+        self._root = root
         self._missing = missing
 
     def _prepare(self, staging: Staging) -> None:
@@ -118,14 +128,20 @@ class _NewFolder(StagedImport):
                 f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
             )
         self._tree.rename(made, self._missing[0])
-        self._tree.sync(b"")
+        try:
+            self._tree.sync(b"")
+        except OSError as error:
+            raise Unconfirmed.at(error, "the restored folder", self._root) from error
 
 
 class _Existing(StagedImport):
     """The target is there: files are staged inside it and moved to their places by a journal."""
 
-    def __init__(self, tree: Tree, control: Control, owner: Owner, *, replace: bool) -> None:
+    def __init__(
+        self, tree: Tree, control: Control, owner: Owner, root: str, *, replace: bool
+    ) -> None:
         super().__init__(tree, control, owner)
+        self._root = root
         self._replace = replace
         self._outstanding: dict[bytes, int] = {}  # places that nothing was put into yet
         self._count = 0  # of numbers that were given
@@ -236,9 +252,31 @@ class _Existing(StagedImport):
                 self._control.check()
                 self._apply(journal, move)
             self._sync()
-            journal.done()
-        except BaseException:
+        except BaseException as error:
+            self._undo(journal, error)
+            raise
+        self._end(journal)
+
+    def _undo(self, journal: Journal, cause: BaseException) -> None:
+        """Put everything back. Raises HalfRestored where that fails, and the next run has to."""
+        try:
             journal.undo()
+        except OSError as error:
+            reason = (error.strerror or str(error)).lower()
+            raise HalfRestored(
+                f"the restore into {self._root} failed, and what it had changed could not be put"
+                f" back: {reason}",
+                hint="run the restore again: it puts back first what was changed",
+            ) from cause
+
+    def _end(self, journal: Journal) -> None:
+        """Forget the journal, which makes the restore last."""
+        try:
+            journal.done()
+        except OSError as error:
+            if not has_journal(self._tree, self._staging.name):
+                raise Unconfirmed.at(error, "the restore", self._root) from error
+            self._undo(journal, error)
             raise
 
     def _keep_what_is_replaced(self, journal: Journal) -> None:
