@@ -8,7 +8,7 @@ from typing import BinaryIO, cast
 
 import pytest
 
-from tests.folders import POLICY, WINDOWS, Log, back_up, fill
+from tests.folders import POLICY, Log, back_up, fill
 from wmbackup.engine import (
     ArchiveInput,
     Selection,
@@ -114,8 +114,7 @@ def test_what_is_no_archive_is_told_by_name(tmp_path: Path) -> None:
         check(f"{tmp_path}/missing")
     with pytest.raises(UsageError, match="is a folder"):
         check(str(tmp_path))
-    # Windows does not tell a file on the way from nothing.
-    with pytest.raises(NotFound if WINDOWS else SystemFailure):
+    with pytest.raises(NotFound):
         check(f"{tmp_path}/text/below")
 
 
