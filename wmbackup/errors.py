@@ -6,6 +6,8 @@ import errno
 from enum import IntEnum
 from typing import ClassVar, Self
 
+from wmbackup.limits import remedy  # at once: where files run out, it could not be loaded any more
+
 
 class ExitCode(IntEnum):
     """What the process ends with. README, help and manual print this table."""
@@ -135,8 +137,6 @@ class SystemFailure(WmbackupError):
     @classmethod
     def of(cls, error: OSError, doing: str, name: str) -> SystemFailure:
         """Say what failed while doing something to the named thing."""
-        from wmbackup.limits import remedy
-
         hints = {
             errno.ENOSPC: "free some space there, or choose another place",
             errno.EDQUOT: "free some space there, or choose another place",

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import IO, BinaryIO, NamedTuple
 
 from wmbackup.errors import NotFound, OutputExists, SystemFailure, Unconfirmed, UsageError
+from wmbackup.limits import remedy
 
 PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
@@ -83,7 +84,7 @@ def temporary_folder() -> str:
 def spool_failure(error: OSError) -> SystemFailure:
     """Return the error for private temporary files that cannot be written."""
     failure = SystemFailure.of(error, "write temporary files in", temporary_folder())
-    failure.hint = "free some space there, or set TMPDIR to another folder"
+    failure.hint = remedy(error.errno) or "free some space there, or set TMPDIR to another folder"
     return failure
 
 

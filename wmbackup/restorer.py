@@ -294,9 +294,11 @@ class BackupRestorer:
     def wait(self, timeout: float | None = None) -> BackupSummary | RestoreSummary:
         """Wait for the operation; return its summary, or raise the error that ended it.
 
-        After ``timeout`` seconds it is cancelled and TimedOut raised. Questions of `Options` are
-        asked on this thread. Raises InvalidArgument where nothing was begun, Busy on the thread
-        of the operation itself, and what the callback raised, where that ended it.
+        After ``timeout`` seconds it is cancelled and TimedOut raised; the time that answers take
+        does not count. Questions of `Options` are asked on this thread, and where the system
+        grants no other, the operation runs on it as well. Raises InvalidArgument where nothing was
+        begun, Busy on the thread of the operation itself, and what the callback raised, where that
+        ended it.
         """
         operation = self._operation
         if operation is None:

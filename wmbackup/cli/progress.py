@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
@@ -13,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from wmbackup import limits
 from wmbackup.cli.hygiene import count, size
 from wmbackup.cli.screen import NARROWEST, columns, width
 from wmbackup.status import ItemEvent, Phase, PhaseEvent, StatusEvent
@@ -123,11 +125,12 @@ class Bar:
         self._drawn = float("-inf")
         self._lock = threading.RLock()
         self._closed = threading.Event()
-        self._thread: threading.Thread | None = threading.Thread(target=self._go_on, daemon=True)
-        try:
-            self._thread.start()
-        except RuntimeError:
-            self._thread = None
+        self._thread: threading.Thread | None = None
+        if limits.has_room_for_threads():
+            thread = threading.Thread(target=self._go_on, daemon=True)
+            with contextlib.suppress(RuntimeError):
+                thread.start()
+                self._thread = thread
 
     def _go_on(self) -> None:
         while not self._closed.wait(_EVERY):

@@ -11,6 +11,7 @@ from wmbackup.engine import open_archive, verify
 from wmbackup.engine.opening import ArchiveInput, spooling
 from wmbackup.errors import SystemFailure, UsageError, WmbackupError
 from wmbackup.files import temporary_folder
+from wmbackup.limits import remedy
 from wmbackup.trust import Policy
 
 # A restore and a comparison are loaded where they are asked for: with them every `verify` would
@@ -72,15 +73,16 @@ class Proof:
 
         control = self._session.control()
         try:
-            with spooling(), private_folder(temporary_folder(), owner()) as folder:
+            with spooling(), private_folder(temporary_folder(), owner(), control) as folder:
                 target = FolderStore(f"{folder}/restored")
                 _rewind(archive)
                 restore(archive, target, self._policy, control, helped=True)
                 differences = self._compare(archive, target)
         except SystemFailure as error:
-            error.hint = (
-                "a restore test needs room for all files: set TMPDIR to a folder that has it"
-            )
+            if isinstance(error.__cause__, OSError) and not remedy(error.__cause__.errno):
+                error.hint = (
+                    "a restore test needs room for all files: set TMPDIR to a folder that has it"
+                )
             raise
         if differences:
             raise WmbackupError(

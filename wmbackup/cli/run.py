@@ -7,11 +7,14 @@ import os
 import sys
 from collections.abc import Sequence
 
+from wmbackup import limits
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
 from wmbackup.cli.stdout import ClosedOutput
+from wmbackup.cli.surroundings import failure_of
 from wmbackup.errors import Cancelled, ExitCode, SystemFailure, WmbackupError
 
+_OF_SURROUNDINGS = (ImportError, MemoryError, RuntimeError, OSError)
 _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 
@@ -59,9 +62,11 @@ def _is_set(variable: str) -> bool:
 
 def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     """Return the exit code; None where only help or the version was shown."""
-    from wmbackup.cli.usage import invoke
-
     try:
+        if limits.is_too_small():
+            raise MemoryError  # noqa: TRY301 - here, so that it is told like any other
+        from wmbackup.cli.usage import invoke
+
         return invoke(session, arguments)
     except Interrupted as signal:
         _report(session, Cancelled(signal.message))
@@ -82,11 +87,7 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
         _report(session, ours)
         return ours.exit_code
     except Exception as error:  # noqa: BLE001 - the last place; --debug shows where it came from
-        problem = WmbackupError(
-            f"this is a bug: {type(error).__name__}: {error}",
-            hint="run it again with --debug and report what it prints",
-        )
-        _report(session, problem)
+        _report(session, failure_of(error))
         return ExitCode.FAILED
 
 
@@ -101,12 +102,16 @@ def _report(session: Session, error: WmbackupError) -> None:
     except ClosedOutput:
         if session.stdout.failure is error:
             _last_word(error)
+    except _OF_SURROUNDINGS:
+        _last_word(error)  # what ended the run keeps its error from being told as it should
 
 
 def _last_word(error: WmbackupError) -> None:
     """Tell on standard error why standard output tells nothing more."""
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(f"wmbackup: error: {error.message}\n")
+        if error.hint is not None:
+            sys.stderr.write(f"hint: {error.hint}\n")
         sys.stderr.flush()
 
 
@@ -120,6 +125,10 @@ def _finish(session: Session, code: ExitCode) -> ExitCode:
         # An error that standard error has told already is the one that matters.
         if code in {ExitCode.OK, ExitCode.PARTIAL} or session.common.json:
             _last_word(error)
+        return _at_least_failed(code)
+    except _OF_SURROUNDINGS as error:
+        if code in {ExitCode.OK, ExitCode.PARTIAL}:
+            _last_word(error_of(error) if isinstance(error, OSError) else failure_of(error))
         return _at_least_failed(code)
     return code
 

@@ -68,9 +68,19 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
         """Let no signal be lost that came while Python ran what cannot raise, as a destructor."""
         if isinstance(lost.exc_value, Interrupted):
             self._seen = False
-            _thread.start_new_thread(_send_again, (lost.exc_value.number, _thread.get_ident()))
+            number = lost.exc_value.number
+            try:
+                _thread.start_new_thread(_send_again, (number, _thread.get_ident()))
+            except RuntimeError:  # the system grants none
+                self._ring(number)
         else:
             self._hook(lost)
+
+    def _ring(self, number: int) -> None:
+        """Let the alarm clock of the process do what the signal should have done."""
+        if sys.platform != "win32":
+            signal.signal(signal.SIGALRM, lambda _number, frame: self._handle(number, frame))
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
 
     def __enter__(self) -> None:
         """Listen."""

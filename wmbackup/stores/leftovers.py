@@ -37,15 +37,24 @@ def is_half_restored(tree: Tree, staging: bytes, owner: Owner = NOBODY) -> bool:
 
 
 @contextlib.contextmanager
-def private_folder(folder: str, owner: Owner = NOBODY) -> Iterator[str]:
-    """Make a folder that goes away, at the latest when the next one is made. Raises OSError."""
+def private_folder(
+    folder: str, owner: Owner = NOBODY, control: Control | None = None
+) -> Iterator[str]:
+    """Make a folder that goes away, at the latest when the next one is made.
+
+    Raises OSError. Where what it was made for failed, the control is told that it stays.
+    """
     with contextlib.closing(open_tree(folder)) as tree:
         undo_leftovers(tree, owner=owner)
         staging = Staging(tree, owner)
         try:
             yield os.path.join(folder, os.fsdecode(staging.name))
-        finally:
+        except BaseException:
             failure = staging.close()
+            if failure is not None and control is not None:
+                control.notify(still_there(folder, staging.name, failure))
+            raise
+        failure = staging.close()
         if failure is not None:
             raise failure
 

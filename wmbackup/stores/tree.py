@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Protocol
 
+from wmbackup import limits
 from wmbackup.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
@@ -26,7 +27,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLOSE
 # Without O_NONBLOCK a named pipe that takes a file's place would hang the reader.
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | _CLOSE | _BINARY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE | _BINARY
-_HANDLES = 32  # folders kept open at once
+_HANDLES = 32  # folders kept open at once, of the files that a process may open an eighth
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 _NO_NAME = re.compile(rb'[\0-\x1f<>:"\\|?*]')
 """What Windows has in no name. A colon would lead to another drive or to a stream of another file,
@@ -129,6 +130,8 @@ class HandleTree:
         """
         self._root = root if isinstance(root, int) else os.open(root, _FOLDER & ~_NO_FOLLOW)
         self._open: dict[bytes, int] = {}
+        # Two at least: a renaming needs both of its folders at once.
+        self._most = limits.part_of_files(8, at_least=2, at_most=_HANDLES)
 
     def close(self) -> None:
         """Give the handles back."""
@@ -140,9 +143,8 @@ class HandleTree:
         return self._root
 
     def _forget(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
-        self._open.clear()
+        while self._open:
+            os.close(self._open.popitem()[1])
 
     def _at(self, folder: bytes) -> int:
         if not folder:
@@ -150,7 +152,7 @@ class HandleTree:
         found = self._open.get(folder)
         if found is not None:
             return found
-        if len(self._open) >= _HANDLES:
+        if len(self._open) >= self._most:
             self._forget()
         start = folder.rpartition(b"/")[0]
         while start and start not in self._open:
