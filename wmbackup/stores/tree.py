@@ -16,6 +16,7 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Protocol
 
+from wmbackup.descriptors import let_go
 from wmbackup.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
@@ -133,16 +134,15 @@ class HandleTree:
     def close(self) -> None:
         """Give the handles back."""
         self._forget()
-        os.close(self._root)
+        let_go(self._root)
 
     def handle(self) -> int:
         """See `Tree.handle`."""
         return self._root
 
     def _forget(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
-        self._open.clear()
+        while self._open:
+            let_go(self._open.popitem()[1])
 
     def _at(self, folder: bytes) -> int:
         if not folder:
@@ -162,7 +162,7 @@ class HandleTree:
                 step = os.open(name, _FOLDER, dir_fd=handle)
             finally:
                 if handle != kept:
-                    os.close(handle)
+                    let_go(handle)
             handle = step
         self._open[folder] = handle
         return handle
@@ -181,7 +181,7 @@ class HandleTree:
                 for entry in scan:
                     yield os.fsencode(entry.name), _kind(entry)
         finally:
-            os.close(handle)
+            let_go(handle)
 
     def stat(self, path: bytes) -> os.stat_result | None:
         """See `Tree.stat`."""
