@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, BinaryIO, NamedTuple
 
+from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import NotFound, OutputExists, SystemFailure, Unconfirmed, UsageError
 from wmbackup.limits import remedy
 
@@ -211,10 +212,8 @@ def _create_part(folder: str) -> tuple[str, BinaryIO]:
 
 
 def _discard(file: int | BinaryIO, name: str) -> None:
-    if isinstance(file, int):
-        os.close(file)
-    else:
-        file.close()
+    with contextlib.suppress(OSError):
+        os.close(file) if isinstance(file, int) else file.close()
     with contextlib.suppress(OSError):
         os.unlink(name)
 
@@ -262,7 +261,7 @@ def read_small_file(path: str, limit: int) -> SmallFile | None:
         if os.path.lexists(path):
             raise OSError(errno.ENOENT, "it is a link to nothing", path) from None
         return None
-    with open(descriptor, "rb") as file:
+    with reading(descriptor) as file:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
@@ -316,7 +315,7 @@ def sync_folder(folder: str) -> None:
         if error.errno not in {errno.EINVAL, errno.EBADF}:  # some network file systems
             raise
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def sync_everything(descriptor: int) -> None:
@@ -360,7 +359,7 @@ def _remove_leftover(path: str) -> None:
         if stat.S_ISREG(os.fstat(descriptor).st_mode) and try_lock(descriptor):
             os.unlink(path)
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def output_path(output: str, name: str) -> str:

@@ -11,6 +11,8 @@ import stat
 import time
 from collections.abc import Iterator
 
+from wmbackup import remains
+from wmbackup.descriptors import let_go
 from wmbackup.errors import Busy, SystemFailure
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, try_lock
 from wmbackup.status import Control
@@ -59,9 +61,9 @@ class Locks:
                 if try_lock(descriptor) and _is_still(descriptor, path):
                     return descriptor
             except BaseException:
-                os.close(descriptor)
+                let_go(descriptor)
                 raise
-            os.close(descriptor)
+            let_go(descriptor)
             if time.monotonic() >= until:
                 raise Busy(
                     f"another run of wmbackup holds the {subject}",
@@ -113,8 +115,13 @@ def _drop(descriptor: int, path: str) -> None:
     # Unlinked while it is still locked: whoever waits for it looks whether it is still there.
     # Windows unlinks no open file; there the name goes last, unless another run has it open.
     if os.name == "nt":
-        os.close(descriptor)
-    with contextlib.suppress(OSError):
+        let_go(descriptor)
+    try:
         os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        if os.name != "nt":
+            remains.note(path, error)
     if os.name != "nt":
-        os.close(descriptor)
+        let_go(descriptor)

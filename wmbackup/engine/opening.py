@@ -100,8 +100,12 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
         if os.path.isdir(source):  # which Windows calls a matter of permission
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
         raise unavailable(error, source) from error
-    with file, _named(source):
-        yield ArchiveInput(source, file, _length(file), resolved(source))
+    try:
+        with _named(source):
+            yield ArchiveInput(source, file, _length(file), resolved(source))
+    finally:
+        with contextlib.suppress(OSError):  # everything that counts was read
+            file.close()
 
 
 def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailure:

@@ -7,6 +7,7 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
@@ -49,7 +50,7 @@ class FileReader:
                 data = _read_up_to(descriptor, before.st_size)
                 after = os.fstat(descriptor)
             finally:
-                os.close(descriptor)
+                let_go(descriptor)
         except OSError as error:
             raise self._refused(path, error) from error
         # It is the same open file, so that nothing but these can differ.
@@ -65,7 +66,7 @@ class FileReader:
     def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
         if status.st_size > MAX_SIZE:
             raise ItemUnavailable("it has 8 GiB or more, which no archive takes")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
+        with reading(os.dup(descriptor)) as file:
             licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
         if _differs(status, os.fstat(descriptor)):
             raise _changed()
@@ -96,7 +97,7 @@ class FileReader:
                 if _differs(expected, os.fstat(descriptor)):
                     raise _changed()
             finally:
-                os.close(descriptor)
+                let_go(descriptor)
         except OSError as error:
             raise self._refused(path, error) from error
 

@@ -192,7 +192,7 @@ class _Existing(StagedImport):
                 self._control.check()
                 digest.update(block)
         finally:
-            os.close(descriptor)
+            let_go(descriptor)
         return digest.digest()
 
     def close(self, where: str) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from wmbackup.archive.names import is_path
+from wmbackup.descriptors import let_go, reading
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
 from wmbackup.stores.ownership import Owner, is_private, is_private_file
 from wmbackup.stores.removal import remove_all
@@ -83,7 +84,7 @@ def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
     try:
         failure = remove_all(tree, staging, keep=staging + LOCK)
     finally:
-        os.close(lock)
+        let_go(lock)
     return failure or remove_all(tree, staging)
 
 
@@ -100,7 +101,7 @@ def _create_locked(tree: Tree) -> tuple[bytes, int]:
             except BaseException:
                 remove_locked(tree, name, lock)
                 raise
-            os.close(lock)
+            let_go(lock)
 
 
 def has_journal(tree: Tree, staging: bytes) -> bool:
@@ -251,7 +252,7 @@ class Journal:
         )
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
-        with os.fdopen(self._tree.open(self._staging + _JOURNAL), "rb") as file:
+        with reading(self._tree.open(self._staging + _JOURNAL)) as file:
             while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
                 row = json.loads(line)
                 if not isinstance(row, dict):
@@ -325,7 +326,7 @@ def sync_all(tree: Tree, staging: bytes) -> None:
     try:
         sync_everything(descriptor)
     finally:
-        os.close(descriptor)
+        let_go(descriptor)
 
 
 def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> None:
@@ -348,7 +349,7 @@ def _is_authentic(tree: Tree, staging: bytes, owner: Owner) -> bool:
     mac = owner.begin_mac(staging)
     if mac is None:
         return False
-    with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
+    with reading(tree.open(staging + _JOURNAL)) as file:
         while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
             mac.update(line)
     return hmac.compare_digest(line[len(_END) :].strip(), mac.hexdigest().encode())

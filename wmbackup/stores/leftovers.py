@@ -8,6 +8,7 @@ import shlex
 import stat
 from collections.abc import Iterator
 
+from wmbackup.descriptors import let_go, reading
 from wmbackup.files import PRIVATE, try_lock
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.file_reader import reason as reason_of
@@ -23,6 +24,7 @@ from wmbackup.stores.journal import (
 )
 from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
 from wmbackup.stores.tree import Tree, open_tree
+from wmbackup.stores.trouble import is_of_file
 
 
 def is_half_restored(tree: Tree, staging: bytes, owner: Owner = NOBODY) -> bool:
@@ -106,10 +108,10 @@ def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> s
     try:
         reason = _undo(tree, name, control, owner)
     except BaseException:
-        os.close(lock)
+        let_go(lock)
         raise
     if reason is not None:
-        os.close(lock)
+        let_go(lock)
         return reason
     failure = remove_locked(tree, name, lock)
     return None if failure is None else f"could not be removed: {reason_of(failure)}"
@@ -149,9 +151,11 @@ def _why_not_ours(tree: Tree, name: bytes, owner: Owner) -> str | None:
 
 def _has_our_mark(tree: Tree, name: bytes, owner: Owner) -> bool:
     try:
-        with os.fdopen(tree.open(name + MARK), "rb") as file:
+        with reading(tree.open(name + MARK)) as file:
             mark = file.read(MAC_SIZE + 1)
-    except OSError:
+    except OSError as error:
+        if not is_of_file(error):
+            raise  # it may be ours, and trouble of the machine says nothing about that
         return False
     return owner.wrote(mark.decode("ascii", "replace"), name, MARK)
 
@@ -174,7 +178,10 @@ def _user_name(number: int) -> str:
 
 
 def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
-    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise."""
+    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise.
+
+    Raises OSError: where the system does not tell, nobody knows that the run has not ended.
+    """
     try:
         lock = tree.open(name + LOCK)
     except FileNotFoundError:
@@ -184,11 +191,13 @@ def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
             return None
         try:
             lock = tree.create(name + LOCK, PRIVATE)
-        except OSError:
-            return None
-    except OSError:
-        return None
-    if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-        return lock
-    os.close(lock)
+        except (FileNotFoundError, FileExistsError):
+            return None  # another run that removes it was faster
+    try:
+        if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+            return lock
+    except BaseException:
+        let_go(lock)
+        raise
+    let_go(lock)
     return None

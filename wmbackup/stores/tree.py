@@ -17,6 +17,7 @@ from enum import Enum
 from typing import Protocol
 
 from wmbackup import limits
+from wmbackup.descriptors import let_go
 from wmbackup.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
@@ -136,7 +137,7 @@ class HandleTree:
     def close(self) -> None:
         """Give the handles back."""
         self._forget()
-        os.close(self._root)
+        let_go(self._root)
 
     def handle(self) -> int:
         """See `Tree.handle`."""
@@ -144,7 +145,7 @@ class HandleTree:
 
     def _forget(self) -> None:
         while self._open:
-            os.close(self._open.popitem()[1])
+            let_go(self._open.popitem()[1])
 
     def _at(self, folder: bytes) -> int:
         if not folder:
@@ -164,7 +165,7 @@ class HandleTree:
                 step = os.open(name, _FOLDER, dir_fd=handle)
             finally:
                 if handle != kept:
-                    os.close(handle)
+                    let_go(handle)
             handle = step
         self._open[folder] = handle
         return handle
@@ -183,7 +184,7 @@ class HandleTree:
                 for entry in scan:
                     yield os.fsencode(entry.name), _kind(entry)
         finally:
-            os.close(handle)
+            let_go(handle)
 
     def stat(self, path: bytes) -> os.stat_result | None:
         """See `Tree.stat`."""
