@@ -29,7 +29,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="LD_PRELOAD and 
 def ask(script: str, *arguments: str) -> Any:
     """Run a script here; return what it reports. It measures nothing, so coverage is left out."""
     surroundings = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
-    command = (sys.executable, HERE / script, *arguments, "--json")
+    command = (sys.executable, str(HERE / script), *arguments, "--json")
     done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)

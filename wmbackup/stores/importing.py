@@ -14,6 +14,7 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
+from wmbackup.descriptors import let_go
 from wmbackup.errors import (
     HalfRestored,
     NotFound,
