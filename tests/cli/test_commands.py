@@ -286,6 +286,36 @@ def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> 
     assert inside("--color", "always", "check", "--color", "never").out.count("\x1b") == 0
 
 
+def test_quiet_and_verbose_contradict_each_other_where_both_are_as_near(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = ("check", "--no-notice")
+    for both in (("--quiet", "-v"), ("-vv", "--quiet")):
+        done = inside(*check, *both)
+        assert (done.code, done.hints) == (2, ["choose one"])
+        assert done.errors == ["--quiet and --verbose contradict each other"]
+    assert inside("--quiet", *check, "--verbose").code == 2
+    monkeypatch.setenv("WMBACKUP_QUIET", "1")
+    inside("key", "create")
+    backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--no-notice")
+    assert "phase: reading" in inside(*backup, "-v").err
+    monkeypatch.setenv("WMBACKUP_VERBOSE", "1")
+    assert inside(*check).code == 2
+    monkeypatch.delenv("WMBACKUP_QUIET")
+    assert "phase" not in inside(*backup, "--quiet").err
+
+
+def test_a_withheld_license_is_where_it_was_found(inside: Inside) -> None:
+    """The summary knows as much as the event on the way."""
+    inside("key", "create")
+    lines = inside("backup", "--store", "sample", "-o", "a.tar", "--json", "--no-notice").lines
+    told = next(line for line in lines if line["type"] == "license")
+    (kept,) = lines[-1]["result"]["withheld"]
+    assert kept["path"] == told["path"] == "harbour/low-tide.lic"
+    (planned,) = inside("backup", "--store", "sample", "-n", "--json").summary["result"]["withheld"]
+    assert planned["path"] == kept["path"]
+
+
 @pytest.mark.parametrize("variable", ["WMBACKUP_NO_NOTICE", "WMBACKUP_QUIET"])
 @pytest.mark.parametrize("value", ["1", "true", "yes"])
 def test_the_environment_silences_the_notice(

@@ -164,6 +164,19 @@ def test_a_question_is_not_asked_where_it_may_not(ready: Process) -> None:
     assert (code, "[y/N]" in text) == (0, False)
 
 
+def test_an_archive_on_standard_input_leaves_nobody_to_ask(ready: Process) -> None:
+    command = f"exec {WMBACKUP} restore - --to b < a.tar"
+    env = ready.environment(TERM="dumb")
+    child = pexpect.spawn(
+        "/bin/sh", ["-c", command], env=env, cwd=ready.here, encoding="utf-8", timeout=30
+    )
+    text = " ".join(str(child.read()).split())
+    child.close()
+    assert child.exitstatus == 2
+    assert "without a terminal" not in text
+    assert "standard input, which is the archive, gives none hint: add --yes" in text
+
+
 def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> None:
     os.unlink(f"{ready.config}/allowed_signers")
     for answer, code, done in (("n", 1, "the key was declined"), ("y", 0, "trusting SHA256:")):

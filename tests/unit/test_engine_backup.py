@@ -372,6 +372,7 @@ def test_a_withheld_license_is_known_and_not_carried(output: Path) -> None:
     summary = save(store, output, log.control())
     assert [known.kid for known in summary.withheld] == ["x", "y"]
     assert all(known.withheld for known in summary.withheld)
+    assert [known.path for known in summary.withheld] == [b"b", b"b"]
     assert summary.skipped == (
         Skipped(b"b", "1 other license stays behind with one that is restricted"),
     )

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from wmbackup import __version__
-from wmbackup.cli.session import Common, Session
+from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ class Command(_Helpful, click.Command):
         """Run it with the session."""
         session = ctx.find_object(Session)
         assert session is not None  # noqa: S101 - main made it
-        settle(session)
+        session.settle()
         session.running = True
         _warn_of_strange_variables(session, ctx)
         _warn_of_strange_values(session, ctx)
@@ -293,11 +293,6 @@ def on_command_line(name: str) -> bool:
     """Whether a parameter of the command that runs was given on the command line."""
     ctx = click.get_current_context()
     return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def settle(session: Session) -> None:
-    """Put the common options that were given in force."""
-    session.common = Common(**{name: value for name, (_, value) in session.given.items()})
 
 
 def common_options() -> list[click.Parameter]:

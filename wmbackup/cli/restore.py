@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -11,7 +12,7 @@ from wmbackup.cli.app import command as declare
 from wmbackup.cli.hygiene import count
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_input
-from wmbackup.cli.session import Session
+from wmbackup.cli.session import Session, is_terminal
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
@@ -107,9 +108,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     from_pipe = archive == "-"
     asks = session.interactive and not from_pipe
     if not (yes or dry_run or asks):
-        raise ConfirmationNeeded(
-            "a restore without a terminal needs consent", hint="add --yes, or --dry-run to look"
-        )
+        why = "a restore without a terminal needs consent"
+        if from_pipe and is_terminal(sys.stderr):
+            why = "a restore needs consent, and standard input, which is the archive, gives none"
+        raise ConfirmationNeeded(why, hint="add --yes, or --dry-run to look")
     session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(

@@ -103,14 +103,16 @@ def _report(session: Session, error: WmbackupError) -> None:
         if session.stdout.failure is error:
             _last_word(error)
     except _OF_SURROUNDINGS:
-        _last_word(error)  # what ended the run keeps its error from being told as it should
+        _last_word(
+            error, with_hint=True
+        )  # what ended the run keeps its error from being told as it should
 
 
-def _last_word(error: WmbackupError) -> None:
-    """Tell on standard error why standard output tells nothing more."""
+def _last_word(error: WmbackupError, *, with_hint: bool = False) -> None:
+    """Tell on standard error why nothing more is told as it should."""
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(f"wmbackup: error: {error.message}\n")
-        if error.hint is not None:
+        if with_hint and error.hint is not None:
             sys.stderr.write(f"hint: {error.hint}\n")
         sys.stderr.flush()
 

@@ -56,6 +56,18 @@ class Session:
         self.configs: tuple[Config, ...] = ()
         self._output: Output | None = None
 
+    def settle(self) -> None:
+        """Put the common options that were given in force.
+
+        Of --quiet and --verbose the nearer one counts. Raises UsageError where both are as near.
+        """
+        quiet, verbose = (self.given.get(name, (0, 0)) for name in ("quiet", "verbose"))
+        if quiet[1] and verbose[1]:
+            if quiet[0] == verbose[0]:
+                raise UsageError("--quiet and --verbose contradict each other", hint="choose one")
+            del self.given["quiet" if quiet[0] < verbose[0] else "verbose"]
+        self.common = Common(**{name: value for name, (_, value) in self.given.items()})
+
     @property
     def output(self) -> Output:
         """The renderer, made when it is first needed: its libraries are not free."""

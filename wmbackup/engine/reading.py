@@ -126,10 +126,10 @@ class Tally:
     def _withhold(self, path: bytes, licenses: tuple[License, ...]) -> None:
         others = sum(not license_.withheld for license_ in licenses)
         for license_ in licenses:
-            known = replace(license_, withheld=True, path=None)
+            known = replace(license_, withheld=True, path=path)
             self._withheld.append((self.place, known))
             if license_.withheld:
-                self._control.notify(WithheldEvent(replace(known, path=path)))
+                self._control.notify(WithheldEvent(known))
         if others:
             stay = "license stays" if others == 1 else "licenses stay"
             self.skip(path, f"{others} other {stay} behind with one that is restricted")

@@ -130,7 +130,7 @@ def restore(
             _refuse_what_no_interface_wrote(contents)
         _warn_of_other_machine(contents.info, control)
         run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
-        plan = run.plan(selection, store.location)
+        plan = run.plan(selection, store.location, is_told=salvage)
         announce(plan)
         run.refuse_conflicts(plan)
         if dry_run:
@@ -214,13 +214,17 @@ class _Run:
         self._blocked: list[bytes] = []
         self._unfit: list[Skipped] = []
 
-    def plan(self, selection: Selection, target: str) -> RestorePlan:
+    def plan(self, selection: Selection, target: str, *, is_told: bool) -> RestorePlan:
         """Compare what is asked for with what stands in the target.
+
+        ``is_told`` says that the phase has begun already, as it does where a salvage looks for
+        what is left.
 
         Raises NotFound, and ArchiveDamaged where what was asked for is lost.
         """
         files = self._contents.info.files
-        self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
+        if not is_told:
+            self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
         everything = not selection
         for index, row in self._contents.rows(selection):
