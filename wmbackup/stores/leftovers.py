@@ -6,6 +6,7 @@ import contextlib
 import os
 import shlex
 import stat
+import sys
 from collections.abc import Iterator
 
 from wmbackup.descriptors import let_go, reading
@@ -167,14 +168,13 @@ def _whose(status: os.stat_result) -> str:
 
 
 def _user_name(number: int) -> str:
-    try:
+    name = str(number)
+    if sys.platform != "win32":
         import pwd
-    except ImportError:
-        return str(number)
-    try:
-        return pwd.getpwuid(number).pw_name
-    except KeyError:
-        return str(number)
+
+        with contextlib.suppress(KeyError):
+            name = pwd.getpwuid(number).pw_name
+    return name
 
 
 def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
