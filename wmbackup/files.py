@@ -276,8 +276,7 @@ def keeps_modes(folder: str) -> bool:
     A file is made to find out: what a file system without modes reports of it is the same for
     every file. Where none can be made, the folder is taken at its word. Raises OSError.
     """
-    me = os.geteuid() if sys.platform != "win32" else None
-    if me is None:
+    if not hasattr(os, "geteuid"):
         return False
     try:
         name, file = _create_part(folder)
@@ -285,7 +284,7 @@ def keeps_modes(folder: str) -> bool:
         return True
     try:
         status = os.fstat(file.fileno())
-        return status.st_uid == me and stat.S_IMODE(status.st_mode) == PRIVATE
+        return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == PRIVATE
     finally:
         _discard(file, name)
 

@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from tests.folders import FOLDER, TICK, WAYS, files, fill, possible, snapshot
-from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
+from wmbackup.errors import (
+    HalfRestored,
+    NotFound,
+    RestoreConflict,
+    SystemFailure,
+    Unconfirmed,
+    UsageError,
+)
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores import importing
@@ -368,7 +375,7 @@ def test_a_link_that_fails_for_another_reason_rolls_back(
     fill(tmp_path, {b"a": b"old"})
     for path in (b"a", b"b"):
         monkeypatch.setattr(way, "link", refuse(errno.EIO))
-        with pytest.raises(SystemFailure, match="cannot restore into"):
+        with pytest.raises(SystemFailure, match="cannot restore (b )?into"):
             put(tmp_path, {path: b"new"}, replace=True)
     assert snapshot(tmp_path) == {b"a": b"old"}
 
@@ -463,7 +470,7 @@ def test_a_target_that_cannot_be_written_is_a_failure_of_the_system(
     tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way, "make_folder", refuse(errno.EROFS))
-    with pytest.raises(SystemFailure, match=r"cannot restore into .*read-only") as caught:
+    with pytest.raises(SystemFailure, match=r"cannot restore a into .*read-only") as caught:
         put(tmp_path, {b"a": b"1"})
     assert "can be written" in str(caught.value.hint)
 
@@ -515,3 +522,76 @@ def test_a_file_below_another_file_is_named(tmp_path: Path) -> None:
         with pytest.raises(RestoreConflict, match=r"a/b/x has the same name as another file"):
             import_.put(item(b"a/b/x"), b"data")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["target", "new"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_that_the_file_system_does_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, way: type[HandleTree | PathTree]
+) -> None:
+    def refuses(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: Any, **more: Any) -> object:
+            if any(isinstance(a, bytes) and a.endswith(b"a?b") for a in arguments):
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return real(*arguments, **more)
+
+        return call
+
+    for name in ("create", "link", "rename"):
+        monkeypatch.setattr(way, name, refuses(getattr(way, name)))
+    monkeypatch.setattr(importing, "open_tree", way)
+    (tmp_path / "target").mkdir()
+    before = snapshot(tmp_path)
+    with pytest.raises(SystemFailure, match=r'cannot restore "a\?b" into .*: invalid argument'):
+        put(tmp_path / target, {b"good": b"1", b"a?b": b"2"})
+    assert snapshot(tmp_path) == before
+
+
+def test_a_late_sync_that_fails_says_that_the_folder_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    monkeypatch.setattr(HandleTree, "sync", refuse(errno.EIO))
+    with pytest.raises(Unconfirmed, match="the restored folder is complete at"):
+        put(tmp_path / "new", {b"a": b"1"})
+    assert files(tmp_path / "new") == {b"a": b"1"}
+
+
+def test_a_journal_that_is_gone_and_not_synced_says_that_the_restore_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    real, calls = HandleTree.sync, []
+
+    def sync(tree: HandleTree, folder: bytes) -> None:
+        calls.append(folder)
+        if len(calls) > 1:  # the first one is that of the new journal
+            raise OSError(errno.EIO, "I/O error")
+        real(tree, folder)
+
+    monkeypatch.setattr(HandleTree, "sync", sync)
+    with pytest.raises(Unconfirmed, match="the restore is complete at"):
+        put(tmp_path, {b"a": b"1"})
+    assert files(tmp_path) == {b"a": b"1"}
+
+
+def test_an_undo_that_fails_says_that_the_next_run_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    fill(tmp_path, {b"a": b"old"})
+    real = HandleTree.rename
+
+    def rename(tree: HandleTree, source: bytes, target: bytes) -> None:
+        if source.endswith(b"/old/0") or target == b"b":
+            raise OSError(errno.EIO, "I/O error")
+        real(tree, source, target)
+
+    monkeypatch.setattr(HandleTree, "rename", rename)
+    monkeypatch.setattr(HandleTree, "link", refuse(errno.EPERM))
+    with pytest.raises(HalfRestored, match="could not be put back: i/o error"):
+        put(tmp_path, {b"a": b"new", b"b": b"2"}, replace=True)
+    monkeypatch.undo()
+    with begin_import(str(tmp_path), Control(), replace=False):
+        pass
+    assert snapshot(tmp_path) == {b"a": b"old"}

@@ -93,8 +93,7 @@ class _NewFolder(StagedImport):
     def __init__(
         self, tree: Tree, control: Control, owner: Owner, root: str, missing: list[bytes]
     ) -> None:
-        super().__init__(tree, control, owner)
-        self._root = root
+        super().__init__(tree, control, owner, root)
         self._missing = missing
 
     def _prepare(self, staging: Staging) -> None:
@@ -141,8 +140,7 @@ class _Existing(StagedImport):
     def __init__(
         self, tree: Tree, control: Control, owner: Owner, root: str, *, replace: bool
     ) -> None:
-        super().__init__(tree, control, owner)
-        self._root = root
+        super().__init__(tree, control, owner, root)
         self._replace = replace
         self._outstanding: dict[bytes, int] = {}  # places that nothing was put into yet
         self._count = 0  # of numbers that were given
@@ -251,7 +249,10 @@ class _Existing(StagedImport):
             self._keep_what_is_replaced(journal)
             for move in journal.moves():
                 self._control.check()
-                self._apply(journal, move)
+                try:
+                    self._apply(journal, move)
+                except OSError as error:
+                    raise self._failure(move.path, error) from error
             self._sync()
         except BaseException as error:
             self._undo(journal, error)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from typing import BinaryIO
 
-from wmbackup.errors import RestoreConflict
+from wmbackup.errors import RestoreConflict, SystemFailure
 from wmbackup.item import Item
+from wmbackup.quoting import quoted
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import ItemUnavailable
 from wmbackup.stores.journal import Staging, is_staging, new_folders, sync_all
@@ -21,8 +23,9 @@ from wmbackup.stores.writing import finish_file, write_file
 class StagedImport(ABC):
     """Stages files one by one; where, and how they become visible, is the matter of others."""
 
-    def __init__(self, tree: Tree, control: Control, owner: Owner) -> None:
-        """Stage below the root of the tree."""
+    def __init__(self, tree: Tree, control: Control, owner: Owner, root: str) -> None:
+        """Stage below the root of the tree; ``root`` names the target in messages."""
+        self._root = root
         self._tree = tree
         self._control = control
         self._owner = owner
@@ -68,11 +71,9 @@ class StagedImport(ABC):
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""
-        try:
+        with self._naming(item.path):
             path = self.place(item.path)
             write_file(self._tree, path, data, item)
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise twin(item.path) from None
 
     @property
     def root(self) -> int | None:
@@ -86,14 +87,27 @@ class StagedImport(ABC):
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
-        try:
+        with self._naming(item.path):
             return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise twin(item.path) from None
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""
-        finish_file(self._tree, self._staged(item.path), item)
+        with self._naming(item.path):
+            finish_file(self._tree, self._staged(item.path), item)
+
+    @contextlib.contextmanager
+    def _naming(self, path: bytes) -> Iterator[None]:
+        """Name the file that an error of the system is about, such as one of its name."""
+        try:
+            yield
+        except (FileExistsError, IsADirectoryError, NotADirectoryError):
+            raise twin(path) from None
+        except OSError as error:
+            raise self._failure(path, error) from error
+
+    def _failure(self, path: bytes, error: OSError) -> SystemFailure:
+        """Return the error for one file that the system did not take."""
+        return SystemFailure.of(error, "restore", f"{quoted(os.fsdecode(path))} into {self._root}")
 
     def _make_folders(self, path: bytes) -> None:
         """Make the folders on the way to a path."""
