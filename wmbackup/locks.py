@@ -18,6 +18,7 @@ from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, try_lock
 from wmbackup.status import Control
 
 _POLL = 0.1  # seconds between two tries for a lock
+_NAMES = 100  # names for a folder that are tried
 _REMOVAL = 2.0  # seconds that the removal of a file can take at most
 
 
@@ -71,6 +72,32 @@ class Locks:
                 )
             control.check()
             time.sleep(_POLL)
+
+
+def shared_folder() -> str:
+    """Return a private folder among the temporary files, the same for all runs of this user.
+
+    A name that somebody else has taken is passed over, so that nobody can hold this user's runs
+    up by taking it. Raises SystemFailure where all names are taken.
+    """
+    import tempfile
+
+    user = os.getuid() if hasattr(os, "getuid") else 0
+    base = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
+    for name in (base, *(f"{base}-{number}" for number in range(2, _NAMES))):
+        try:
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(name, PRIVATE_FOLDER)
+            _refuse_foreign(name)
+        except PermissionError:
+            continue
+        except OSError as error:
+            raise SystemFailure.of(error, "make a folder for locks", name) from error
+        return name
+    raise SystemFailure(
+        f"others have taken {base} and {_NAMES - 2} names like it",
+        hint="set XDG_STATE_HOME to a folder of this user",
+    )
 
 
 def _open_lock(path: str) -> int:

@@ -11,7 +11,7 @@ import re
 MAX_SHOWN = 120
 """Characters of a name that a message has; JSON has all of them."""
 
-_WORD = re.compile(r"[A-Za-z0-9_/~.][A-Za-z0-9._@+=:/\\~-]*\Z")
+_WORD = re.compile(r"[A-Za-z0-9_/~.{][A-Za-z0-9._@+=:/\\~{}-]*\Z")
 
 
 def quoted(text: str, most: int = MAX_SHOWN) -> str:

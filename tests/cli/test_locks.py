@@ -5,11 +5,13 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.cli.program import Inside, Process
-from wmbackup.locks import Locks
+from wmbackup.errors import SystemFailure
+from wmbackup.locks import Locks, shared_folder
 from wmbackup.status import Control
 
 
@@ -96,3 +98,28 @@ def test_a_lock_goes_with_the_process_that_held_it(program: Process) -> None:
         process.kill()
         process.wait()
     assert program(*backup).code == 0
+
+
+def test_a_folder_that_somebody_else_took_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    base = tmp_path / f"wmbackup-{os.getuid()}"
+    base.symlink_to("/etc")
+    Path(f"{base}-2").write_bytes(b"")
+    os.mkdir(f"{base}-3")
+    os.chmod(f"{base}-3", 0o777)  # noqa: S103 - as one would be in which others put what they like
+    assert shared_folder() == f"{base}-4"
+    assert shared_folder() == f"{base}-4"
+    assert os.stat(f"{base}-4").st_mode & 0o777 == 0o700
+
+
+def test_where_all_names_are_taken_the_next_step_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    for name in ("", *(f"-{number}" for number in range(2, 100))):
+        Path(f"{tmp_path}/wmbackup-{os.getuid()}{name}").write_bytes(b"")
+    with pytest.raises(SystemFailure, match="others have taken") as caught:
+        shared_folder()
+    assert "XDG_STATE_HOME" in str(caught.value.hint)

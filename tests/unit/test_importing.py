@@ -470,7 +470,7 @@ def test_a_target_that_cannot_be_written_is_a_failure_of_the_system(
     tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(way, "make_folder", refuse(errno.EROFS))
-    with pytest.raises(SystemFailure, match=r"cannot restore a into .*read-only") as caught:
+    with pytest.raises(SystemFailure, match=r"cannot restore into .*read-only") as caught:
         put(tmp_path, {b"a": b"1"})
     assert "can be written" in str(caught.value.hint)
 

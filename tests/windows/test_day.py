@@ -165,7 +165,7 @@ def test_restricted(home: Home) -> None:
         "backup status 27 0",
     )
     assert home.run("backup", "-o", home.archive) is ExitCode.PARTIAL
-    assert "(key ID KID-1==, title Caf\u00e9 Gr\u00f6\u00dfenwahn)" in home.err
+    assert '(key ID KID-1==, title "Caf\u00e9 Gr\u00f6\u00dfenwahn")' in home.err
     assert f"(key ID {KID})" in home.err
     made = home.json("backup", "-o", home.archive, "--force", "--accept-restricted")
     assert made[-1]["exit_code"] == ExitCode.OK

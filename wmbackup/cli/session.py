@@ -136,15 +136,12 @@ class Session:
 
     def locks(self, least: float = 0.0) -> Locks:
         """Return the locks of this user, which are waited for ``least`` seconds or longer."""
-        import tempfile
-
-        from wmbackup.locks import Locks
+        from wmbackup.locks import Locks, shared_folder
 
         state = state_folder()
         if state is None or not _can_hold(state):
             # A service often has no home, or one that is not there; its runs see each other here.
-            user = os.getuid() if hasattr(os, "getuid") else 0
-            state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
+            state = shared_folder()
         return Locks(os.path.join(state, "locks"), max(self.common.lock_wait, least))
 
     def signing_key(self, path: str | None) -> SigningKey:

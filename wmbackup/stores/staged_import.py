@@ -71,6 +71,7 @@ class StagedImport(ABC):
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""
+        _ = self._staging  # whose own errors are not those of the file
         with self._naming(item.path):
             path = self.place(item.path)
             write_file(self._tree, path, data, item)
@@ -87,6 +88,7 @@ class StagedImport(ABC):
 
     def stage(self, item: Item) -> BinaryIO:
         """See `Import.stage`."""
+        _ = self._staging
         with self._naming(item.path):
             return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
 
