@@ -58,6 +58,27 @@ def refuse(number: int) -> Callable[..., None]:
     return call
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "stat"])
+def test_trouble_of_the_machine_is_no_conflict(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """A file that the machine does not read is not taken for another one, nor passed over."""
+    target = fill(tmp_path / "target", {b"a": b"new", b"sub/b": b"new"})
+
+    def compare() -> None:
+        with (
+            begin_import(str(target), Control(), replace=True) as import_,
+            monkeypatch.context() as trouble,
+        ):
+            trouble.setattr(way, call, refuse(number))
+            standing(import_, b"a" if call == "open" else b"sub/b")
+
+    with pytest.raises(SystemFailure, match="cannot restore into"):
+        compare()
+    assert files(target) == {b"a": b"new", b"sub/b": b"new"}
+
+
 @pytest.mark.parametrize("target", ["target", "some/more/target"])
 def test_a_missing_folder_appears_by_one_rename(
     tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch, target: str

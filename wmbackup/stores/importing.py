@@ -32,6 +32,7 @@ from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staged_import import StagedImport, twin
 from wmbackup.stores.tree import Tree, encode, open_tree
+from wmbackup.stores.trouble import is_of_file
 
 _BLOCK = 1024 * 1024
 
@@ -173,7 +174,9 @@ class _Existing(StagedImport):
         while folder:
             try:
                 status = self._tree.stat(folder)
-            except OSError:
+            except OSError as error:
+                if not is_of_file(error):
+                    raise
                 return True  # a link, or a folder that this user may not enter
             if status is not None:
                 return not stat.S_ISDIR(status.st_mode)
@@ -183,7 +186,9 @@ class _Existing(StagedImport):
     def _hash(self, path: bytes) -> bytes | None:
         try:
             descriptor = self._tree.open(path)
-        except OSError:
+        except OSError as error:
+            if not is_of_file(error):
+                raise
             return None  # unreadable: whatever it is, it is not known to be the same
         digest = hashlib.sha256()
         try:
