@@ -281,5 +281,6 @@ class InterfaceError(WmbackupError):
             hint=step if url is None else f"the page that says why is {url}; {step}",
         )
         self.hresult = known.value
-        self.exit_code = known.category.exit_code
+        # What is no failure elsewhere, such as the end of a list, is one where it stops something.
+        self.exit_code = known.category.exit_code or ExitCode.FAILED
         self.url = url

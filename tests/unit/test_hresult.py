@@ -74,7 +74,8 @@ def test_a_number_that_is_not_known_is_named_so() -> None:
 def test_a_failure_of_the_interface_has_the_exit_code_of_its_class(row: hresult.HResult) -> None:
     error = InterfaceError(row.signed, doing="back up", url="https://example.com/")
     assert error.message == f"cannot back up: {row.sentence} ({row.name}, 0x{row.value:08X})"
-    assert (error.hresult, error.exit_code) == (row.value, row.category.exit_code)
+    expected = row.category.exit_code or ExitCode.FAILED
+    assert (error.hresult, error.exit_code) == (row.value, expected)
     step = f"the page that says why is https://example.com/; {row.next_step}"
     assert (error.hint, error.url) == (step, "https://example.com/")
     assert InterfaceError(row.value, doing="back up").hint == row.next_step
@@ -102,3 +103,10 @@ def test_a_failure_that_nobody_knows_says_its_number_once() -> None:
     error = InterfaceError(0x8000BEEF, doing="back up")
     assert error.message.count("0x8000BEEF") == 1
     assert error.exit_code is ExitCode.FAILED
+
+
+@pytest.mark.parametrize(
+    "value", [*(row.value for row in TABLE), 0x80070103, 0x8007054F, 0x80000000, 0xFFFFFFFF]
+)
+def test_no_failure_of_the_interface_ends_in_success(value: int) -> None:
+    assert InterfaceError(value, doing="back up").exit_code is not ExitCode.OK
