@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import IO, BinaryIO, NamedTuple
 
+from wmbackup import remains
 from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import NotFound, OutputExists, SystemFailure, Unconfirmed, UsageError
 from wmbackup.limits import remedy
@@ -129,11 +130,15 @@ class Draft:
             self.file.close()
         if replace:
             os.replace(self.name, self.path)
+            keeps_name = False
         else:
-            _rename_new(self.name, self.path)
+            keeps_name = _rename_new(self.name, self.path)
         self.published = True
-        with contextlib.suppress(OSError):  # `close` tries again
-            self._remove_name()
+        if keeps_name:
+            with contextlib.suppress(OSError):  # `close` tries again
+                self._remove_name()
+        else:
+            _DRAFTS.pop(self.name, None)
         try:
             self._sync_names()
         except OSError as error:
@@ -179,6 +184,7 @@ class Draft:
             if self.published:
                 doing = f"remove the temporary file of {self.path}, which is complete:"
                 raise SystemFailure.of(error, doing, self.name) from error
+            remains.note(self.name, error)
 
 
 _DRAFTS: dict[str, int] = {}
@@ -214,16 +220,20 @@ def _create_part(folder: str) -> tuple[str, BinaryIO]:
 def _discard(file: int | BinaryIO, name: str) -> None:
     with contextlib.suppress(OSError):
         os.close(file) if isinstance(file, int) else file.close()
-    with contextlib.suppress(OSError):
+    try:
         os.unlink(name)
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        remains.note(name, error)
 
 
-def _rename_new(name: str, path: str) -> None:
-    """Give a file its name, which nothing may have; it may keep its first one as well."""
+def _rename_new(name: str, path: str) -> bool:
+    """Give a file its name, which nothing may have; return whether it keeps its first one."""
     try:
         if os.name == "nt":
             os.rename(name, path)  # which refuses an existing one there
-            return
+            return False
         os.link(name, path)
     except FileExistsError:
         raise exists(path) from None
@@ -234,6 +244,8 @@ def _rename_new(name: str, path: str) -> None:
         if os.path.lexists(path):
             raise exists(path) from None
         os.rename(name, path)
+        return False
+    return True
 
 
 def exists(path: str) -> OutputExists:
@@ -268,6 +280,23 @@ def read_small_file(path: str, limit: int) -> SmallFile | None:
         if not stat.S_ISREG(mode) and not os.path.samefile(path, os.devnull):
             raise OSError(errno.EINVAL, "it is not a regular file", path)
         return SmallFile(file.read(limit + 1), mode)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a folder is there, links followed. Raises OSError where the machine does not tell.
+
+    What is wrong with the path itself says that no folder can be there.
+    """
+    if os.name == "nt":
+        return os.path.isdir(path)
+    try:
+        return stat.S_ISDIR(os.stat(path).st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+            return False
+        raise
 
 
 def keeps_modes(folder: str) -> bool:
@@ -369,13 +398,14 @@ def output_path(output: str, name: str) -> str:
     SystemFailure where nobody may look.
     """
     output = reachable(output)
-    if output.endswith((os.sep, os.altsep or os.sep)) or os.path.isdir(output):
-        path = os.path.join(output, name)
-    else:
-        path = output
-    path = reachable(resolved(path))
-    folder = os.path.dirname(path)
-    if not os.path.isdir(folder):
+    try:
+        means_folder = output.endswith((os.sep, os.altsep or os.sep)) or is_folder(output)
+        path = reachable(resolved(os.path.join(output, name) if means_folder else output))
+        folder = os.path.dirname(path)
+        has_folder = is_folder(folder)
+    except OSError as error:
+        raise SystemFailure.of(error, "write", output) from error
+    if not has_folder:
         raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
     try:
         mode = os.lstat(path).st_mode

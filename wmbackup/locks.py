@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from wmbackup import remains
 from wmbackup.descriptors import let_go
 from wmbackup.errors import Busy, SystemFailure
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, try_lock
+from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, make_folders, try_lock
 from wmbackup.status import Control
 
 _POLL = 0.1  # seconds between two tries for a lock
@@ -44,7 +44,7 @@ class Locks:
         name = hashlib.sha256(os.fsencode(os.path.normcase(subject))).hexdigest()[:32] + ".lock"
         path = os.path.join(self._folder, name)
         try:
-            os.makedirs(self._folder, PRIVATE_FOLDER, exist_ok=True)
+            make_folders(self._folder)
             _refuse_foreign(self._folder)
             descriptor = self._acquire(path, f"{what} {subject}", control)
         except OSError as error:

@@ -135,8 +135,10 @@ class Scenario(ABC):
 
     name: str
     next_run_ends = frozenset({0})
+    next_run_locks = True
+    """Whether such a run takes the locks again, and with that removes what was left of them."""
     """What a run that nothing disturbs may end with, after a disturbed one."""
-    kept: frozenset[str] = frozenset()
+    kept = frozenset({f"tmp/wmbackup-{os.getuid()}", f"tmp/wmbackup-{os.getuid()}/locks"})
     """What a first run makes for all that follow."""
     resumes = False
     """Whether it may fail half-way, because the next run goes on from there."""
@@ -331,7 +333,7 @@ class RestoreNew(_WithKey):
     name = "restore-new"
     target = "parent/some/target"
     existing: Mapping[str, bytes] = {}
-    kept = frozenset({"home/.local/state/wmbackup/restore_secret"})
+    kept = _WithKey.kept | {"home/.local/state/wmbackup/restore_secret"}
 
     def prepare(self) -> None:
         """Make an archive, and what is there already."""
@@ -450,6 +452,7 @@ class KeyCreate(Scenario):
 
     name = "key-create"
     next_run_ends = frozenset({0, 1})  # where it was complete, there is a key already
+    next_run_locks = False
     resumes = True
 
     def prepare(self) -> None:
@@ -513,6 +516,7 @@ class KeyTrust(_WithKey):
     """One more trusted key."""
 
     name = "key-trust"
+    next_run_locks = False
 
     def prepare(self) -> None:
         """Make another key."""
@@ -565,7 +569,9 @@ class Verdict:
     problems: list[str] = field(default_factory=list)
 
 
-_SAYS_DONE = re.compile(r"complete|in (its|their) place|was restored|were restored|was put back")
+_SAYS_DONE = re.compile(
+    r"complete|in (its|their) place|was restored|were restored|was put back|could not put them back"
+)
 _ERROR = re.compile(r"^wmbackup: error: \S", re.MULTILINE)
 _MACHINE = {"ENOSPC", "EIO", "EMFILE", "EDQUOT", "EINTR"}
 
@@ -588,7 +594,13 @@ def judge(  # noqa: C901, PLR0912 - one rule after the other
         problems.append("it hangs" if done.signal == 14 else "it died")
         return verdict
     verdict.outcome = f"exit {done.code}: {state.name}"
-    unnamed = [path for path in state.leftovers if not _is_named(path, done.stderr)]
+    # What was there before, and will be gone when the next run has gone on, is no news.
+    new = [
+        path
+        for path in state.leftovers
+        if path not in before or (done.code == 0 and not path.endswith(".lock"))
+    ]
+    unnamed = [path for path in new if not _is_named(path, done.stderr)]
     if unnamed:
         problems.append(f"left over and not named: {', '.join(unnamed)}")
     if done.code == 0:
@@ -633,7 +645,8 @@ def try_again(scenario: Scenario, before: Scene) -> list[str]:
     done = run(scenario.again)
     state = scenario.state(before, look(scenario.case))
     # An empty lock stays until somebody needs it, which is not where nothing is left to be done.
-    left = [path for path in state.leftovers if done.code == 0 or not path.endswith(".lock")]
+    locks = scenario.next_run_locks
+    left = [path for path in state.leftovers if locks or not path.endswith(".lock")]
     if done.code not in scenario.next_run_ends or state.name != "new" or left:
         problems.append(f"the next run ends with {done.code}: {state}: {done.stderr.strip()}")
     return problems

@@ -174,7 +174,7 @@ def test_undo(tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch) -> 
 
     target = fill(tmp_path / "target", {b"a": b"old"})
     with monkeypatch.context() as patched:
-        patched.setattr(journal.Journal, "done", crash)
+        patched.setattr(journal.Journal, "forget", crash)
         patched.setattr(journal.Journal, "undo", crash)
         patched.setattr(journal.Staging, "close", lambda staging: os.close(staging._lock))
         with pytest.raises(CutOffError):

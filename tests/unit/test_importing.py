@@ -115,7 +115,7 @@ def test_a_link_to_a_folder_is_one(tmp_path: Path) -> None:
 
 
 def test_a_target_whose_root_is_missing_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "isdir", lambda _: False)
+    monkeypatch.setattr(importing, "is_folder", lambda _: False)
     with pytest.raises(NotFound):
         put(Path("/missing/target"), {})
 
@@ -573,7 +573,7 @@ def test_a_late_sync_that_fails_says_that_the_folder_is_complete(
 ) -> None:
     monkeypatch.setattr(importing, "open_tree", HandleTree)
     monkeypatch.setattr(HandleTree, "sync", refuse(errno.EIO))
-    with pytest.raises(Unconfirmed, match="the restored folder is complete at"):
+    with pytest.raises(Unconfirmed, match="what was restored is complete at"):
         put(tmp_path / "new", {b"a": b"1"})
     assert files(tmp_path / "new") == {b"a": b"1"}
 
@@ -591,7 +591,7 @@ def test_a_journal_that_is_gone_and_not_synced_says_that_the_restore_is_complete
         real(tree, folder)
 
     monkeypatch.setattr(HandleTree, "sync", sync)
-    with pytest.raises(Unconfirmed, match="the restore is complete at"):
+    with pytest.raises(Unconfirmed, match="what was restored is complete at"):
         put(tmp_path, {b"a": b"1"})
     assert files(tmp_path) == {b"a": b"1"}
 

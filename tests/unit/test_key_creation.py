@@ -53,7 +53,9 @@ def counted(step: Callable[[str], None]) -> Iterator[None]:
             step("write")
             return super().write(data)
 
-    def fdopen(descriptor: int, mode: str) -> File:
+    def fdopen(descriptor: int, mode: str) -> io.BufferedIOBase:
+        if mode == "rb":
+            return io.BufferedReader(io.FileIO(descriptor))
         assert mode == "w+b"
         return File(io.FileIO(descriptor, "r+"))
 

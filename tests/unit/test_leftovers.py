@@ -47,7 +47,7 @@ def cut_off(root: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
         raise CutOffError
 
     with monkeypatch.context() as patched:
-        patched.setattr(Journal, "done", crash)
+        patched.setattr(Journal, "forget", crash)
         patched.setattr(Journal, "undo", crash)
         patched.setattr(Staging, "close", lambda staging: os.close(staging._lock))
         with pytest.raises(CutOffError):

@@ -77,9 +77,13 @@ def owner() -> Owner:
 
 
 def _secret() -> bytes | None:
-    """Return what only this user knows; None where there is no state folder to keep it in."""
-    from wmbackup.errors import WmbackupError
-    from wmbackup.files import make_folders, read_small_file
+    """Return what only this user knows; None where there is no state folder to keep it in.
+
+    Raises SystemFailure where it is there and the machine does not read it.
+    """
+    from wmbackup.errors import SystemFailure, WmbackupError
+    from wmbackup.files import make_folders, read_small_file, remove_leftovers
+    from wmbackup.stores.trouble import is_of_file
     from wmbackup.trust.small_files import write
 
     state = state_folder()
@@ -89,8 +93,14 @@ def _secret() -> bytes | None:
     for _ in range(2):  # another run may make it at the same time
         try:
             found = read_small_file(path, _SECRET_SIZE)
-            if found is not None:
-                return found.data if len(found.data) == _SECRET_SIZE else None
+        except OSError as error:
+            if not is_of_file(error):
+                raise SystemFailure.of(error, "read", path) from error
+            continue
+        if found is not None:
+            remove_leftovers(state)  # a run that was killed may have left it under a second name
+            return found.data if len(found.data) == _SECRET_SIZE else None
+        try:
             make_folders(state)
             write(path, os.urandom(_SECRET_SIZE), replace=False)
         except (OSError, WmbackupError):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
-from wmbackup import limits
+from wmbackup import limits, remains
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
 from wmbackup.cli.stdout import ClosedOutput
@@ -120,6 +121,10 @@ def _last_word(error: WmbackupError, *, with_hint: bool = False) -> None:
 def _finish(session: Session, code: ExitCode) -> ExitCode:
     code = session.strictly(code)
     try:
+        for path, error in remains.take():
+            reason = (error.strerror or type(error).__name__).lower()
+            message = f"{path} could not be removed: {reason}"
+            session.output.warning("left-behind", message, f"rm -r {shlex.quote(path)}")
         session.output.finish(code)
     except ClosedOutput:
         return _at_least_failed(code)

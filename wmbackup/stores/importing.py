@@ -23,11 +23,11 @@ from wmbackup.errors import (
     Unconfirmed,
     UsageError,
 )
-from wmbackup.files import NO_LINKS, resolved, spool_in, temporary_folder
+from wmbackup.files import NO_LINKS, is_folder, resolved, spool_in, temporary_folder
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, Standing
-from wmbackup.stores.journal import Journal, Move, Staging, has_journal
+from wmbackup.stores.journal import Journal, Move, Staging
 from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staged_import import StagedImport, twin
@@ -46,15 +46,19 @@ def begin_import(
     ``owner`` knows its files again where modes do not tell. Raises NotFound, UsageError,
     SystemFailure.
     """
-    if os.path.lexists(root) and not os.path.isdir(root):
-        raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
     owner = owner or Owner()
-    ancestor, missing = _split(resolved(root))
+    doing = "restore into"
+    import_: StagedImport | None = None
     try:
+        if not is_folder(root) and os.path.lexists(root):
+            raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
+        ancestor, missing = _split(resolved(root))
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
+            doing = "undo an earlier restore into"
             undo_leftovers(tree, control, owner=owner, where=ancestor)
             _undo_above(ancestor, control, owner)
+            doing = "restore into"
             import_ = (
                 _NewFolder(tree, control, owner, root, missing)
                 if missing
@@ -65,13 +69,15 @@ def begin_import(
             finally:
                 import_.close(ancestor)
     except OSError as error:
-        raise SystemFailure.of(error, "restore into", root) from error
+        if import_ is not None and import_.committed:
+            raise Unconfirmed.at(error, "what was restored", root) from error
+        raise SystemFailure.of(error, doing, root) from error
 
 
 def _split(root: str) -> tuple[str, list[bytes]]:
     """Return the nearest folder that is there, and the names that are missing below it."""
     missing: list[bytes] = []
-    while not os.path.isdir(root):
+    while not is_folder(root):
         parent, name = os.path.split(root)
         if parent == root:
             raise NotFound(f"there is no folder {root}", hint="create it first")
@@ -83,8 +89,12 @@ def _split(root: str) -> tuple[str, list[bytes]]:
 def _undo_above(folder: str, control: Control, owner: Owner) -> None:
     # A restore that made this folder, or one on the way to it, was staged above it.
     while (parent := os.path.dirname(folder)) != folder:
-        with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
-            undo_leftovers(tree, control, owner=owner)
+        try:
+            with contextlib.closing(open_tree(parent)) as tree:
+                undo_leftovers(tree, control, owner=owner)
+        except OSError as error:
+            if not is_of_file(error):  # a folder that this user may not list or change is another's
+                raise
         folder = parent
 
 
@@ -129,10 +139,8 @@ class _NewFolder(StagedImport):
                 f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
             )
         self._tree.rename(made, self._missing[0])
-        try:
-            self._tree.sync(b"")
-        except OSError as error:
-            raise Unconfirmed.at(error, "the restored folder", self._root) from error
+        self.committed = True
+        self._tree.sync(b"")
 
 
 class _Existing(StagedImport):
@@ -259,10 +267,12 @@ class _Existing(StagedImport):
                 except OSError as error:
                     raise self._failure(move.path, error) from error
             self._sync()
+            journal.forget()
         except BaseException as error:
             self._undo(journal, error)
             raise
-        self._end(journal)
+        self.committed = True
+        self._tree.sync(self._staging.name)
 
     def _undo(self, journal: Journal, cause: BaseException) -> None:
         """Put everything back. Raises HalfRestored where that fails, and the next run has to."""
@@ -275,16 +285,6 @@ class _Existing(StagedImport):
                 f" back: {reason}",
                 hint="run the restore again: it puts back first what was changed",
             ) from cause
-
-    def _end(self, journal: Journal) -> None:
-        """Forget the journal, which makes the restore last."""
-        try:
-            journal.done()
-        except OSError as error:
-            if not has_journal(self._tree, self._staging.name):
-                raise Unconfirmed.at(error, "the restore", self._root) from error
-            self._undo(journal, error)
-            raise
 
     def _keep_what_is_replaced(self, journal: Journal) -> None:
         """Give the files that are replaced a second name, and bring those to the disk.

@@ -7,6 +7,7 @@ the folder, puts back what stood there before.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hmac
 import json
 import os
@@ -14,6 +15,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+from wmbackup import remains
 from wmbackup.archive.names import is_path
 from wmbackup.descriptors import let_go, reading
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
@@ -35,6 +37,9 @@ _END = b"end "
 """What the last line of a whole journal begins with; the MAC of the others follows."""
 
 _MAX_LINE = 64 * 1024
+_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+"""What the system answers where a folder that a restore made is not removed: somebody put a file
+into it, or took it away."""
 _FILES = b"/files/"
 _OLD = b"/old/"
 
@@ -46,8 +51,14 @@ class Staging:
         """Make it below the root. Raises OSError."""
         self.tree = tree
         self.name, self._lock = _create_locked(tree)
-        self.is_recognizable = _mark(tree, self.name, owner)
+        try:
+            self.is_recognizable = _mark(tree, self.name, owner)
+        except BaseException:
+            _give_up(tree, self.name, self._lock)
+            raise
         """Whether the next run can tell that it is this user's."""
+        self.is_needed = False
+        """Whether it was closed with a journal in it, which the next run undoes."""
 
     def make_places(self) -> None:
         """Make the folders for new files and for those that they replace. Raises OSError."""
@@ -64,17 +75,17 @@ class Staging:
         Returns what was in the way, None where nothing was.
         """
         try:
-            if has_journal(self.tree, self.name):
-                os.close(self._lock)
-                return None
-        except OSError as error:
-            os.close(self._lock)
-            return error
+            self.is_needed = has_journal(self.tree, self.name)
+        except OSError:
+            self.is_needed = True  # nobody knows: what it kept may be all that is left of a file
+        if self.is_needed:
+            let_go(self._lock)
+            return None
         return remove_locked(self.tree, self.name, self._lock)
 
 
 def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
-    """Remove a staging folder whose lock is held, and give the lock back.
+    """Remove a staging folder whose lock is held, and give the lock back; -1 where it has none.
 
     Returns what was in the way, None where nothing was.
     """
@@ -84,7 +95,8 @@ def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
     try:
         failure = remove_all(tree, staging, keep=staging + LOCK)
     finally:
-        let_go(lock)
+        if lock >= 0:
+            let_go(lock)
     return failure or remove_all(tree, staging)
 
 
@@ -93,15 +105,24 @@ def _create_locked(tree: Tree) -> tuple[bytes, int]:
         name = STAGING + os.urandom(8).hex().encode()
         tree.make_folder(name, PRIVATE_FOLDER)
         # Another run that removes leftovers may meet it before it is locked.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
+        lock = -1
+        try:
             lock = tree.create(name + LOCK, PRIVATE)
-            try:
-                if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-                    return name, lock
-            except BaseException:
-                remove_locked(tree, name, lock)
-                raise
+            if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
+                return name, lock
+        except (FileNotFoundError, FileExistsError):
+            pass
+        except BaseException:
+            _give_up(tree, name, lock)
+            raise
+        if lock >= 0:
             let_go(lock)
+
+
+def _give_up(tree: Tree, staging: bytes, lock: int) -> None:
+    failure = remove_locked(tree, staging, lock)
+    if failure is not None:
+        remains.note(os.path.join(tree.where, os.fsdecode(staging)), failure)
 
 
 def has_journal(tree: Tree, staging: bytes) -> bool:
@@ -262,9 +283,13 @@ class Journal:
                 raise ValueError("the journal ends too early")
 
     def done(self) -> None:
-        """Forget it: from now on nothing undoes what was done. Raises OSError."""
-        self._tree.unlink(self._staging + _JOURNAL)
+        """Forget it for good, on the disk as well. Raises OSError."""
+        self.forget()
         self._tree.sync(self._staging)
+
+    def forget(self) -> None:
+        """Remove it: from now on nothing undoes what was done. Raises OSError."""
+        self._tree.unlink(self._staging + _JOURNAL)
 
     def undo(self) -> None:
         """Put everything back, as far as what is there now is what was put there.
@@ -281,8 +306,11 @@ class Journal:
             raise failure
         made = [_path(row["made"]) for row in self._rows() if "made" in row]
         for folder in reversed(made):  # each behind those above it
-            with contextlib.suppress(OSError):
+            try:
                 self._tree.remove_folder(folder)
+            except OSError as error:
+                if error.errno not in _STAYS:
+                    raise
         # Without this, a crash could keep the removal of the journal and lose what was put back.
         sync_all(self._tree, self._staging)
         with contextlib.suppress(FileNotFoundError):

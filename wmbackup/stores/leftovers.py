@@ -72,6 +72,18 @@ def still_there(where: str, name: bytes, failure: OSError) -> WarningEvent:
     )
 
 
+def still_needed(where: str, name: bytes) -> WarningEvent:
+    """Return the warning for a staging folder with what a restore that failed has replaced."""
+    path = os.path.join(where, os.fsdecode(name))
+    return WarningEvent(
+        "not-undone",
+        f"this restore may have changed files and could not put them back; {path} keeps what that"
+        " takes",
+        "do not remove it; when the disk works again, the next restore into this folder puts back"
+        " what was there before",
+    )
+
+
 def undo_leftovers(
     tree: Tree, control: Control | None = None, *, owner: Owner = NOBODY, where: str | None = None
 ) -> None:

@@ -14,7 +14,7 @@ from wmbackup.quoting import quoted
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import ItemUnavailable
 from wmbackup.stores.journal import Staging, is_staging, new_folders, sync_all
-from wmbackup.stores.leftovers import still_there
+from wmbackup.stores.leftovers import still_needed, still_there
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.tree import Tree, is_possible, name_length
 from wmbackup.stores.writing import finish_file, write_file
@@ -32,6 +32,8 @@ class StagedImport(ABC):
         self._longest = tree.longest_name()
         self._chain: list[bytes] = []  # the folders that were made last, each in the one before
         self._staging_made: Staging | None = None
+        self.committed = False
+        """Whether everything is in its place, so that nothing is undone any more."""
 
     @property
     def _staging(self) -> Staging:
@@ -64,10 +66,14 @@ class StagedImport(ABC):
 
     def close(self, where: str) -> None:
         """Undo what was not committed; say what of it could not be removed from a folder."""
-        if self._staging_made is not None:
-            failure = self._staging_made.close()
-            if failure is not None:
-                self._control.notify(still_there(where, self._staging_made.name, failure))
+        staging = self._staging_made
+        if staging is None:
+            return
+        failure = staging.close()
+        if staging.is_needed:
+            self._control.notify(still_needed(where, staging.name))
+        elif failure is not None:
+            self._control.notify(still_there(where, staging.name, failure))
 
     def put(self, item: Item, data: bytes) -> None:
         """See `Import.put`."""

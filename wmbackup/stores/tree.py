@@ -47,6 +47,9 @@ class EntryKind(Enum):
 class Tree(Protocol):
     """What both ways can do. Everything raises OSError."""
 
+    where: str
+    """The path of the root, for messages."""
+
     def close(self) -> None:
         """Give the handles back."""
 
@@ -129,6 +132,7 @@ class HandleTree:
 
         Raises OSError.
         """
+        self.where = "" if isinstance(root, int) else root
         self._root = root if isinstance(root, int) else os.open(root, _FOLDER & ~_NO_FOLLOW)
         self._open: dict[bytes, int] = {}
         # Two at least: a renaming needs both of its folders at once.
@@ -262,6 +266,7 @@ class PathTree:
 
     def __init__(self, root: str) -> None:
         """Look at the root. Raises OSError."""
+        self.where = root
         self._root = extended(resolved(root))
         if not stat.S_ISDIR(os.stat(self._root).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
