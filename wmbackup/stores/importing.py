@@ -279,6 +279,8 @@ class _Existing(StagedImport):
         try:
             journal.undo()
         except OSError as error:
+            if journal.is_undone:
+                return  # the next run does it once more, which changes nothing
             reason = (error.strerror or str(error)).lower()
             raise HalfRestored(
                 f"the restore into {self._root} failed, and what it had changed could not be put"

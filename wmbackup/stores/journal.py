@@ -192,6 +192,8 @@ class Journal:
         self._exactly = exactly
         self.count = 0
         """How many files it moves, where it was read or written here."""
+        self.is_undone = False
+        """Whether `undo` has put everything back, be it on the disk or not yet."""
 
     @classmethod
     def write(
@@ -311,6 +313,7 @@ class Journal:
             except OSError as error:
                 if error.errno not in _STAYS:
                     raise
+        self.is_undone = True
         # Without this, a crash could keep the removal of the journal and lose what was put back.
         sync_all(self._tree, self._staging)
         with contextlib.suppress(FileNotFoundError):

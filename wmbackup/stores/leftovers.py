@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from wmbackup.descriptors import let_go, reading
+from wmbackup.errors import Unconfirmed
 from wmbackup.files import PRIVATE, try_lock
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.file_reader import reason as reason_of
@@ -137,7 +138,14 @@ def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None
     journal = Journal.read(tree, name, owner)
     if journal is None:
         return "has the journal of a restore that was not made here, and was not undone"
-    journal.undo()
+    try:
+        journal.undo()
+    except OSError as error:
+        if journal.is_undone:
+            raise Unconfirmed.at(
+                error, "what was there before the last restore", tree.where
+            ) from error
+        raise
     control.notify(
         WarningEvent(
             "rolled-back",
