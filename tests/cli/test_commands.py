@@ -286,23 +286,28 @@ def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> 
     assert inside("--color", "always", "check", "--color", "never").out.count("\x1b") == 0
 
 
-def test_quiet_and_verbose_contradict_each_other_where_both_are_as_near(
+def test_quiet_and_verbose_overrule_each_other(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = ("check", "--no-notice")
-    for both in (("--quiet", "-v"), ("-vv", "--quiet")):
-        done = inside(*check, *both)
-        assert (done.code, done.hints) == (2, ["choose one"])
-        assert done.errors == ["--quiet and --verbose contradict each other"]
-    assert inside("--quiet", *check, "--verbose").code == 2
-    monkeypatch.setenv("WMBACKUP_QUIET", "1")
+    """The nearer one counts, and of two on the command line the last."""
     inside("key", "create")
     backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--no-notice")
-    assert "phase: reading" in inside(*backup, "-v").err
+
+    def loudness(*before: str, behind: tuple[str, ...] = ()) -> tuple[bool, bool]:
+        done = inside(*before, *backup, *behind)
+        return "phase: reading" in done.err, done.out.startswith("backed up")
+
+    loud, quiet = (True, True), (False, False)
+    assert loudness(behind=("--quiet", "-v")) == loudness("--quiet", behind=("-v",)) == loud
+    assert loudness(behind=("-v", "--quiet")) == loudness("-v", behind=("--quiet",)) == quiet
+    monkeypatch.setenv("WMBACKUP_QUIET", "1")
+    assert loudness() == quiet
+    assert loudness(behind=("-v",)) == loudness("-v") == loud
     monkeypatch.setenv("WMBACKUP_VERBOSE", "1")
-    assert inside(*check).code == 2
+    assert loudness() == loud
+    assert loudness(behind=("--quiet",)) == quiet
     monkeypatch.delenv("WMBACKUP_QUIET")
-    assert "phase" not in inside(*backup, "--quiet").err
+    assert loudness(behind=("--quiet",)) == quiet
 
 
 def test_a_withheld_license_is_where_it_was_found(inside: Inside) -> None:

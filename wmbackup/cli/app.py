@@ -267,6 +267,7 @@ def _remember(ctx: click.Context, param: click.Parameter, value: Any) -> None:  
     # A command's own place is nearer than the program's; a command line wins over both.
     rank = _RANKS.get(ctx.get_parameter_source(param.name) or ParameterSource.DEFAULT, 0)
     if rank and rank >= session.given.get(param.name, (0, None))[0]:
+        session.given.pop(param.name, None)  # so that the last one comes last
         session.given[param.name] = (rank, value)
 
 

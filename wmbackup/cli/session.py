@@ -59,13 +59,12 @@ class Session:
     def settle(self) -> None:
         """Put the common options that were given in force.
 
-        Of --quiet and --verbose the nearer one counts. Raises UsageError where both are as near.
+        --quiet and --verbose overrule each other: the nearer one counts, of two that are as near
+        the last.
         """
-        quiet, verbose = (self.given.get(name, (0, 0)) for name in ("quiet", "verbose"))
-        if quiet[1] and verbose[1]:
-            if quiet[0] == verbose[0]:
-                raise UsageError("--quiet and --verbose contradict each other", hint="choose one")
-            del self.given["quiet" if quiet[0] < verbose[0] else "verbose"]
+        both = [name for name in self.given if name in {"quiet", "verbose"} and self.given[name][1]]
+        if len(both) > 1:
+            del self.given[min(both, key=lambda name: self.given[name][0])]  # the first such one
         self.common = Common(**{name: value for name, (_, value) in self.given.items()})
 
     @property
