@@ -20,7 +20,7 @@ import pytest
 
 from tests.folders import POLICY, back_up, bring_back, files, fill, snapshot
 from wmbackup.engine import OnConflict, open_archive, verify
-from wmbackup.errors import SystemFailure
+from wmbackup.errors import HalfRestored, SystemFailure
 from wmbackup.files import sync_everything
 from wmbackup.stores import journal
 
@@ -248,7 +248,7 @@ def breaks(work: Callable[[], object]) -> bool:
     """Whether the work ends in an error, which is the one that it should end in."""
     try:
         work()
-    except SystemFailure:
+    except (SystemFailure, HalfRestored):
         return True
     return False
 
