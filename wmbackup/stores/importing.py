@@ -165,7 +165,8 @@ class _Existing(StagedImport):
         self._check_name(item)
         if self._is_blocked(item.path):
             return Standing.BLOCKED
-        status = self._tree.stat(item.path)
+        with self._naming(item.path):
+            status = self._tree.stat(item.path)
         if status is None:
             return Standing.NEW
         if stat.S_ISREG(status.st_mode) and status.st_size == item.size:
@@ -255,6 +256,7 @@ class _Existing(StagedImport):
         """See `Import.commit`."""
         if not self._count:
             return
+        self._refuse_twins()
         self._sync()
         self._control.check()
         journal = Journal.write(self._tree, self._staging.name, self._places(), self._owner)
@@ -273,6 +275,18 @@ class _Existing(StagedImport):
             raise
         self.committed = True
         self._tree.sync(self._staging.name)
+
+    def _refuse_twins(self) -> None:
+        """Raise RestoreConflict for names that are one to the file system.
+
+        Own names never are (see `archive.names`), so nothing is looked for where there are no
+        others.
+        """
+        if not self._has_items or not self._names.folds():
+            return
+        path = self._names.first_twin(path for path, _ in self._places())
+        if path is not None:
+            raise twin(path)
 
     def _undo(self, journal: Journal, cause: BaseException) -> None:
         """Put everything back. Raises HalfRestored where that fails, and the next run has to."""
@@ -307,6 +321,8 @@ class _Existing(StagedImport):
             except FileNotFoundError:
                 # It was there a moment ago: another name of the same file took it along.
                 raise twin(move.path) from None
+            except OSError as error:
+                raise self._failure(move.path, error) from error
             kept = True
         if kept:
             self._sync()

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import BinaryIO
 
+from wmbackup.archive.names import is_safe, item_member
 from wmbackup.errors import RestoreConflict, SystemFailure
 from wmbackup.item import Item
 from wmbackup.quoting import quoted
@@ -15,9 +16,12 @@ from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import ItemUnavailable
 from wmbackup.stores.journal import Staging, is_staging, new_folders, sync_all
 from wmbackup.stores.leftovers import still_needed, still_there
+from wmbackup.stores.name_trial import NameTrial
 from wmbackup.stores.ownership import Owner
-from wmbackup.stores.tree import Tree, is_possible, name_length
+from wmbackup.stores.tree import Tree, is_possible
 from wmbackup.stores.writing import finish_file, write_file
+
+_ITEM = item_member(0).rstrip(b"0")
 
 
 class StagedImport(ABC):
@@ -29,7 +33,9 @@ class StagedImport(ABC):
         self._tree = tree
         self._control = control
         self._owner = owner
-        self._longest = tree.longest_name()
+        self._names = NameTrial(tree, lambda: self._staging.name)
+        self._has_items = False
+        """Whether the archive has files that some file systems cannot tell from others."""
         self._chain: list[bytes] = []  # the folders that were made last, each in the one before
         self._staging_made: Staging | None = None
         self.committed = False
@@ -124,15 +130,17 @@ class StagedImport(ABC):
                 self._tree.make_folder(folder)
 
     def _check_name(self, item: Item) -> None:
+        """Raise ItemUnavailable for what the target cannot hold, before anything is changed."""
+        self._has_items = self._has_items or not item.member or item.member.startswith(_ITEM)
+        if is_safe(item.path):
+            return
         if not is_possible(item.path):
             raise ItemUnavailable("Windows takes no such name")
-        # No part is longer than the whole, in whatever unit.
-        if len(item.path) > self._longest and any(
-            name_length(part) > self._longest for part in item.path.split(b"/")
-        ):
-            raise ItemUnavailable("its name is too long for this file system")
         if is_staging(item.path):
             raise ItemUnavailable("its name is one that a restore needs for itself")
+        refusal = self._names.refusal(item.path)
+        if refusal is not None:
+            raise ItemUnavailable(refusal)
 
     def _sync(self) -> None:
         sync_all(self._tree, self._staging.name)
