@@ -16,7 +16,7 @@ from wmbackup import files
 from wmbackup.cli.places import _secret
 from wmbackup.engine import OnConflict, backup, open_archive, restore
 from wmbackup.status import Control
-from wmbackup.stores import journal
+from wmbackup.stores import journal, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
 from wmbackup.trust import Signer, keys, trust_files
@@ -106,7 +106,7 @@ def traced(monkeypatch: pytest.MonkeyPatch, **names: str) -> Iterator[Trace]:
         patched.setattr(
             os, "supports_dir_fd", {*os.supports_dir_fd, os.link, os.rename, os.unlink, os.mkdir}
         )
-        patched.setattr(journal, "sync_everything", sync_everything)
+        patched.setattr(staging, "sync_everything", sync_everything)
         patched.setattr(files, "sync_everything", sync_everything)
         yield trace
 
@@ -176,7 +176,7 @@ def test_undo(tmp_path: Path, archive: str, monkeypatch: pytest.MonkeyPatch) -> 
     with monkeypatch.context() as patched:
         patched.setattr(journal.Journal, "forget", crash)
         patched.setattr(journal.Journal, "undo", crash)
-        patched.setattr(journal.Staging, "close", lambda staging: os.close(staging._lock))
+        patched.setattr(staging.Staging, "close", lambda staging: os.close(staging._lock))
         with pytest.raises(CutOffError):
             bring(archive, target)
     with (

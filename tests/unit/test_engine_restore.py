@@ -587,7 +587,7 @@ def test_private_files_are_gone_before_the_target_is_synced(
 
     for module in ("opening", "contents"):
         monkeypatch.setattr(f"wmbackup.engine.{module}.spool_in", noted)
-    monkeypatch.setattr("wmbackup.stores.journal.sync_everything", sync)
+    monkeypatch.setattr("wmbackup.stores.staging.sync_everything", sync)
     bring_back(archive, target, salvage=salvage)
     assert closed
     assert all(closed)

@@ -14,8 +14,9 @@ import pytest
 from tests.folders import WAYS, fill, is_private, snapshot
 from wmbackup.files import try_lock
 from wmbackup.status import Control, Event, WarningEvent
-from wmbackup.stores.journal import LOCK, STAGING, Journal, Staging
+from wmbackup.stores.journal import Journal
 from wmbackup.stores.leftovers import private_folder, undo_leftovers
+from wmbackup.stores.staging import LOCK, STAGING, Staging
 from wmbackup.stores.tree import Tree
 
 NAME = STAGING + b"0123456789abcdef"
@@ -348,7 +349,7 @@ def test_staging_whose_lock_another_run_took_is_made_anew(
         tries.append(1)
         return len(tries) > 1
 
-    monkeypatch.setattr("wmbackup.stores.journal.try_lock", taken_once)
+    monkeypatch.setattr("wmbackup.stores.staging.try_lock", taken_once)
     staging = Staging(tree)
     assert len(tries) == 2
     staging.close()

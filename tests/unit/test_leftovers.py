@@ -14,11 +14,12 @@ from tests.folders import fill, snapshot
 from wmbackup.errors import HalfRestored
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent
-from wmbackup.stores import journal, leftovers, ownership
+from wmbackup.stores import leftovers, ownership, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
-from wmbackup.stores.journal import STAGING, Journal, Staging
+from wmbackup.stores.journal import Journal
 from wmbackup.stores.ownership import Owner
+from wmbackup.stores.staging import STAGING, Staging
 from wmbackup.stores.tree import HandleTree
 
 ME = Owner(lambda: b"1" * 32)
@@ -36,7 +37,7 @@ def no_modes(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(_status: os.stat_result) -> bool:
         return False
 
-    for module in (journal, leftovers, ownership):
+    for module in (staging, leftovers, ownership):
         monkeypatch.setattr(module, "is_private", never)
 
 

@@ -20,7 +20,7 @@ from wmbackup.errors import ArchiveDamaged, Cancelled, RestoreConflict
 from wmbackup.status import Control, Event, ItemEvent
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import _NewFolder
-from wmbackup.stores.journal import Staging
+from wmbackup.stores.staging import Staging
 
 if sys.platform != "linux":
     pytest.skip("only Linux has a second process", allow_module_level=True)

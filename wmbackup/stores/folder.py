@@ -16,10 +16,10 @@ from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, SharedFolder
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
-from wmbackup.stores.journal import STAGING
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
 from wmbackup.stores.leftovers import is_half_restored
 from wmbackup.stores.ownership import Owner
+from wmbackup.stores.staging import STAGING
 from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
 from wmbackup.stores.trouble import is_of_file
 

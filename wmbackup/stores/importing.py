@@ -27,10 +27,11 @@ from wmbackup.files import NO_LINKS, is_folder, resolved, spool_in, temporary_fo
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import Import, Standing
-from wmbackup.stores.journal import Journal, Move, Staging
+from wmbackup.stores.journal import Journal, Move
 from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staged_import import StagedImport, twin
+from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import Tree, encode, open_tree
 from wmbackup.stores.trouble import is_of_file
 

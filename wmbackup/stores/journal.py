@@ -15,24 +15,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from wmbackup import remains
 from wmbackup.archive.names import is_path
-from wmbackup.descriptors import let_go, reading
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
-from wmbackup.stores.ownership import Owner, is_private, is_private_file
-from wmbackup.stores.removal import remove_all
+from wmbackup.descriptors import reading
+from wmbackup.files import PRIVATE
+from wmbackup.stores.ownership import Owner, is_private_file
+from wmbackup.stores.staging import FILES, JOURNAL, NOBODY, OLD, sync_all
 from wmbackup.stores.tree import Tree
 
-STAGING = b".wmbackup-restore-"
-"""What the names of staging folders begin with: no archive may bring one."""
-
-LOCK = b"/lock"
-_JOURNAL = b"/journal"
-MARK = b"/owner"
-"""The file in a staging folder that tells whose it is, where owners and modes do not."""
-
-NOBODY = Owner()
-"""A user without a secret."""
 _END = b"end "
 """What the last line of a whole journal begins with; the MAC of the others follows."""
 
@@ -40,106 +29,6 @@ _MAX_LINE = 64 * 1024
 _STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
 """What the system answers where a folder that a restore made is not removed: somebody put a file
 into it, or took it away."""
-_FILES = b"/files/"
-_OLD = b"/old/"
-
-
-class Staging:
-    """A private folder that belongs to one run, which holds it by a lock."""
-
-    def __init__(self, tree: Tree, owner: Owner = NOBODY) -> None:
-        """Make it below the root. Raises OSError."""
-        self.tree = tree
-        self.name, self._lock = _create_locked(tree)
-        try:
-            self.is_recognizable = _mark(tree, self.name, owner)
-        except BaseException:
-            _give_up(tree, self.name, self._lock)
-            raise
-        """Whether the next run can tell that it is this user's."""
-        self.is_needed = False
-        """Whether it was closed with a journal in it, which the next run undoes."""
-
-    def make_places(self) -> None:
-        """Make the folders for new files and for those that they replace. Raises OSError."""
-        for folder in (_FILES, _OLD):
-            self.tree.make_folder(self.name + folder[:-1], PRIVATE_FOLDER)
-
-    def file(self, number: int) -> bytes:
-        """Return where a file is staged."""
-        return self.name + _FILES + b"%d" % number
-
-    def close(self) -> OSError | None:
-        """Remove it with all that is in it, unless a journal there has still to be undone.
-
-        Returns what was in the way, None where nothing was.
-        """
-        try:
-            self.is_needed = has_journal(self.tree, self.name)
-        except OSError:
-            self.is_needed = True  # nobody knows: what it kept may be all that is left of a file
-        if self.is_needed:
-            let_go(self._lock)
-            return None
-        return remove_locked(self.tree, self.name, self._lock)
-
-
-def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
-    """Remove a staging folder whose lock is held, and give the lock back; -1 where it has none.
-
-    Returns what was in the way, None where nothing was.
-    """
-    # The lock goes last: as long as there is anything else, nobody is to look at it. It is closed
-    # before it is removed, since Windows removes no open file, and FUSE keeps one under another
-    # name, in the very folder.
-    try:
-        failure = remove_all(tree, staging, keep=staging + LOCK)
-    finally:
-        if lock >= 0:
-            let_go(lock)
-    return failure or remove_all(tree, staging)
-
-
-def _create_locked(tree: Tree) -> tuple[bytes, int]:
-    while True:
-        name = STAGING + os.urandom(8).hex().encode()
-        tree.make_folder(name, PRIVATE_FOLDER)
-        # Another run that removes leftovers may meet it before it is locked.
-        lock = -1
-        try:
-            lock = tree.create(name + LOCK, PRIVATE)
-            if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-                return name, lock
-        except (FileNotFoundError, FileExistsError):
-            pass
-        except BaseException:
-            _give_up(tree, name, lock)
-            raise
-        if lock >= 0:
-            let_go(lock)
-
-
-def _give_up(tree: Tree, staging: bytes, lock: int) -> None:
-    failure = remove_locked(tree, staging, lock)
-    if failure is not None:
-        remains.note(os.path.join(tree.where, os.fsdecode(staging)), failure)
-
-
-def has_journal(tree: Tree, staging: bytes) -> bool:
-    """Whether a restore through a staging folder may have changed files. Raises OSError."""
-    return tree.stat(staging + _JOURNAL) is not None
-
-
-def _mark(tree: Tree, staging: bytes, owner: Owner) -> bool:
-    """Mark a staging folder as this user's where modes do not tell; return whether it is known."""
-    status = tree.stat(staging)
-    if status is not None and is_private(status):
-        return True
-    if not owner.has_secret:
-        return os.name == "nt"
-    with os.fdopen(tree.create(staging + MARK, PRIVATE), "wb") as file:
-        file.write(owner.mac(staging, MARK).encode())
-    return True
 
 
 class Move(NamedTuple):
@@ -169,8 +58,8 @@ def _move(staging: bytes, number: int, path: bytes, *rest: int, replaces: bool) 
     digits = b"%d" % number
     inode, size, mtime_ns = rest
     return Move(
-        staging + _FILES + digits,
-        staging + _OLD + digits,
+        staging + FILES + digits,
+        staging + OLD + digits,
         path,
         inode,
         size,
@@ -223,7 +112,7 @@ class Journal:
             for folder in new_folders(path, chain):
                 if self._tree.stat(folder) is None:
                     yield _line({"made": _text(folder)})
-            staged = self._tree.stat(self._staging + _FILES + b"%d" % number)
+            staged = self._tree.stat(self._staging + FILES + b"%d" % number)
             row = {
                 "number": number,
                 "path": _text(path),
@@ -242,7 +131,7 @@ class Journal:
         Raises OSError.
         """
         authentic = _is_authentic(tree, staging, owner)
-        if not (authentic or os.name == "nt" or is_private_file(tree, staging + _JOURNAL)):
+        if not (authentic or os.name == "nt" or is_private_file(tree, staging + JOURNAL)):
             return None
         journal = cls(tree, staging, exactly=not authentic)
         try:
@@ -275,7 +164,7 @@ class Journal:
         )
 
     def _rows(self) -> Iterator[Mapping[str, Any]]:
-        with reading(self._tree.open(self._staging + _JOURNAL)) as file:
+        with reading(self._tree.open(self._staging + JOURNAL)) as file:
             while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
                 row = json.loads(line)
                 if not isinstance(row, dict):
@@ -291,7 +180,7 @@ class Journal:
 
     def forget(self) -> None:
         """Remove it: from now on nothing undoes what was done. Raises OSError."""
-        self._tree.unlink(self._staging + _JOURNAL)
+        self._tree.unlink(self._staging + JOURNAL)
 
     def undo(self) -> None:
         """Put everything back, as far as what is there now is what was put there.
@@ -347,19 +236,6 @@ def new_folders(path: bytes, chain: list[bytes]) -> Iterator[bytes]:
         yield b"/".join(parts[:depth])
 
 
-def sync_all(tree: Tree, staging: bytes) -> None:
-    """Bring the file system of a staging folder to the disk. Raises OSError."""
-    try:
-        descriptor = tree.open(staging + LOCK)
-    except FileNotFoundError:
-        tree.sync(staging)
-        return
-    try:
-        sync_everything(descriptor)
-    finally:
-        let_go(descriptor)
-
-
 def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> None:
     # Under another name until it is whole: half a journal must not look like one.
     draft = staging + b"/journal.new"
@@ -372,7 +248,7 @@ def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> 
         file.write(_END + (b"" if mac is None else mac.hexdigest().encode()) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    tree.rename(draft, staging + _JOURNAL)
+    tree.rename(draft, staging + JOURNAL)
     tree.sync(staging)
 
 
@@ -380,7 +256,7 @@ def _is_authentic(tree: Tree, staging: bytes, owner: Owner) -> bool:
     mac = owner.begin_mac(staging)
     if mac is None:
         return False
-    with reading(tree.open(staging + _JOURNAL)) as file:
+    with reading(tree.open(staging + JOURNAL)) as file:
         while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
             mac.update(line)
     return hmac.compare_digest(line[len(_END) :].strip(), mac.hexdigest().encode())
@@ -404,8 +280,3 @@ def _path(text: str) -> bytes:
 def _inode(tree: Tree, folder: bytes) -> int:
     status = tree.stat(folder)
     return 0 if status is None else status.st_ino
-
-
-def is_staging(path: bytes) -> bool:
-    """Whether a path leads through a folder that a restore made, or pretends to."""
-    return path.startswith(STAGING) or b"/" + STAGING in path

@@ -14,17 +14,17 @@ from wmbackup.errors import Unconfirmed
 from wmbackup.files import PRIVATE, try_lock
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.file_reader import reason as reason_of
-from wmbackup.stores.journal import (
+from wmbackup.stores.journal import Journal
+from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
+from wmbackup.stores.staging import (
     LOCK,
     MARK,
     NOBODY,
     STAGING,
-    Journal,
     Staging,
     has_journal,
     remove_locked,
 )
-from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
 from wmbackup.stores.tree import Tree, open_tree
 from wmbackup.stores.trouble import is_of_file
 

@@ -14,10 +14,11 @@ from wmbackup.item import Item
 from wmbackup.quoting import quoted
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import ItemUnavailable
-from wmbackup.stores.journal import Staging, is_staging, new_folders, sync_all
+from wmbackup.stores.journal import new_folders
 from wmbackup.stores.leftovers import still_needed, still_there
 from wmbackup.stores.name_trial import NameTrial
 from wmbackup.stores.ownership import Owner
+from wmbackup.stores.staging import Staging, is_staging, sync_all
 from wmbackup.stores.tree import Tree, is_possible
 from wmbackup.stores.writing import finish_file, write_file
 

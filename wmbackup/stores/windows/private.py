@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 
 from wmbackup.errors import SystemFailure
 from wmbackup.files import PRIVATE_FOLDER
-from wmbackup.stores.journal import Staging
 from wmbackup.stores.leftovers import undo_leftovers
+from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import decode, open_tree
 
 
