@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible
-from wmbackup.errors import Cancelled, HalfRestored, StoreUnavailable, SystemFailure
+from wmbackup.errors import Cancelled, StoreUnavailable, SystemFailure
 from wmbackup.item import MAX_SIZE, Skipped
-from wmbackup.status import Control
+from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.stores import folder as module
 from wmbackup.stores.base import ItemUnavailable
 from wmbackup.stores.disk import drm_folder
@@ -31,8 +31,8 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> obje
     return way
 
 
-def export(root: Path) -> Any:
-    return FolderStore(str(root)).export(Control())
+def export(root: Path, control: Control | None = None) -> Any:
+    return FolderStore(str(root)).export(control or Control())
 
 
 def blocks(export: FolderExport, path: bytes) -> bytes:
@@ -173,18 +173,22 @@ def test_a_second_name_of_a_file_is_a_file(tmp_path: Path) -> None:
 def test_what_a_restore_left_is_named_and_not_carried(tmp_path: Path) -> None:
     left = b".wmbackup-restore-0123"
     fill(tmp_path, {left + b"/old/1": b"old", b"sub/" + left + b"/a": b"staged", b"b": b""})
-    with export(tmp_path) as listed:
+    events: list[Event] = []
+    with export(tmp_path, Control(events.append)) as listed:
         assert sorted(listed.paths) == [b"b"]
-        assert listed.skipped == [
-            Skipped(left, "left by a restore that is not over"),
-            Skipped(b"sub/" + left, "left by a restore that is not over"),
-        ]
+        assert not listed.skipped  # nothing is missing: no restore has changed anything
+    folders = {str(tmp_path / os.fsdecode(path)) for path in (left, b"sub/" + left)}
+    warnings = [event for event in events if isinstance(event, WarningEvent)]
+    assert {event.code for event in warnings} == {"foreign-restore"}
+    assert {event.message.split(" is of a restore")[0] for event in warnings} == folders
 
 
-def test_a_half_restored_folder_is_not_taken_for_a_sound_one(tmp_path: Path) -> None:
-    fill(tmp_path, {b".wmbackup-restore-0123/journal": b"{}", b"b": b""})
-    with pytest.raises(HalfRestored, match="cut off half done"), export(tmp_path):
-        pass
+def test_a_journal_that_no_restore_here_wrote_stops_no_backup(tmp_path: Path) -> None:
+    left = b".wmbackup-restore-0123"
+    fill(tmp_path, {left + b"/journal": b"{}", b"b": b""})
+    with export(tmp_path) as listed:
+        assert listed.paths == [b"b"]
+        assert listed.skipped == [Skipped(left, "left by a restore that is not over")]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.folders import fill, snapshot
+from tests.folders import files, fill, snapshot
 from wmbackup.errors import HalfRestored
+from wmbackup.files import try_lock
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent
 from wmbackup.stores import leftovers, ownership, staging
@@ -121,8 +122,14 @@ def test_what_another_user_left_is_named_and_let_be(
     assert isinstance(event, WarningEvent)
     assert event.code == "foreign-restore"
     assert event.message.startswith(str(staging))
-    assert event.hint == f"once nothing in it is needed any more: rm -r {staging}"
+    assert str(event.hint).startswith("run that restore again as the user, and on the machine,")
+    assert str(event.hint).endswith(f"if nobody needs that any more: rm -r {staging}")
     assert snapshot(store) == before
+    # A backup goes on as well, and says that it may lack something.
+    events: list[Event] = []
+    with FolderStore(str(store), owner=owner).export(Control(events.append)) as export:
+        assert [one.path for one in export.skipped] == [os.fsencode(staging.name)]
+    assert events == [event]
 
 
 @pytest.mark.usefixtures("no_modes")
@@ -162,7 +169,9 @@ def test_what_was_planted_stops_neither_a_backup_nor_a_restore(store: Path, kind
     events: list[Event] = []
     with FolderStore(str(store), owner=ME).export(Control(events.append)) as export:
         assert sorted(export.paths) == [b"a", b"c"]
-        assert [one.path for one in export.skipped] == [STAGING + b"planted"]
+        # Nothing is missing for a folder that has changed nothing.
+        assert [one.path for one in export.skipped] == [STAGING + b"planted"][: bool(kind)]
+    assert codes(events) == ["foreign-restore"]
     assert not any(isinstance(event, SkipEvent) for event in events)
     assert codes(begin_again(store, ME)) == (["foreign-restore"] if kind else [])
     assert (store / "a").read_bytes() == b"original"
@@ -227,3 +236,113 @@ def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(
     )
     assert event.hint == f"nothing in it is needed: rm -r {staging}"
     assert (store / "new").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"inode": 1}\nend \n', "x" * 100_000])
+def test_a_journal_that_was_not_made_here_stops_neither_a_backup_nor_a_restore(
+    store: Path, text: str
+) -> None:
+    """It may have come along with the folder, unpacked or copied, and then belongs to this user."""
+    staging = store / ".wmbackup-restore-planted"
+    staging.mkdir(0o700)
+    (staging / "journal").write_text(text)
+    events: list[Event] = []
+    with FolderStore(str(store), owner=ME).export(Control(events.append)) as export:
+        assert sorted(export.paths) == [b"a", b"c"]
+        assert [one.path for one in export.skipped] == [STAGING + b"planted"]
+    assert codes(events) == ["foreign-restore"]
+    assert codes(begin_again(store, ME)) == ["foreign-restore"]
+    assert (store / "a").read_bytes() == b"original"
+    assert (staging / "journal").read_text() == text
+
+
+@pytest.mark.parametrize("modes", [True, False])
+def test_a_half_restored_folder_below_the_store_is_named(
+    store: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, *, modes: bool
+) -> None:
+    if not modes:
+        request.getfixturevalue("no_modes")
+    fill(store / "sub", {b"a": b"original"})
+    cut_off(store / "sub", ME, monkeypatch)
+    with pytest.raises(HalfRestored) as caught, FolderStore(str(store), owner=ME).export(Control()):
+        pass
+    assert caught.value.message.startswith(f"a restore into {store / 'sub'} is under way")
+    assert codes(begin_again(store / "sub", ME)) == ["rolled-back"]
+    with FolderStore(str(store), owner=ME).export(Control()) as export:
+        assert not export.skipped
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_what_ended_before_it_could_be_marked_goes_away_without_a_word(store: Path) -> None:
+    for name, held in ((b"one", False), (b"two", True)):
+        staging = fill(store / os.fsdecode(STAGING + name), {b"lock": b""})
+        if held:
+            descriptor = os.open(staging / "lock", os.O_RDWR)
+            assert try_lock(descriptor)
+    try:
+        assert codes(begin_again(store, ME)) == ["foreign-restore"]  # it may be at work
+    finally:
+        os.close(descriptor)
+    assert [path.name for path in store.glob(".wmbackup-*")] == [".wmbackup-restore-two"]
+    assert not codes(begin_again(store, ME))
+    assert not list(store.glob(".wmbackup-*"))
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_folder_with_anything_in_it_is_not_removed_unmarked(store: Path) -> None:
+    staging = fill(store / os.fsdecode(STAGING + b"x"), {b"lock": b"", b"old/0": b"needed"})
+    other = fill(store / os.fsdecode(STAGING + b"y"), {b"lock": b"not empty"})
+    assert codes(begin_again(store, ME)) == ["foreign-restore"] * 2
+    assert files(staging) == {b"lock": b"", b"old/0": b"needed"}
+    assert files(other) == {b"lock": b"not empty"}
+
+
+def test_a_journal_that_another_run_holds_is_named(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    (staging,) = store.glob(".wmbackup-restore-*")
+    descriptor = os.open(staging / "lock", os.O_RDWR)
+    try:
+        assert try_lock(descriptor)
+        (event,) = begin_again(store, ME)
+    finally:
+        os.close(descriptor)
+    assert isinstance(event, WarningEvent)
+    assert event.message == (
+        f"{staging} is of a restore that another run is carrying out, and was not undone"
+    )
+    assert (store / "a").read_bytes() == b"new"
+    assert codes(begin_again(store, ME)) == ["rolled-back"]
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_lock_that_was_replaced_by_a_link_stops_no_restore(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    (staging,) = store.glob(".wmbackup-restore-*")
+    (staging / "lock").unlink()
+    (staging / "lock").symlink_to("/dev/zero")
+    (event,) = begin_again(store, ME)
+    assert isinstance(event, WarningEvent)
+    assert "has a lock that cannot be taken, and was not undone" in event.message
+    assert (staging / "journal").exists()
+
+
+def test_a_mark_that_was_copied_from_a_disk_without_owners_counts_for_nothing_elsewhere(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as without_modes:
+        for module in (staging, leftovers, ownership):
+            without_modes.setattr(module, "is_private", lambda _status: False)
+        cut_off(store, ME, without_modes)
+    (left,) = store.glob(".wmbackup-restore-*")
+    other = fill(tmp_path / "other", {b"c": b"kept"})
+    shutil.copytree(left, other / left.name)
+    (other / left.name).chmod(0o777)
+    (event,) = begin_again(other, ME)
+    assert isinstance(event, WarningEvent)
+    assert event.code == "foreign-restore"
+    assert not (other / "a").exists()
+    assert not list(other.glob("*.part"))

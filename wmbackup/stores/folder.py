@@ -17,7 +17,7 @@ from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld,
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
-from wmbackup.stores.leftovers import is_half_restored
+from wmbackup.stores.leftovers import look_at
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staging import STAGING
 from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
@@ -134,6 +134,7 @@ class FolderExport:
         """
         self._tree = tree
         self._store = store
+        self._control = control
         self._withholds = store.layout.withholds
         self._reader = FileReader(tree, withholds=self._withholds, root=store.root)
         self._left_out = 0
@@ -194,19 +195,24 @@ class FolderExport:
         return below
 
     def _pass_over(self, staging: bytes, kind: EntryKind) -> None:
-        """Skip what a restore left, or what has a name as if.
+        """Leave out what a restore left, or what has a name as if, and name it.
 
-        Raises HalfRestored where a restore of this user has begun to change files.
+        It is skipped where something is missing from the backup for it. Raises HalfRestored where
+        a restore of this user has begun to change files.
         """
-        if kind is not EntryKind.FOLDER:
-            self.skipped.append(Skipped(staging, "its name is one that a restore needs"))
-            return
-        if is_half_restored(self._tree, staging, self._store.owner):
+        folder = staging.rpartition(b"/")[0]
+        where = os.path.join(self._store.root, decode(folder)) if folder else self._store.root
+        found = look_at(self._tree, staging, where, self._store.owner)
+        if found.is_half_restored:
             raise HalfRestored(
-                f"a restore into {self._store.root} is under way or was cut off half done",
+                f"a restore into {where} is under way or was cut off half done",
                 hint="run the restore again: it puts back first what it had changed",
             )
-        self.skipped.append(Skipped(staging, "left by a restore that is not over"))
+        self._control.notify(found.warning)
+        if kind is not EntryKind.FOLDER:
+            self.skipped.append(Skipped(staging, "its name is one that a restore needs"))
+        elif found.may_have_changed:
+            self.skipped.append(Skipped(staging, "left by a restore that is not over"))
 
     def read(self, path: bytes) -> Content:
         """Read one of `paths`. Raises ItemUnavailable, ItemWithheld, SystemFailure."""

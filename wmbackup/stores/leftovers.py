@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import stat
 import sys
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import Unconfirmed
@@ -26,18 +28,63 @@ from wmbackup.stores.staging import (
     remove_locked,
 )
 from wmbackup.stores.tree import Tree, open_tree
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.stores.trouble import NOT_WRITABLE, is_of_file
+
+_NOT_MADE_HERE = "has the journal of a restore that was not made here, and was not undone"
+_NO_FOLDER = "is not a folder that a restore made, and was let be"
+_NO_FILE = {errno.ELOOP, errno.EMLINK, errno.ENXIO}
+"""What the system answers where a link, a pipe or a device has the name of a file."""
+
+_HELD = "is of a restore that another run is carrying out, and was not undone"
 
 
-def is_half_restored(tree: Tree, staging: bytes, owner: Owner = NOBODY) -> bool:
-    """Whether a restore of this user through a staging folder has begun to change files.
+class Found(NamedTuple):
+    """A staging folder, or what has the name of one, as somebody finds it who undoes nothing."""
 
-    What others left, or planted, is not: it changes nothing here. Raises OSError.
+    is_half_restored: bool
+    """A restore of this user through it has begun to change files, and the next one undoes that."""
+    may_have_changed: bool
+    """A restore of somebody else may have begun to change files."""
+    warning: WarningEvent
+
+
+def look_at(tree: Tree, name: bytes, where: str, owner: Owner = NOBODY) -> Found:
+    """Look at a staging folder, by its path below the root, in ``where``. Raises OSError.
+
+    What others left, or planted, changes nothing here; it is named, with what to do.
     """
+    reason = _why_not_ours(tree, name, owner)
+    journal = reason != _NO_FOLDER and _may_have_journal(tree, name)
+    if reason is None and journal:
+        if Journal.read(tree, name, owner) is not None:
+            return Found(True, False, _foreign(where, name, "is half restored", journal=True))
+        reason = _NOT_MADE_HERE
+    if reason is None:
+        reason = "is of a restore that is under way, or was cut off before it changed anything"
+    return Found(False, journal, _foreign(where, name, reason, journal=journal))
+
+
+def _may_have_journal(tree: Tree, name: bytes) -> bool:
     try:
-        return has_journal(tree, staging) and _why_not_ours(tree, staging, owner) is None
-    except PermissionError:
-        return False
+        return has_journal(tree, name)
+    except OSError as error:
+        if not is_of_file(error):
+            raise
+        return True  # a folder of another user, who alone may look
+
+
+def _foreign(where: str, name: bytes, reason: str, *, journal: bool) -> WarningEvent:
+    path = os.path.join(where, os.fsdecode(name.rpartition(b"/")[2]))
+    remove = f"rm -r {shlex.quote(path)}"
+    hint = f"nothing in it is needed, unless that restore is under way: {remove}"
+    if reason == _NO_FOLDER:
+        hint = f"give it another name, or, if nobody needs it: {remove}"
+    elif journal:
+        hint = (
+            "run that restore again as the user, and on the machine, that began it: it puts back"
+            f" what was there before; if nobody needs that any more: {remove}"
+        )
+    return WarningEvent("foreign-restore", f"{path} {reason}", hint)
 
 
 @contextlib.contextmanager
@@ -97,28 +144,45 @@ def undo_leftovers(
         if not name.startswith(STAGING):
             continue
         reason = _why_not_ours(tree, name, owner)
-        if reason is not None:
-            with contextlib.suppress(OSError):
-                tree.remove_folder(name)  # it is empty: its run ended before it could mark it
-                reason = None
-        else:
+        if reason is None:
             reason = _undo_leftover(tree, name, control, owner)
+        elif _is_removed_empty(tree, name):
+            reason = None
         if reason is not None and where is not None:
-            path = os.path.join(where, os.fsdecode(name))
-            control.notify(
-                WarningEvent(
-                    "foreign-restore",
-                    f"{path} {reason}",
-                    f"once nothing in it is needed any more: rm -r {shlex.quote(path)}",
-                )
-            )
+            journal = reason != _NO_FOLDER and _may_have_journal(tree, name)
+            control.notify(_foreign(where, name, reason, journal=journal))
+
+
+def _is_removed_empty(tree: Tree, name: bytes) -> bool:
+    """Remove a folder whose run ended before it could mark it; return whether it is gone.
+
+    It has an empty lock that nobody holds, or nothing at all.
+    """
+    with contextlib.suppress(OSError):
+        if any(found != LOCK[1:] for found, _ in tree.entries(name)):
+            return False
+        lock = _lock_of_the_dead(tree, name)
+        if lock is not None:
+            size = os.fstat(lock).st_size
+            let_go(lock)
+            if size:
+                return False
+            tree.unlink(name + LOCK)
+            tree.remove_folder(name)
+        return tree.stat(name) is None
+    return False
 
 
 def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
     """Undo a dead run of this user and remove what it left; return why that was not possible."""
-    lock = _lock_of_the_dead(tree, name)
+    try:
+        lock = _lock_of_the_dead(tree, name)
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        return f"has a lock that cannot be taken, and was not undone: {reason_of(error)}"
     if lock is None:
-        return None
+        return _HELD if _may_have_journal(tree, name) else None
     try:
         reason = _undo(tree, name, control, owner)
     except BaseException:
@@ -137,7 +201,7 @@ def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None
         return None
     journal = Journal.read(tree, name, owner)
     if journal is None:
-        return "has the journal of a restore that was not made here, and was not undone"
+        return _NOT_MADE_HERE
     try:
         journal.undo()
     except OSError as error:
@@ -162,10 +226,10 @@ def _why_not_ours(tree: Tree, name: bytes, owner: Owner) -> str | None:
     if status is None:
         return None
     if not stat.S_ISDIR(status.st_mode):
-        return "is not a folder that a restore made, and was let be"
+        return _NO_FOLDER
     if is_private(status) or (os.name == "nt" and not owner.has_secret):
         return None
-    if _has_our_mark(tree, name, owner):
+    if _has_our_mark(tree, name, owner) and not _keeps_owners(tree):
         return None
     return f"was left by a restore of {_whose(status)}, and was not undone"
 
@@ -179,6 +243,25 @@ def _has_our_mark(tree: Tree, name: bytes, owner: Owner) -> bool:
             raise  # it may be ours, and trouble of the machine says nothing about that
         return False
     return owner.wrote(mark.decode("ascii", "replace"), name, MARK)
+
+
+def _keeps_owners(tree: Tree) -> bool:
+    """Whether a file that is made here belongs to this user alone, as far as the system says.
+
+    There a mark counts for nothing: somebody may have copied one from where everybody reads it.
+    """
+    name = b".wmbackup-%b.part" % os.urandom(8).hex().encode()
+    try:
+        descriptor = tree.create(name, PRIVATE)
+    except OSError as error:
+        if not (is_of_file(error) or error.errno in NOT_WRITABLE):
+            raise
+        return False
+    try:
+        return is_private(os.fstat(descriptor))
+    finally:
+        let_go(descriptor)
+        tree.unlink(name)
 
 
 def _whose(status: os.stat_result) -> str:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from wmbackup.descriptors import let_go
 from wmbackup.files import PRIVATE, PRIVATE_FOLDER
 from wmbackup.stores.tree import Tree, name_length
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.stores.trouble import NOT_WRITABLE, is_of_file
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_-](?:[A-Za-z0-9._ -]*[A-Za-z0-9_-])?\Z")
 _SHORT = 255
@@ -24,7 +24,6 @@ _WORST = b'\x01"*:<>?|\\\xff. '
 """Whoever takes this name takes every one of its length."""
 
 _TOO_LONG = "its name is too long for this file system"
-_NOT_WRITABLE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
 _REMEMBERED = 64  # names, nearly all of them of folders
 
 
@@ -99,7 +98,7 @@ class NameTrial:
             if self._takes_all is None:
                 self._takes_all = self._made(folder, _WORST) is None
         except OSError as error:
-            if not (is_of_file(error) or error.errno in _NOT_WRITABLE):
+            if not (is_of_file(error) or error.errno in NOT_WRITABLE):
                 raise
             # The restore itself says why nothing can be written there.
             self._takes_all = True

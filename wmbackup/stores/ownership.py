@@ -35,10 +35,14 @@ class Owner:
         return self._key() is not None
 
     def begin_mac(self, name: bytes) -> hmac.HMAC | None:
-        """Begin the MAC of what is written into the folder ``name``; None without a secret."""
+        """Begin the MAC of what is written into the folder ``name``; None without a secret.
+
+        Its own name counts alone: it is met on the way from other folders as well.
+        """
         key = self._key()
         if key is None:
             return None
+        name = name.rpartition(b"/")[2]
         return hmac.new(key, len(name).to_bytes(4, "big") + name, "sha256")
 
     def mac(self, name: bytes, data: bytes) -> str:

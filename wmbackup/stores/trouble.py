@@ -56,6 +56,9 @@ _OF_FILE_WINDOWS = {
 """By the numbers of Windows: there one errno stands for many, and EACCES also for a file that
 another program keeps to itself and for a disk that does not read."""
 
+NOT_WRITABLE = {errno.EROFS, errno.ENOSPC, errno.EDQUOT}
+"""What the system answers where nothing can be written, whatever the name."""
+
 _VAGUE = {errno.EACCES, errno.EINVAL}
 """What the C library of Windows makes of most errors that it has no number for."""
 
