@@ -403,6 +403,8 @@ def output_path(output: str, name: str) -> str:
         path = reachable(resolved(os.path.join(output, name) if means_folder else output))
         folder = os.path.dirname(path)
         has_folder = is_folder(folder)
+    except FileNotFoundError:
+        raise  # the current folder is gone, which only the command line can say
     except OSError as error:
         raise SystemFailure.of(error, "write", output) from error
     if not has_folder:
