@@ -9,7 +9,7 @@ import os
 import shlex
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from wmbackup import remains
 from wmbackup.descriptors import let_go
@@ -18,20 +18,20 @@ from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, make_folders, t
 from wmbackup.status import Control
 
 _POLL = 0.1  # seconds between two tries for a lock
-_NAMES = 100  # names for a folder that are tried
 _REMOVAL = 2.0  # seconds that the removal of a file can take at most
 
 
 class Locks:
     """Keeps two runs off the same store and the same destination.
 
-    ``folder`` holds the locks, ``wait`` is how long to wait for one, in seconds. The operating
-    system drops a lock with its process.
+    ``folder`` holds the locks, or returns all folders that may hold them (see `shared_folders`);
+    ``wait`` is how long to wait for one, in seconds. The operating system drops a lock with its
+    process.
     """
 
-    def __init__(self, folder: str, wait: float = 0.0) -> None:
+    def __init__(self, folder: str | Callable[[], list[str]], wait: float = 0.0) -> None:
         """Keep where and how long; nothing is locked yet."""
-        self._folder = folder
+        self._folders = folder if callable(folder) else lambda: [folder]
         self._wait = wait
 
     @contextlib.contextmanager
@@ -42,17 +42,23 @@ class Locks:
         """
         # Where case does not matter in names, it does not tell two paths apart.
         name = hashlib.sha256(os.fsencode(os.path.normcase(subject))).hexdigest()[:32] + ".lock"
-        path = os.path.join(self._folder, name)
-        try:
-            make_folders(self._folder)
-            _refuse_foreign(self._folder)
-            descriptor = self._acquire(path, f"{what} {subject}", control)
-        except OSError as error:
-            raise SystemFailure.of(error, "lock", path) from error
-        try:
+        path = name
+        with contextlib.ExitStack() as held:
+            try:
+                folders: list[str] = []
+                # Another run may have made one more folder before it saw this run's.
+                while folders != (now := self._folders()):
+                    held.close()
+                    folders = now
+                    for folder in folders:
+                        path = os.path.join(folder, name)
+                        make_folders(folder)
+                        _refuse_foreign(folder)
+                        descriptor = self._acquire(path, f"{what} {subject}", control)
+                        held.callback(_drop, descriptor, path)
+            except OSError as error:
+                raise SystemFailure.of(error, "lock", path) from error
             yield
-        finally:
-            _drop(descriptor, path)
 
     def _acquire(self, path: str, subject: str, control: Control) -> int:
         until = time.monotonic() + self._wait
@@ -74,30 +80,44 @@ class Locks:
             time.sleep(_POLL)
 
 
-def shared_folder() -> str:
-    """Return a private folder among the temporary files, the same for all runs of this user.
+def shared_folders() -> list[str]:
+    """Return the private folders of this user among the temporary files, one as a rule.
 
-    A name that somebody else has taken is passed over, so that nobody can hold this user's runs
-    up by taking it. Raises SystemFailure where all names are taken.
+    Whoever is first makes one. Others can take its name, and give it up again, as they like: then
+    one is made whose name nobody knows beforehand, and two runs may each have made one. So a lock
+    is taken in all of them. Raises OSError.
     """
     import tempfile
 
-    user = os.getuid() if hasattr(os, "getuid") else 0
-    base = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
-    for name in (base, *(f"{base}-{number}" for number in range(2, _NAMES))):
+    temporary = tempfile.gettempdir()
+    base = f"wmbackup-{os.getuid() if hasattr(os, 'getuid') else 0}"
+    found = _own_folders(temporary, base)
+    if not found:
+        first = os.path.join(temporary, base)
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(name, PRIVATE_FOLDER)
-            _refuse_foreign(name)
-        except PermissionError:
-            continue
-        except OSError as error:
-            raise SystemFailure.of(error, "make a folder for locks", name) from error
-        return name
-    raise SystemFailure(
-        f"others have taken {base} and {_NAMES - 2} names like it",
-        hint="set XDG_STATE_HOME to a folder of this user",
-    )
+            os.mkdir(first, PRIVATE_FOLDER)
+        except FileExistsError:
+            if not keeps_modes(temporary):  # nobody can say whose it is
+                return [os.path.join(first, "locks")]
+            tempfile.mkdtemp(prefix=f"{base}-", dir=temporary)
+        found = _own_folders(temporary, base) or [first]
+    return [os.path.join(folder, "locks") for folder in found]
+
+
+def _own_folders(temporary: str, base: str) -> list[str]:
+    """Return the folders of this name, and of names that begin so, that are this user's alone."""
+    names = (name for name in sorted(os.listdir(temporary)) if f"{name}-".startswith(f"{base}-"))
+    return [path for name in names if _is_private(path := os.path.join(temporary, name))]
+
+
+def _is_private(folder: str) -> bool:
+    try:
+        status = os.lstat(folder)
+    except FileNotFoundError:
+        return False
+    if not stat.S_ISDIR(status.st_mode):
+        return False
+    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
 
 
 def _open_lock(path: str) -> int:
@@ -113,6 +133,17 @@ def _open_lock(path: str) -> int:
         time.sleep(_POLL / 10)
 
 
+def belongs_to_another(folder: str) -> bool:
+    """Whether a folder that is there is another user's. Raises OSError."""
+    if not hasattr(os, "geteuid"):
+        return False
+    try:
+        status = os.lstat(folder)
+    except FileNotFoundError:
+        return False
+    return status.st_uid != os.geteuid() and keeps_modes(folder)
+
+
 def _refuse_foreign(folder: str) -> None:
     """Raise PermissionError for a folder in which others can put or remove what they like.
 
@@ -124,7 +155,7 @@ def _refuse_foreign(folder: str) -> None:
     status = os.lstat(folder)
     if not stat.S_ISDIR(status.st_mode):
         raise PermissionError(errno.EPERM, "it is not a folder", folder)
-    if status.st_uid != os.geteuid() and keeps_modes(folder):
+    if belongs_to_another(folder):
         raise PermissionError(errno.EPERM, f"it belongs to user {status.st_uid}", folder)
     if status.st_mode & stat.S_IWOTH and keeps_modes(folder):
         how = f"others can write to it; chmod o-w {shlex.quote(folder)}"

@@ -135,13 +135,20 @@ class Session:
 
     def locks(self, least: float = 0.0) -> Locks:
         """Return the locks of this user, which are waited for ``least`` seconds or longer."""
-        from wmbackup.locks import Locks, shared_folder
+        from wmbackup.locks import Locks, belongs_to_another, shared_folders
 
+        wait = max(self.common.lock_wait, least)
         state = state_folder()
-        if state is None or not _can_hold(state):
-            # A service often has no home, or one that is not there; its runs see each other here.
-            state = shared_folder()
-        return Locks(os.path.join(state, "locks"), max(self.common.lock_wait, least))
+        folder = None if state is None or not _can_hold(state) else os.path.join(state, "locks")
+        try:
+            is_usable = folder is not None and not belongs_to_another(folder)
+        except OSError:
+            is_usable = True  # the lock itself says why not
+        if folder is None or not is_usable:
+            # A service often has no home, one that is not there, or that of the user who began it;
+            # its runs see each other here.
+            return Locks(shared_folders, wait)
+        return Locks(folder, wait)
 
     def signing_key(self, path: str | None) -> SigningKey:
         """Load the signing key; on a terminal, make one where there is none.
