@@ -342,6 +342,30 @@ def test_removal_of_deep_folders_takes_calls_in_proportion(
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_removal_lists_a_folder_of_many_files_few_times(
+    way: type[HandleTree | PathTree], tmp_path: Path, *, forgetful: bool
+) -> None:
+    """Also where the system leaves every other name out while names are removed."""
+    listed = 0
+
+    class Counting(way):  # type: ignore[misc, valid-type]  # a class that is a parameter
+        def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            nonlocal listed
+            for at, entry in enumerate(super().entries(folder)):
+                listed += 1
+                if not (forgetful and at % 2):
+                    yield entry
+
+    fill(tmp_path / "root", {b"all/%d" % number: b"" for number in range(10_000)})
+    tree = Counting(str(tmp_path / "root"))
+    assert remove_all(tree, b"all") is None
+    tree.close()
+    assert list((tmp_path / "root").iterdir()) == []
+    assert listed < 25_000
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_removal_returns_what_is_in_the_way_and_removes_the_rest(
     way: type[HandleTree | PathTree], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
