@@ -114,10 +114,12 @@ def test_a_link_to_a_folder_is_one(tmp_path: Path) -> None:
     assert files(tmp_path / "folder") == {b"a": b"1", b"below/b": b"2"}
 
 
-def test_a_target_whose_root_is_missing_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_target_whose_root_is_missing_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(importing, "is_folder", lambda _: False)
     with pytest.raises(NotFound):
-        put(Path("/missing/target"), {})
+        put(tmp_path / "missing" / "target", {})
 
 
 def test_a_folder_that_appears_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
@@ -452,7 +454,6 @@ def test_memory_does_not_grow_with_the_number_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wmbackup.files._SPOOL_IN_MEMORY", 1)
-    monkeypatch.setattr("wmbackup.stores.removal._AT_ONCE", 100)
 
     def peak(count: int) -> int:
         root = tmp_path / str(count)

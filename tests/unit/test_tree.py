@@ -218,7 +218,7 @@ def test_a_failed_step_gives_its_handles_back(tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(FileNotFoundError):
             tree.open(b"a/b/missing/file")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) == before + 2, "a and a/b stay open"
     tree.close()
     assert len(os.listdir("/proc/self/fd")) == before - 1
 
@@ -339,6 +339,30 @@ def test_removal_of_deep_folders_takes_calls_in_proportion(
         return found
 
     assert removed(1600) < 2.2 * removed(800)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_removal_lists_a_folder_of_many_files_few_times(
+    way: type[HandleTree | PathTree], tmp_path: Path, *, forgetful: bool
+) -> None:
+    """Also where the system leaves every other name out while names are removed."""
+    listed = 0
+
+    class Counting(way):  # type: ignore[misc, valid-type]  # a class that is a parameter
+        def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            nonlocal listed
+            for at, entry in enumerate(super().entries(folder)):
+                listed += 1
+                if not (forgetful and at % 2):
+                    yield entry
+
+    fill(tmp_path / "root", {b"all/%d" % number: b"" for number in range(10_000)})
+    tree = Counting(str(tmp_path / "root"))
+    assert remove_all(tree, b"all") is None
+    tree.close()
+    assert list((tmp_path / "root").iterdir()) == []
+    assert listed < 25_000
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cases_good import one
+from cases_good import one, three
 from forge import BAG, Member, find, header, license_row, replace_once
 from forge import stream as joined
 from vector import Vector, Vectors
@@ -72,6 +72,19 @@ def _rows() -> Vectors:
         comment="a row more than the manifest has lines, with a critical key that nobody reads",
         archive=made.archive(),
     )
+    for name, comment in (("rows-more", "a row more"), ("rows-fewer", "a row less")):
+        made = three()
+        made.rows[0] = replace_once(made.rows[0], b"]}", b"]," + KEY + b"}")
+        if name == "rows-more":
+            made.rows.append(made.rows[2])
+        else:
+            del made.rows[2]
+        yield Vector(
+            name=f"order-row-{name}",
+            comment=f"a critical key in the first row, and {comment} than lines of the manifest",
+            expect="unsupported",
+            archive=made.archive(),
+        )
     made = one()
     made.rows[0] = b'{"size":%d,%b}\n' % (len(made.files[0].data), KEY)
     yield Vector(

@@ -22,6 +22,7 @@ from wmbackup.item import Item
 from wmbackup.license import License
 
 MAX_TABLE = 2 * 1024**3
+_AT_ONCE = 4096  # licenses that are held together
 
 
 class Row(NamedTuple):
@@ -149,11 +150,15 @@ class Head:
                 continue
             found: list[Row] = []
             for item, sha256 in items_in(rows, lines):
-                before = len(found)
+                is_known = False
                 while ahead is not None and ahead[1] == item.member:
+                    is_known = True
                     found.append(Row(item, replace(ahead[0], path=item.path), sha256))
                     ahead = next(licenses, None)
-                if len(found) == before:
+                    if len(found) == _AT_ONCE:  # a single file can have all licenses
+                        yield found
+                        found = []
+                if not is_known:
                     found.append(Row(item, None, sha256))
             yield found
         while ahead is not None:

@@ -106,7 +106,7 @@ def pairs(
 ) -> Iterator[tuple[bytes, list[bytes]]]:
     """Yield blocks of files.jsonl from an offset on, each with as many lines of the manifest.
 
-    Raises ArchiveDamaged where one has more lines than the other.
+    Raises ArchiveDamaged where one has more lines than the other, behind those that pair.
     """
     waiting: list[bytes] = []
     manifests = blocks(manifest, manifest_at)
@@ -115,6 +115,8 @@ def pairs(
         while len(waiting) < count:
             block = next(manifests, b"")
             if not block:
+                if waiting:
+                    yield b"".join(split(rows)[: len(waiting)]), waiting
                 raise differ()
             waiting += split(block)
         yield rows, waiting[:count]

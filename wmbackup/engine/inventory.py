@@ -143,11 +143,11 @@ def inventory_of_store(
             control.notify(PhaseEvent(Phase.READING, items=len(paths)))
             for index, path in enumerate(paths, 1):
                 control.check()
-                withheld = len(tally.withheld)
+                noted = tally.noted
                 content = tally.read(export, path)
                 size = 0 if content is None else content.size
                 control.item(path, index, size)
-                for license_ in tally.withheld[withheld:]:
+                for license_ in tally.withheld_since(noted):
                     yield Row(None, replace(license_, path=path))
                 if content is not None:
                     yield from _rows_of_content(path, content, tally, check)

@@ -45,6 +45,15 @@ class Tally:
         """The licenses that are withheld by their issuers, in order."""
         return _in_order(self._withheld)
 
+    @property
+    def noted(self) -> int:
+        """How many licenses are withheld so far."""
+        return len(self._withheld)
+
+    def withheld_since(self, noted: int) -> list[License]:
+        """Return the licenses that are withheld and were not when there were so many."""
+        return [license_ for _, license_ in self._withheld[noted:]]
+
     def skip(self, path: bytes, reason: str) -> None:
         """Note a file that is not carried."""
         if path not in self._told:

@@ -180,17 +180,23 @@ class _Existing(StagedImport):
 
     def _is_blocked(self, path: bytes) -> bool:
         """Whether something that is no folder stands where a folder has to be."""
-        folder = path.rpartition(b"/")[0]
-        while folder:
+        parts = path.split(b"/")
+        # As a rule all of them are there. Where not, no more than seven are looked at.
+        there, missing, depth = 0, len(parts), len(parts) - 1
+        while missing - there > 1:
             try:
-                status = self._tree.stat(folder)
+                status = self._tree.stat(b"/".join(parts[:depth]))
             except OSError as error:
                 if not is_of_file(error):
                     raise
                 return True  # a link, or a folder that this user may not enter
-            if status is not None:
-                return not stat.S_ISDIR(status.st_mode)
-            folder = folder.rpartition(b"/")[0]
+            if status is None:
+                missing = depth
+            elif not stat.S_ISDIR(status.st_mode):
+                return True
+            else:
+                there = depth
+            depth = (there + missing) // 2
         return False
 
     def _hash(self, path: bytes) -> bytes | None:

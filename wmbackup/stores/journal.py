@@ -21,6 +21,7 @@ from wmbackup.files import PRIVATE
 from wmbackup.stores.ownership import Owner, is_private_file
 from wmbackup.stores.staging import FILES, JOURNAL, NOBODY, OLD, sync_all
 from wmbackup.stores.tree import Tree
+from wmbackup.stores.ways import made_folders, new_folders
 
 _END = b"end "
 """What the last line of a whole journal begins with; the MAC of the others follows."""
@@ -107,11 +108,12 @@ class Journal:
 
     def _lines(self, places: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
         yield _line({"inode": _inode(self._tree, self._staging)})
-        chain: list[bytes] = []
+        way: list[bytes] = []
         for path, number in places:
-            for folder in new_folders(path, chain):
-                if self._tree.stat(folder) is None:
-                    yield _line({"made": _text(folder)})
+            made = 0
+            for folder in new_folders(path, way):
+                if made or self._tree.stat(folder) is None:  # and so is all that is below it
+                    made += 1
             staged = self._tree.stat(self._staging + FILES + b"%d" % number)
             row = {
                 "number": number,
@@ -120,6 +122,7 @@ class Journal:
                 "size": 0 if staged is None else staged.st_size,
                 "mtime_ns": 0 if staged is None else staged.st_mtime_ns,
                 "replaces": self._tree.stat(path) is not None,
+                "made": made,
             }
             self.count += 1
             yield _line(row)
@@ -141,11 +144,9 @@ class Journal:
             if next(rows)["inode"] != _inode(tree, staging) and not authentic:
                 return None
             for row in rows:
-                if "made" in row:
-                    _path(row["made"])
-                else:
-                    journal._move(row)
-                    journal.count += 1
+                journal._move(row)
+                int(row["made"])
+                journal.count += 1
         except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
             return None
         return journal
@@ -153,6 +154,11 @@ class Journal:
     def moves(self) -> Iterator[Move]:
         """Yield the moves. Raises OSError."""
         return (self._move(row) for row in self._rows() if "path" in row)
+
+    def _made(self) -> Iterator[bytes]:
+        """Yield the folders that were made (see `made_folders`). Raises OSError."""
+        rows = (row for row in self._rows() if "path" in row)
+        return made_folders((_path(row["path"]), int(row["made"])) for row in rows)
 
     def _move(self, row: Mapping[str, Any]) -> Move:
         return _move(
@@ -195,8 +201,7 @@ class Journal:
                 failure = error
         if failure is not None:
             raise failure
-        made = [_path(row["made"]) for row in self._rows() if "made" in row]
-        for folder in reversed(made):  # each behind those above it
+        for folder in self._made():
             try:
                 self._tree.remove_folder(folder)
             except OSError as error:
@@ -219,21 +224,6 @@ class Journal:
             # Where files have one name only, one that is staged still was not moved.
             if self._exactly or staged is None or staged.st_ino == there.st_ino:
                 tree.unlink(move.path)
-
-
-def new_folders(path: bytes, chain: list[bytes]) -> Iterator[bytes]:
-    """Yield the folders on the way to a path that were not on the way to the one before.
-
-    ``chain`` has those of the last path, and then those of this one. Paths come in order, so that
-    no more has to be remembered.
-    """
-    parts = path.split(b"/")[:-1]
-    same = 0
-    while same < min(len(parts), len(chain)) and chain[same] == parts[same]:
-        same += 1
-    chain[same:] = parts[same:]
-    for depth in range(same + 1, len(parts) + 1):
-        yield b"/".join(parts[:depth])
 
 
 def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from itertools import islice
 
 from wmbackup.stores.tree import EntryKind, Tree
 
-_AT_ONCE = 4096  # entries
+_PASSES = 64
+"""How often a folder is listed. Each time half of what is there goes, at the least."""
 
 
 def remove_all(tree: Tree, folder: bytes, keep: bytes | None = None) -> OSError | None:
@@ -41,14 +41,23 @@ class _Removal:
         self._emptied.append(folder)
         stays: set[bytes] = set()
         with _collecting(self._failures):
-            # Few at a time are listed, since a folder can have millions.
-            while found := [*islice(self._others(folder, stays), _AT_ONCE)]:
-                for name, kind in found:
-                    if not self._takes_away(folder, name, kind):
-                        stays.add(name)
+            # Removed while it is listed: a folder can have millions, and listing it again for some
+            # of them at a time would be quadratic. Some systems leave names out that way.
+            for _ in range(_PASSES):
+                if not self._take_away(folder, stays):
+                    break
 
-    def _others(self, folder: bytes, stays: set[bytes]) -> Iterator[tuple[bytes, EntryKind]]:
-        return (entry for entry in self._tree.entries(folder) if entry[0] not in stays)
+    def _take_away(self, folder: bytes, stays: set[bytes]) -> int:
+        """Take out of a folder what it lists, once; return how many entries were."""
+        taken = 0
+        for name, kind in self._tree.entries(folder):
+            if name in stays:
+                continue
+            if self._takes_away(folder, name, kind):
+                taken += 1
+            else:
+                stays.add(name)
+        return taken
 
     def _takes_away(self, folder: bytes, name: bytes, kind: EntryKind) -> bool:
         """Take an entry out of a folder; return False where it is still there."""

@@ -14,12 +14,12 @@ from wmbackup.item import Item
 from wmbackup.quoting import quoted
 from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.base import ItemUnavailable
-from wmbackup.stores.journal import new_folders
 from wmbackup.stores.leftovers import still_needed, still_there
 from wmbackup.stores.name_trial import NameTrial
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staging import Staging, is_staging, sync_all
 from wmbackup.stores.tree import Tree, is_possible
+from wmbackup.stores.ways import new_folders
 from wmbackup.stores.writing import finish_file, write_file
 
 _ITEM = item_member(0).rstrip(b"0")
@@ -37,7 +37,7 @@ class StagedImport(ABC):
         self._names = NameTrial(tree, lambda: self._staging.name)
         self._has_items = False
         """Whether the archive has files that some file systems cannot tell from others."""
-        self._chain: list[bytes] = []  # the folders that were made last, each in the one before
+        self._way: list[bytes] = []  # to the path that folders were made for last
         self._staging_made: Staging | None = None
         self.committed = False
         """Whether everything is in its place, so that nothing is undone any more."""
@@ -126,7 +126,7 @@ class StagedImport(ABC):
 
     def _make_folders(self, path: bytes) -> None:
         """Make the folders on the way to a path."""
-        for folder in new_folders(path, self._chain):
+        for folder in new_folders(path, self._way):
             with contextlib.suppress(FileExistsError):
                 self._tree.make_folder(folder)
 

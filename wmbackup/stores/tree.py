@@ -7,6 +7,7 @@ there are no folder handles (Windows) the same is done with full paths and a loo
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -135,7 +136,7 @@ class HandleTree:
         self.where = "" if isinstance(root, int) else root
         self._root = root if isinstance(root, int) else os.open(root, _FOLDER & ~_NO_FOLLOW)
         self._open: dict[bytes, int] = {}
-        # Two at least: a renaming needs both of its folders at once.
+        # Two at least: the last folder on a way leads to the next.
         self._most = limits.part_of_files(8, at_least=2, at_most=_HANDLES)
 
     def close(self) -> None:
@@ -157,26 +158,32 @@ class HandleTree:
         found = self._open.get(folder)
         if found is not None:
             return found
-        if len(self._open) >= self._most:
-            self._forget()
-        start = folder.rpartition(b"/")[0]
-        while start and start not in self._open:
-            start = start.rpartition(b"/")[0]
-        handle = self._open[start] if start else self._root
-        kept = handle
-        for name in folder[len(start) :].strip(b"/").split(b"/"):
-            try:
-                step = os.open(name, _FOLDER, dir_fd=handle)
-            finally:
-                if handle != kept:
-                    let_go(handle)
-            handle = step
-        self._open[folder] = handle
+        at = folder.rpartition(b"/")[0]
+        while at and at not in self._open:
+            at = at.rpartition(b"/")[0]
+        handle = self._open[at] if at else self._root
+        # Each on the way is kept: whoever goes up again, step by step, begins there.
+        for name in folder[len(at) :].strip(b"/").split(b"/"):
+            handle = os.open(name, _FOLDER, dir_fd=handle)
+            at = at + b"/" + name if at else name
+            if len(self._open) >= self._most:
+                let_go(self._open.pop(next(iter(self._open))))
+            self._open[at] = handle
         return handle
 
     def _split(self, path: bytes) -> tuple[int, bytes]:
         folder, _, name = path.rpartition(b"/")
         return self._at(folder), name
+
+    @contextlib.contextmanager
+    def _at_both(self, source: bytes, target: bytes) -> Iterator[tuple[int, bytes, int, bytes]]:
+        """Give the folders and the names of two paths."""
+        to, new = self._split(target)
+        to = os.dup(to)  # looking for the other one may close it
+        try:
+            yield *self._split(source), to, new
+        finally:
+            let_go(to)
 
     def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
         """See `Tree.entries`."""
@@ -217,18 +224,13 @@ class HandleTree:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """See `Tree.rename`."""
-        # The second look-up could close the first one's handle.
-        to, new = self._split(target)
-        at, old = self._split(source)
-        to, new = self._split(target)
-        os.rename(old, new, src_dir_fd=at, dst_dir_fd=to)
+        with self._at_both(source, target) as (at, old, to, new):
+            os.rename(old, new, src_dir_fd=at, dst_dir_fd=to)
 
     def link(self, source: bytes, target: bytes) -> None:
         """See `Tree.link`."""
-        to, new = self._split(target)
-        at, old = self._split(source)
-        to, new = self._split(target)
-        os.link(old, new, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
+        with self._at_both(source, target) as (at, old, to, new):
+            os.link(old, new, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
 
     def unlink(self, path: bytes) -> None:
         """See `Tree.unlink`."""
@@ -237,7 +239,9 @@ class HandleTree:
 
     def remove_folder(self, folder: bytes) -> None:
         """See `Tree.remove_folder`."""
-        self._forget()
+        for known in [*self._open]:
+            if known == folder or known.startswith(folder + b"/"):
+                let_go(self._open.pop(known))
         handle, name = self._split(folder)
         os.rmdir(name, dir_fd=handle)
 
