@@ -32,6 +32,7 @@ from wmbackup.trust.keys import SigningKey
 
 if TYPE_CHECKING:
     from wmbackup.engine.backing_up import BackupSummary
+    from wmbackup.workers.process import Workers
 
 _PROPERTIES = {"BackupPath", "RestorePath"}
 
@@ -106,7 +107,7 @@ class Options:
     ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
     is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
-    files are told. ``helped`` lets this Python be begun once more for a part of many files.
+    files are told. ``workers`` allows a worker process for a part of many files.
     """
 
     signing_key: SigningKey | None = None
@@ -122,7 +123,7 @@ class Options:
     dry_run: bool = False
     salvage: bool = False
     items: bool = True
-    helped: bool = False
+    workers: Workers | None = None
     refuse_skipped: bool = False
     refuse_withheld: bool = False
 
@@ -191,7 +192,7 @@ class BackupRestorer:
                 replace_output=replace,
                 read_back=options.read_back,
                 locks=options.locks,
-                helped=options.helped,
+                workers=options.workers,
                 refuse_skipped=options.refuse_skipped,
                 refuse_withheld=options.refuse_withheld,
             )
@@ -243,7 +244,7 @@ class BackupRestorer:
                     dry_run=options.dry_run,
                     salvage=options.salvage,
                     locks=options.locks,
-                    helped=options.helped,
+                    workers=options.workers,
                 )
 
         operation = Operation(work, statuses, items=options.items)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.archives import File, build, private, public
 from tests.cli.program import Inside
-from tests.processes import watch
+from tests.workers import ALWAYS, watch
 from wmbackup.archive import sshsig
-from wmbackup.engine import second_reader, second_writer
+from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode
 from wmbackup.license import License
 
@@ -184,14 +184,13 @@ def test_a_pipe_is_a_usage_error_where_it_would_be_read_twice(ready: Inside) -> 
 # backup
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second process")
+@pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
 def test_many_files_are_backed_up_and_restored_by_two_processes(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
         inside.write(f"store/{number}", b"x")
-    monkeypatch.setattr(second_reader, "_PAYS", 10)
-    monkeypatch.setattr(second_writer, "_PAYS", 10)
+    monkeypatch.setattr(Session, "workers", lambda _session: ALWAYS)
     inside("key", "create")
     watched = watch(monkeypatch)
     processes = next(watched)

@@ -11,9 +11,9 @@ import pytest
 
 from tests.archives import File, build
 from tests.folders import POLICY, Log, files, fill, snapshot
-from tests.processes import Processes, kill, stop, watch
+from tests.workers import ALWAYS, Processes, kill, stop, watch
 from wmbackup.archive.ustar import record_length
-from wmbackup.engine import open_archive, restore, second_process, second_writer
+from wmbackup.engine import open_archive, restore, second_writer
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.restoring import OnConflict
 from wmbackup.errors import ArchiveDamaged, Cancelled, RestoreConflict
@@ -21,9 +21,11 @@ from wmbackup.status import Control, Event, ItemEvent
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import _NewFolder
 from wmbackup.stores.staging import Staging
+from wmbackup.workers import process as worker_process
+from wmbackup.workers.process import Workers
 
 if sys.platform != "linux":
-    pytest.skip("only Linux has a second process", allow_module_level=True)
+    pytest.skip("workers run on Linux only", allow_module_level=True)
 
 COUNT = 200
 SECTION = 4
@@ -38,13 +40,12 @@ ODD = [File(b"a:b", b"item"), File(b"TWIN", b"1"), File(b"twin", b"2"), File(b"e
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Small sections, for which a second process pays."""
-    monkeypatch.setattr(second_writer, "_PAYS", 1)
     monkeypatch.setattr(second_writer, "_SECTION", SECTION * 1024)
     yield from watch(monkeypatch)
 
 
 def bring_back(
-    archive: bytes, place: Path, *, helped: bool, control: Control | None = None
+    archive: bytes, place: Path, *, workers: Workers | None, control: Control | None = None
 ) -> dict[bytes, bytes | str]:
     """Restore; return everything that there is then, and before that what is told."""
     place.mkdir(exist_ok=True)
@@ -52,7 +53,7 @@ def bring_back(
     with open_archive(str(place / "a.tar")) as source:
         target = FolderStore(str(place / "target"))
         more = OnConflict.REPLACE
-        restore(source, target, POLICY, control, on_conflict=more, helped=helped)
+        restore(source, target, POLICY, control, on_conflict=more, workers=workers)
     return snapshot(place)
 
 
@@ -65,14 +66,19 @@ def times(place: Path) -> dict[Path, int]:
 def same(tmp_path: Path, archive: bytes, before: dict[bytes, bytes] | None = None) -> Log:
     """Restore with a second process and without, and prove that nothing differs."""
     logs, found, dates = [], [], []
-    for way in ("helped", "alone"):
+    for way in ("worker", "alone"):
         if before is not None:
             store = fill(tmp_path / way / "target", before)
             for path in before:
                 os.utime(store / os.fsdecode(path), (1, 1))
         log = Log()
         found.append(
-            bring_back(archive, tmp_path / way, helped=way == "helped", control=log.control())
+            bring_back(
+                archive,
+                tmp_path / way,
+                workers=ALWAYS if way == "worker" else None,
+                control=log.control(),
+            )
         )
         logs.append(log)
         dates.append(times(tmp_path / way))
@@ -91,7 +97,7 @@ def test_two_processes_restore_what_one_does(
     assert len(processes.begun) == 1
     assert processes.answered
     assert not processes.given_back
-    assert set(times(tmp_path / "helped").values()) >= {one.mtime_ns for one in FILES}
+    assert set(times(tmp_path / "worker").values()) >= {one.mtime_ns for one in FILES}
 
 
 def test_what_is_large_or_there_already_is_left_to_the_first(
@@ -115,9 +121,9 @@ def test_the_first_damage_is_told_and_nothing_restored(
 ) -> None:
     archive = damaged(build(FILES), *(FILES[place] for place in places))
     told = []
-    for way in ("helped", "alone"):
+    for way in ("worker", "alone"):
         with pytest.raises(ArchiveDamaged) as error:
-            bring_back(archive, tmp_path / way, helped=way == "helped")
+            bring_back(archive, tmp_path / way, workers=ALWAYS if way == "worker" else None)
         told.append(str(error.value).partition(": ")[2])
         assert os.listdir(tmp_path / way) == ["a.tar"]
     assert told[0] == told[1]
@@ -130,7 +136,7 @@ def test_the_end_is_judged_as_well(tmp_path: Path, processes: Processes, at: int
     archive = bytearray(build(FILES))
     archive[at] = 1
     with pytest.raises(ArchiveDamaged, match="should end"):
-        bring_back(bytes(archive), tmp_path / "a", helped=True)
+        bring_back(bytes(archive), tmp_path / "a", workers=ALWAYS)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.answered
 
@@ -161,14 +167,14 @@ def test_what_hangs_or_was_half_done_leaves_nothing(
     monkeypatch: pytest.MonkeyPatch,
     before: dict[bytes, bytes] | None,
 ) -> None:
-    monkeypatch.setattr(second_process, "_WAITING", 3)
+    monkeypatch.setattr(worker_process, "_WAITING", 3)
     processes.disturb[3] = stop
     begin = time.monotonic()
     control = Control(cancelled=lambda: time.monotonic() > begin + 1)
     if before is not None:
         fill(tmp_path / "a" / "target", before)
     with pytest.raises(Cancelled):
-        bring_back(build(FILES), tmp_path / "a", helped=True, control=control)
+        bring_back(build(FILES), tmp_path / "a", workers=ALWAYS, control=control)
     left = snapshot(tmp_path / "a")
     del left[b"a.tar"]
     assert left == ({} if before is None else {b"target": "a folder", b"target/mine": b"mine"})
@@ -196,7 +202,7 @@ def test_a_callback_that_stops_ends_the_second_before_its_files_are_removed(
             raise Stop
 
     with pytest.raises(Stop):
-        bring_back(build(FILES), tmp_path / "a", helped=True, control=Control(notify))
+        bring_back(build(FILES), tmp_path / "a", workers=ALWAYS, control=Control(notify))
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert ended == [True]
 
@@ -206,7 +212,7 @@ def test_an_archive_may_begin_within_a_file(tmp_path: Path, processes: Processes
     with (tmp_path / "a").open("rb") as file:
         file.seek(9000)
         with open_archive(file) as source:
-            restore(source, FolderStore(str(tmp_path / "target")), POLICY, helped=True)
+            restore(source, FolderStore(str(tmp_path / "target")), POLICY, workers=ALWAYS)
     assert files(tmp_path / "target") == {one.path: one.data for one in FILES}
     assert processes.answered
     assert not processes.given_back
@@ -219,12 +225,12 @@ def test_no_second_process_where_nothing_is_staged_or_the_archive_comes_but_once
     (tmp_path / "a.tar").write_bytes(archive)
     with open_archive(str(tmp_path / "a.tar")) as source:
         target = FolderStore(str(tmp_path / "plan"))
-        restore(source, target, POLICY, dry_run=True, helped=True)
+        restore(source, target, POLICY, dry_run=True, workers=ALWAYS)
     with open_archive(str(tmp_path / "a.tar")) as source:
         target = FolderStore(str(tmp_path / "few"))
-        restore(source, target, POLICY, selection=Selection(paths=(b"000/*",)), helped=True)
+        restore(source, target, POLICY, selection=Selection(paths=(b"000/*",)), workers=ALWAYS)
     with open_archive(io.BytesIO(archive)) as source:
-        restore(source, FolderStore(str(tmp_path / "piped")), POLICY, helped=True)
+        restore(source, FolderStore(str(tmp_path / "piped")), POLICY, workers=ALWAYS)
     assert sorted(os.listdir(tmp_path)) == ["a.tar", "few", "piped"]
     assert processes.begun == []
 
@@ -240,7 +246,7 @@ def test_a_name_that_another_file_has_taken_is_told_by_the_first(
     monkeypatch.setattr(_NewFolder, "place", taken)
     monkeypatch.setattr(second_writer, "_SECTION", 64 * 1024)  # both names are in the last one
     with pytest.raises(RestoreConflict, match="same name as another"):
-        bring_back(build(FILES), tmp_path / "a", helped=True)
+        bring_back(build(FILES), tmp_path / "a", workers=ALWAYS)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.begun
 
@@ -259,7 +265,7 @@ def test_an_item_is_not_taken_for_what_the_second_left(
     monkeypatch.setattr(second_writer, "_SECTION", own)  # so that the item has the next section
     processes.disturb[1] = kill
     with pytest.raises(RestoreConflict, match="same name as another"):
-        bring_back(build([*FILES, File(b"a:b", b"item")]), tmp_path / "a", helped=True)
+        bring_back(build([*FILES, File(b"a:b", b"item")]), tmp_path / "a", workers=ALWAYS)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.given_back == 1
 
@@ -268,6 +274,6 @@ def test_an_item_is_not_taken_for_what_the_second_left(
 def test_no_second_process_for_a_descriptor_of_a_standard_stream(
     processes: Processes, taken: int
 ) -> None:
-    with second_process.second_process("none", opened=(9, taken)) as second:
+    with Workers().start("none", opened=(9, taken)) as second:
         assert second is None
     assert processes.begun == []

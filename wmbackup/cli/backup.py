@@ -100,7 +100,7 @@ def command(
             items=session.output.follows_items,
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
-            helped=True,
+            workers=session.workers(),
             refuse_skipped=session.common.strict,
             refuse_withheld=session.common.strict and not accept_restricted,
         )

@@ -76,7 +76,7 @@ class Proof:
             with spooling(), private_folder(temporary_folder(), owner(), control) as folder:
                 target = FolderStore(f"{folder}/restored")
                 _rewind(archive)
-                restore(archive, target, self._policy, control, helped=True)
+                restore(archive, target, self._policy, control, workers=self._session.workers())
                 differences = self._compare(archive, target)
         except SystemFailure as error:
             if isinstance(error.__cause__, OSError) and not remedy(error.__cause__.errno):

@@ -118,7 +118,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         policy=session.policy(allowed_signers),
         locks=session.locks(),
         items=session.output.follows_items,
-        helped=True,
+        workers=session.workers(),
         source=standard_input() if from_pipe else None,
         selection=Selection(kid, title, tuple(os.fsencode(path) for path in paths)),
         on_conflict=OnConflict(on_conflict),

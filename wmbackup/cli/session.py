@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from wmbackup.status import Control, Phase
     from wmbackup.trust import Policy
     from wmbackup.trust.keys import Created, SigningKey
+    from wmbackup.workers.process import Workers
 
 
 class Common(NamedTuple):
@@ -149,6 +150,12 @@ class Session:
             # its runs see each other here.
             return Locks(shared_folders, wait)
         return Locks(folder, wait)
+
+    def workers(self) -> Workers:
+        """Allow worker processes: a user expects both processors to work."""
+        from wmbackup.workers.process import Workers
+
+        return Workers()
 
     def signing_key(self, path: str | None) -> SigningKey:
         """Load the signing key; on a terminal, make one where there is none.

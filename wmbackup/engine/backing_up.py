@@ -45,6 +45,7 @@ from wmbackup.status import (
 )
 from wmbackup.stores.base import Export, Store
 from wmbackup.trust.keys import SigningKey
+from wmbackup.workers.process import Workers
 
 AGENT = f"wmbackup {__version__}"
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
@@ -105,7 +106,7 @@ def backup(
     read_back: bool = True,
     locks: Locks | None = None,
     host: str | None = None,
-    helped: bool = False,
+    workers: Workers | None = None,
     refuse_skipped: bool = False,
     refuse_withheld: bool = False,
 ) -> BackupSummary:
@@ -113,8 +114,8 @@ def backup(
 
     ``output`` is a file, a folder in which the archive gets its usual name, or a stream that is
     open for writing (what went there cannot be read back). The archive appears at once, whole
-    and read back, or not at all. ``helped`` lets this Python be begun once more to read a part of
-    many files, where that pays. With ``refuse_skipped`` nothing is written where a file would be
+    and read back, or not at all. ``workers`` allows a worker process that reads a part of many
+    files, where that pays. With ``refuse_skipped`` nothing is written where a file would be
     skipped, with ``refuse_withheld`` where a license is withheld.
 
     A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
@@ -125,7 +126,7 @@ def backup(
     host = host or host_name()
     moment = datetime.now(UTC).replace(microsecond=0)
     refused = refuse_skipped, refuse_withheld
-    run = _Run(store, key, control, host, moment, refused=refused, helped=helped)
+    run = _Run(store, key, control, host, moment, refused=refused, workers=workers)
     if not isinstance(output, str):
         return run.into_stream(output, locks)
     path = destination(store, output, host, moment, replace_output=replace_output)
@@ -211,7 +212,7 @@ class _Run:
         moment: datetime,
         *,
         refused: tuple[bool, bool],
-        helped: bool,
+        workers: Workers | None,
     ) -> None:
         self._refused = refused
         self._store = store
@@ -219,7 +220,7 @@ class _Run:
         self._control = control
         self._host = host
         self._moment = moment
-        self._helped = helped
+        self._workers = workers
 
     def into_stream(self, output: BinaryIO, locks: Locks | None) -> BackupSummary:
         folder = temporary_folder()
@@ -287,7 +288,7 @@ class _Run:
         files = len(names.own) + len(names.items)
         self._control.notify(PhaseEvent(Phase.READING, items=files))
         filling = Filling(writer, export, tally, self._control)
-        if not filling.fill(names, helped=self._helped):
+        if not filling.fill(names, workers=self._workers):
             return False
         free = tally.know(export.licenses)
         for license_ in (*tally.withheld, *free):

@@ -26,6 +26,7 @@ from wmbackup.trust import Policy
 
 if TYPE_CHECKING:
     from wmbackup.archive.salvage import Rescued, Salvage
+    from wmbackup.workers.process import Workers
 
 
 class Lost(NamedTuple):
@@ -94,12 +95,12 @@ def open_contents(
     *,
     salvage: bool,
     few: bool = False,
-    helped: bool = False,
+    workers: Workers | None = None,
 ) -> Iterator[Contents]:
     """Open an archive for a restore; its head is proven, its payload is not read yet.
 
     All of the head is judged, or with ``few``, for a selection of paths, what is asked for alone.
-    ``helped`` allows a second process for many files. Raises SignerUntrusted and its kin,
+    ``workers`` allows a worker process for many files. Raises SignerUntrusted and its kin,
     ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     if not salvage:
@@ -107,7 +108,7 @@ def open_contents(
             if not few:
                 archive.head.check(control.check)
             archive.reader.check_length()
-            yield _Whole(archive, source, control, helped=helped)
+            yield _Whole(archive, source, control, workers=workers)
         return
     from wmbackup.archive.salvage import Salvage
 
@@ -131,13 +132,13 @@ class _Whole:
     licenses_lost = False
 
     def __init__(
-        self, archive: Believed, source: ArchiveInput, control: Control, *, helped: bool
+        self, archive: Believed, source: ArchiveInput, control: Control, *, workers: Workers | None
     ) -> None:
         self._archive = archive
         self._seekable = source.length is not None
         self._stream = source.stream
         self._control = control
-        self._helped = helped
+        self._workers = workers
         self.info = archive.info
         self.principals = archive.principals
 
@@ -161,18 +162,20 @@ class _Whole:
         reader = self._archive.reader
         if alone and self._seekable:
             proven = reader.extract(wanted, receiver)
-        elif self._helped and self._seekable:
-            proven = self._release_helped(wanted, receiver)
+        elif self._workers is not None and self._seekable:
+            proven = self._release_with(self._workers, wanted, receiver)
         else:
             proven = reader.payload(receiver, wanted.__getitem__)
         for section in proven:
             yield from map(Proven, section.members, section.sizes)
 
-    def _release_helped(self, wanted: bytearray, receiver: Receiver | None) -> Iterator[Section]:
+    def _release_with(
+        self, workers: Workers, wanted: bytearray, receiver: Receiver | None
+    ) -> Iterator[Section]:
         from wmbackup.engine.second_writer import second_writer
 
         reader, files = self._archive.reader, wanted.count(1)
-        with second_writer(reader, self._stream.fileno(), receiver, files) as second:
+        with second_writer(workers, reader, self._stream.fileno(), receiver, files) as second:
             if second is None:
                 yield from reader.payload(receiver, wanted.__getitem__)
             else:

@@ -10,10 +10,10 @@ from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
 from wmbackup.archive.rows import FileRow, sizes_in
 from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.engine.reading import Tally
-from wmbackup.engine.second_process import share
-from wmbackup.engine.second_reader import SecondReader, second_reader
 from wmbackup.status import Control
 from wmbackup.stores.base import Content, Export, ItemUnavailable
+from wmbackup.workers.process import Workers, share
+from wmbackup.workers.read_files import ReadingWorker, start_reader
 
 _BATCH = 256
 """Files of a portion. Fewer cost more to hand on; of more, the lines take memory."""
@@ -45,17 +45,16 @@ class Filling:
         self._portion = PortionWriter(writer.spool())
         self._told = 0  # files
 
-    def fill(self, names: Naming, *, helped: bool) -> bool:
+    def fill(self, names: Naming, *, workers: Workers | None) -> bool:
         """Carry everything; return False where a file was lost and that changes other names.
 
-        ``helped`` allows a second process.
+        ``workers`` allows a worker process.
         """
         lost = names.winners
         behind = _batches(names.items, len(names.own))
         items = (self._read(batch, lost, is_own=False) for batch in behind)
-        files = len(names.own) if helped else 0
-        with second_reader(self._export, files, self._writer.spool) as second:
-            return self._append_all(self._own(names, second)) and self._append_all(items)
+        with start_reader(workers, self._export, len(names.own), self._writer.spool) as worker:
+            return self._append_all(self._own(names, worker)) and self._append_all(items)
 
     def _append_all(self, portions: Iterator[Portion | None]) -> bool:
         for portion in portions:
@@ -65,24 +64,24 @@ class Filling:
             self._tally.licenses += portion.licenses
         return True
 
-    def _own(self, names: Naming, second: SecondReader | None) -> Iterator[Portion | None]:
+    def _own(self, names: Naming, worker: ReadingWorker | None) -> Iterator[Portion | None]:
         """Yield the portions of files that keep their names, in order."""
         batches, lost = _batches(names.own), names.winners
-        if second is None:
+        if worker is None:
             return (self._read(batch, lost) for batch in batches)
         return share(
-            second.process,
+            worker.process,
             batches,
             self._control,
             do=lambda batch: self._read(batch, lost),
-            ask=lambda batch: second.question(batch.paths),
-            take=lambda batch, answer: self._taken(batch, second.portion(answer), lost),
+            ask=lambda batch: worker.question(batch.paths),
+            take=lambda batch, answer: self._taken(batch, worker.batch(answer), lost),
         )
 
     def _taken(
         self, batch: Batch, portion: Portion | None, winners: Collection[bytes]
     ) -> Portion | None:
-        """Take what the second process made of a batch, or read it again."""
+        """Take what the worker made of a batch, or read it again."""
         if portion is None:
             return self._read(batch, winners)
         if self._control.items:

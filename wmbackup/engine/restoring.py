@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator
 from enum import Enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
@@ -30,6 +30,9 @@ from wmbackup.status import Control, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN
 from wmbackup.trust import Policy
+
+if TYPE_CHECKING:
+    from wmbackup.workers.process import Workers
 
 _SHOWN = 5  # conflicts that a message names
 
@@ -98,15 +101,15 @@ def restore(
     dry_run: bool = False,
     salvage: bool = False,
     locks: Locks | None = None,
-    helped: bool = False,
+    workers: Workers | None = None,
 ) -> RestoreSummary:
     """Restore an archive, or a selection of it, into a store, all or nothing.
 
     ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
     is changed. A selection from a seekable archive reads its head and the selected files alone;
     everything else reads it whole. ``salvage`` restores what a damaged archive still proves;
-    the plan names what is lost. ``helped`` lets this Python be begun once more to stage a part of
-    many files, where that pays.
+    the plan names what is lost. ``workers`` allows a worker process that stages a part of many
+    files, where that pays.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, RestoreConflict, Declined, NotFound,
     StoreReadOnly, Busy, Cancelled, SystemFailure.
@@ -124,7 +127,9 @@ def restore(
     with (
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
-        open_contents(source, policy, control, salvage=salvage, few=few, helped=helped) as contents,
+        open_contents(
+            source, policy, control, salvage=salvage, few=few, workers=workers
+        ) as contents,
     ):
         if store.gives_statuses:
             _refuse_what_no_interface_wrote(contents)

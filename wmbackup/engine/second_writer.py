@@ -23,15 +23,14 @@ from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.section import Section, cut
 from wmbackup.archive.source import CHUNK, Source
 from wmbackup.engine.own_place import OwnPlace
-from wmbackup.engine.second_process import Second, second_process, serve, share
 from wmbackup.errors import ArchiveDamaged, WmbackupError
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import SharedImport
 from wmbackup.stores.tree import HandleTree, Tree
 from wmbackup.stores.writing import write_file
+from wmbackup.workers.process import Worker, Workers, serve, share
 
-_PAYS = 4000  # files from which on it is worth a process, which takes 60 ms to begin
 _SECTION = 1024 * 1024
 """Bytes of a section. Fewer cost more to hand on; many would keep one process waiting."""
 
@@ -41,24 +40,28 @@ _PLACE = struct.Struct("=3Q")  # where a section begins, and the lengths of its 
 
 @contextlib.contextmanager
 def second_writer(
-    reader: ArchiveReader, descriptor: int, receiver: Receiver | None, files: int
+    workers: Workers,
+    reader: ArchiveReader,
+    descriptor: int,
+    receiver: Receiver | None,
+    files: int,
 ) -> Iterator[SecondWriter | None]:
     """Begin a second process where that is possible and pays for so many files.
 
     ``descriptor`` is the open archive, a regular file.
     """
     root = receiver.root if isinstance(receiver, SharedImport) else None
-    if not isinstance(receiver, SharedImport) or root is None or files < _PAYS:
+    if not isinstance(receiver, SharedImport) or root is None or files < workers.min_files:
         yield None
         return
-    with second_process(__name__, descriptor, root, opened=(descriptor, root)) as process:
+    with workers.start(__name__, descriptor, root, opened=(descriptor, root)) as process:
         yield None if process is None else SecondWriter(process, reader, receiver)
 
 
 class SecondWriter:
     """Both processes, proving and staging in turn."""
 
-    def __init__(self, process: Second, reader: ArchiveReader, receiver: SharedImport) -> None:
+    def __init__(self, process: Worker, reader: ArchiveReader, receiver: SharedImport) -> None:
         """Take the process, and what this one does the same with."""
         self._process = process
         self._reader = reader

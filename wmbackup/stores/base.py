@@ -75,8 +75,8 @@ class Export(Protocol):
         """
 
 
-class SharedFolder(NamedTuple):
-    """What another process needs to read the same files: see `stores.file_reader.FileReader`.
+class WorkerFolder(NamedTuple):
+    """What a worker needs to read the same files: see `stores.file_reader.reader_in_worker`.
 
     ``root`` is the descriptor of the open folder that their paths are relative to.
     """
@@ -86,12 +86,11 @@ class SharedFolder(NamedTuple):
 
 
 @runtime_checkable
-class SharedExport(Export, Protocol):
-    """An export whose items are files of an open folder, and can be read by two processes."""
+class WorkerExport(Export, Protocol):
+    """An export whose items are files of an open folder, which a worker process can read too."""
 
-    @property
-    def shared(self) -> SharedFolder | None:
-        """The folder, open as long as the export is; None where no other process can have it."""
+    def worker_view(self) -> WorkerFolder | None:
+        """Return the folder, open as long as the export is; None where no worker can have it."""
 
 
 class Standing(Enum):

@@ -13,8 +13,8 @@ from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
 from wmbackup.stores.attributes import attributes_of
-from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld
-from wmbackup.stores.tree import Tree, decode
+from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld, WorkerFolder
+from wmbackup.stores.tree import HandleTree, Tree, decode
 from wmbackup.stores.trouble import is_of_file
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
@@ -105,6 +105,11 @@ class FileReader:
         if is_of_file(error):
             return ItemUnavailable(f"it cannot be read: {reason(error)}")
         return SystemFailure.of(error, "read", os.path.join(self._root, decode(path)))
+
+
+def reader_in_worker(folder: WorkerFolder) -> FileReader:
+    """Return what reads, in a worker process, as the export that shares the folder does."""
+    return FileReader(HandleTree(folder.root), withholds=folder.withholds)
 
 
 def reason(error: OSError) -> str:

@@ -13,7 +13,7 @@ from wmbackup.files import reachable
 from wmbackup.item import Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, SharedFolder
+from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, WorkerFolder
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
@@ -218,11 +218,10 @@ class FolderExport:
         """Read one of `paths`. Raises ItemUnavailable, ItemWithheld, SystemFailure."""
         return self._reader.read(path)
 
-    @property
-    def shared(self) -> SharedFolder | None:
-        """See `SharedExport`: only systems with folder handles have it."""
+    def worker_view(self) -> WorkerFolder | None:
+        """See `WorkerExport`: only systems with folder handles have it."""
         root = self._tree.handle()
-        return None if root is None else SharedFolder(root, self._withholds)
+        return None if root is None else WorkerFolder(root, self._withholds)
 
 
 def _others(count: int) -> WarningEvent:

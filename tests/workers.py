@@ -1,4 +1,4 @@
-"""The second process, watched and disturbed."""
+"""The worker process, watched and disturbed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
-from wmbackup.engine import second_process
-from wmbackup.engine.second_process import Second
 from wmbackup.status import Control
+from wmbackup.workers import process as worker_process
+from wmbackup.workers.process import Worker, Workers
 
 Disturb = Callable[[subprocess.Popen[bytes]], None]
 
 
+ALWAYS = Workers(min_files=1)
+"""A worker for as few files as one."""
+
+
 class Processes:
-    """The second processes that were begun, and what they were asked and have answered."""
+    """The worker processes that were begun, and what they were asked and have answered."""
 
     def __init__(self) -> None:
         self.begun: list[subprocess.Popen[bytes]] = []
@@ -29,9 +33,9 @@ class Processes:
 
 
 def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
-    """Watch them, on a machine of two processors; prove at the end that none is left."""
+    """Watch them, on a machine of two processors; check at the end that none is left."""
     seen = Processes()
-    begin, ask, answers = second_process._begin, Second.ask, Second.answers
+    begin, ask, answers = worker_process._begin, Worker.ask, Worker.answers
 
     def begun(*arguments: Any) -> Any:
         process = begin(*arguments)
@@ -39,21 +43,21 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
             seen.begun.append(process)
         return process
 
-    def asked(second: Second, question: bytes) -> None:
+    def asked(worker: Worker, question: bytes, control: Control) -> None:
         seen.asked += 1
         seen.disturb.get(seen.asked, nothing)(seen.begun[-1])
-        ask(second, question)
+        ask(worker, question, control)
 
-    def answered(second: Second, control: Control, *, wait: bool) -> Iterator[bytes]:
-        for answer in answers(second, control, wait=wait):
+    def answered(worker: Worker, control: Control, *, wait: bool) -> Iterator[bytes]:
+        for answer in answers(worker, control, wait=wait):
             seen.answered += answer != b""
             seen.given_back += answer == b""
             yield answer
 
-    monkeypatch.setattr(second_process, "_begin", begun)
-    monkeypatch.setattr(second_process, "processors", lambda: 2)
-    monkeypatch.setattr(Second, "ask", asked)
-    monkeypatch.setattr(Second, "answers", answered)
+    monkeypatch.setattr(worker_process, "_begin", begun)
+    monkeypatch.setattr(worker_process, "processors", lambda: 2)
+    monkeypatch.setattr(Worker, "ask", asked)
+    monkeypatch.setattr(Worker, "answers", answered)
     yield seen
     assert all(process.returncode is not None for process in seen.begun)
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -15,8 +16,8 @@ import pytest
 
 from tests.archives import read
 from tests.folders import Log, back_up, fill
-from tests.processes import Processes, kill, stop, watch
-from wmbackup.engine import filling, second_process, second_reader
+from tests.workers import ALWAYS, Processes, kill, stop, watch
+from wmbackup.engine import filling
 from wmbackup.engine.backing_up import BackupSummary
 from wmbackup.errors import Cancelled
 from wmbackup.status import (
@@ -29,9 +30,11 @@ from wmbackup.status import (
     WarningEvent,
     WithheldEvent,
 )
+from wmbackup.workers import process as worker_process
+from wmbackup.workers.process import Workers
 
 if sys.platform != "linux":
-    pytest.skip("only Linux has a second process", allow_module_level=True)
+    pytest.skip("workers run on Linux only", allow_module_level=True)
 import resource
 
 COUNT = 200
@@ -44,8 +47,7 @@ Change = Callable[[Path], object]
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
-    """Small batches, for which a second process pays."""
-    monkeypatch.setattr(second_reader, "_PAYS", 1)
+    """Small batches, and a machine of two processors."""
     monkeypatch.setattr(filling, "_BATCH", 4)
     yield from watch(monkeypatch)
 
@@ -74,24 +76,29 @@ def nothing(_store: Path) -> None:
 
 
 def same(
-    tmp_path: Path, files: dict[bytes, bytes], change: Change = nothing
+    tmp_path: Path,
+    files: dict[bytes, bytes],
+    change: Change = nothing,
+    workers: Workers = ALWAYS,
 ) -> tuple[BackupSummary, Log]:
-    """Back up with a second process and without, and prove that nothing differs."""
+    """Back up with a worker and without, and check that nothing differs."""
     done, logs, found = [], [], []
-    for way in ("helped", "alone"):
+    for way in ("worker", "alone"):
         place = tmp_path / way
         store = fill(place / "store", files)
         for path in files:
             os.utime(store / os.fsdecode(path), (1, 1))
         log = Changing(store, change)
-        done.append(back_up(store, place / "a", log.control(), helped=way == "helped"))
+        done.append(
+            back_up(store, place / "a", log.control(), workers=workers if way == "worker" else None)
+        )
         logs.append(log)
         found.append(read((place / "a").read_bytes()))
-    helped, alone = found
-    assert helped.released == alone.released
+    together, alone = found
+    assert together.released == alone.released
     rows = [[(row.item, row.license) for row in one.head.rows()] for one in found]
     assert rows[0] == rows[1]
-    like = helped.info
+    like = together.info
     assert like == replace(
         alone.info, archive_id=like.archive_id, created=like.created, store=like.store
     )
@@ -126,7 +133,7 @@ def items(log: Log) -> list[tuple[bytes, int]]:
     return sorted(found)
 
 
-def test_two_processes_make_the_archive_of_one(tmp_path: Path, processes: Processes) -> None:
+def test_two_processes_make_archive_of_one(tmp_path: Path, processes: Processes) -> None:
     odd = {b"one.lic": OPEN, b"a?": b"item", b"Twin": b"1", b"twin": b"2", b"empty": b""}
     done, _ = same(tmp_path, PLAIN | odd)
     assert (done.info.files, done.licenses, done.skipped) == (COUNT + 5, 1, ())
@@ -161,10 +168,10 @@ def test_a_batch_with_something_unusual_is_read_by_the_first(
     assert processes.given_back
 
 
-def test_names_are_given_anew_where_the_second_loses_what_others_made_room_for(
+def test_worker_loses_file_others_made_room_for_and_names_are_given_again(
     tmp_path: Path, processes: Processes
 ) -> None:
-    # In the first batch, which always goes to the second.
+    # In the first batch, which always goes to the worker.
     twins = {b"000/-A": b"1", b"000/-a": b"2"}
 
     def change(store: Path) -> None:
@@ -178,9 +185,7 @@ def test_names_are_given_anew_where_the_second_loses_what_others_made_room_for(
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_second_process_that_is_killed_changes_nothing(
-    tmp_path: Path, processes: Processes, count: int
-) -> None:
+def test_killed_worker_changes_nothing(tmp_path: Path, processes: Processes, count: int) -> None:
     processes.disturb[count] = kill
     done, _ = same(tmp_path, PLAIN)
     assert done.info.files == COUNT
@@ -188,7 +193,7 @@ def test_a_second_process_that_is_killed_changes_nothing(
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "/bin/false", "/bin/cat", ""])
-def test_a_second_process_that_cannot_begin_changes_nothing(
+def test_worker_that_cannot_start_changes_nothing(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
@@ -196,7 +201,7 @@ def test_a_second_process_that_cannot_begin_changes_nothing(
     assert not processes.answered
 
 
-def test_waiting_for_a_second_process_takes_no_descriptor(
+def test_waiting_for_worker_takes_no_descriptor(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The last one may have gone into a pipe, and then nobody would end what has begun.
@@ -212,15 +217,15 @@ def test_waiting_for_a_second_process_takes_no_descriptor(
 def test_a_full_disk_is_told_by_the_first(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # To the second the place for its records is one that nobody can write to.
-    real = second_process._begin
+    # The worker gets a file for its records that it cannot write to.
+    real = worker_process._begin
 
     def begin(module: str, numbers: Any, opened: Any) -> Any:
         with open(f"/proc/self/fd/{opened[1]}", "rb") as closed:
             places = (opened[0], closed.fileno())
             return real(module, (*places, *numbers[2:]), places)
 
-    monkeypatch.setattr(second_process, "_begin", begin)
+    monkeypatch.setattr(worker_process, "_begin", begin)
     same(tmp_path, PLAIN)
     assert not processes.answered
     assert processes.given_back
@@ -240,11 +245,11 @@ def test_a_record_that_is_written_in_part_is_not_taken(
     assert processes.given_back
 
 
-def test_a_second_process_that_hangs_is_waited_for_and_can_be_cancelled(
+def test_backup_waiting_for_hung_worker_can_be_cancelled(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processes.disturb[1] = stop
-    monkeypatch.setattr(second_process, "_WAITING", 3)
+    monkeypatch.setattr(worker_process, "_WAITING", 3)
     store = fill(tmp_path / "store", PLAIN)
     output = tmp_path / "out" / "a"
     output.parent.mkdir()
@@ -252,10 +257,21 @@ def test_a_second_process_that_hangs_is_waited_for_and_can_be_cancelled(
     begin = time.monotonic()
     control = Control(seen.append, lambda: time.monotonic() > begin + 1)
     with pytest.raises(Cancelled):
-        back_up(store, output, control, helped=True)
+        back_up(store, output, control, workers=ALWAYS)
     # It went ahead, and not so far that what waits for the other would fill the memory.
     assert sum(isinstance(event, ItemEvent) for event in seen) == 3 * 4
     assert os.listdir(output.parent) == []
+
+
+@pytest.mark.parametrize("count", [1, 4])
+def test_hung_worker_is_killed_and_its_files_are_read_here(
+    tmp_path: Path, processes: Processes, count: int
+) -> None:
+    processes.disturb[count] = stop
+    done, _ = same(tmp_path, PLAIN, workers=ALWAYS._replace(patience=0.2))
+    assert done.info.files == COUNT
+    assert 1 <= processes.given_back <= 2
+    assert processes.begun[0].returncode == -signal.SIGKILL
 
 
 def test_a_ctrl_c_of_the_terminal_is_for_the_first_alone(
@@ -263,7 +279,7 @@ def test_a_ctrl_c_of_the_terminal_is_for_the_first_alone(
 ) -> None:
     sessions: list[int] = []
     processes.disturb[1] = lambda process: sessions.append(os.getsid(process.pid))
-    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", helped=True)
+    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", workers=ALWAYS)
     assert sessions == [processes.begun[0].pid]
 
 
@@ -273,11 +289,11 @@ def test_a_program_without_standard_streams_backs_up(tmp_path: Path) -> None:
 import os, sys
 from pathlib import Path
 from tests.folders import back_up
-from wmbackup.engine import second_process, second_reader
-second_reader._PAYS, second_process.processors = 1, lambda: 2
+from tests.workers import ALWAYS, worker_process
+worker_process.processors = lambda: 2
 for stream in range(3):
     os.close(stream)
-back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
+back_up(Path(sys.argv[1]), Path(sys.argv[2]), workers=ALWAYS)
 """
     store = fill(tmp_path / "store", PLAIN)
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
@@ -288,20 +304,20 @@ back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
     assert len(read((tmp_path / "a").read_bytes()).released) == COUNT
 
 
-def test_a_second_process_ends_with_the_first(tmp_path: Path) -> None:
+def test_worker_ends_with_first_process(tmp_path: Path) -> None:
     code = """
 import os, sys, time
 from tests.folders import back_up
-from wmbackup.engine import second_process, second_reader
-second_reader._PAYS, second_process.processors = 1, lambda: 2
-real = second_process._begin
+from tests.workers import ALWAYS, worker_process
+worker_process.processors = lambda: 2
+real = worker_process._begin
 def begin(*arguments):
     process = real(*arguments)
     print(process.pid, flush=True)
     time.sleep(60)
-second_process._begin = begin
+worker_process._begin = begin
 from pathlib import Path
-back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
+back_up(Path(sys.argv[1]), Path(sys.argv[2]), workers=ALWAYS)
 """
     store = fill(tmp_path / "store", PLAIN)
     root = Path(__file__).parents[2]
@@ -322,14 +338,17 @@ back_up(Path(sys.argv[1]), Path(sys.argv[2]), helped=True)
 
 
 @pytest.mark.parametrize("why", ["few files", "one processor", "not asked", "frozen"])
-def test_no_second_process_where_it_does_not_pay_or_was_not_asked_for(
+def test_no_worker_where_it_does_not_pay_or_is_not_allowed(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, why: str
 ) -> None:
+    workers: Workers | None = ALWAYS
     if why == "few files":
-        monkeypatch.setattr(second_reader, "_PAYS", COUNT + 1)
+        workers = Workers(min_files=COUNT + 1)
+    elif why == "not asked":
+        workers = None
     elif why == "one processor":
-        monkeypatch.setattr(second_process, "processors", lambda: 1)
+        monkeypatch.setattr(worker_process, "processors", lambda: 1)
     elif why == "frozen":
         monkeypatch.setattr(sys, "frozen", "somehow", raising=False)
-    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", helped=why != "not asked")
+    back_up(fill(tmp_path / "store", PLAIN), tmp_path / "a", workers=workers)
     assert processes.begun == []
