@@ -11,12 +11,12 @@ from typing import IO, Any, BinaryIO
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from wmbackup.archive import bag, sshsig
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.head import Head
 from wmbackup.archive.names import give_names
 from wmbackup.archive.portion import PortionWriter, Tick
 from wmbackup.archive.reader import ArchiveReader, Signatures
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.row_codec import FileRow
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.archive.writer import ArchiveWriter, Sealed, Sign
 from wmbackup.item import Item
@@ -40,9 +40,9 @@ def public(seed: int) -> bytes:
     return sshsig.public_of(private(seed))
 
 
-def info(**changes: Any) -> bag.BagInfo:
+def info(**changes: Any) -> tag_files.BagInfo:
     """Return a bag-info.txt by MAKER."""
-    plain = bag.BagInfo(
+    plain = tag_files.BagInfo(
         archive_id="0123456789abcdef" * 2,
         created=CREATED,
         host="host",
@@ -106,7 +106,7 @@ class FileWriter(ArchiveWriter):
         if self.portion.files == _PORTION:
             self.append(self.portion.end())
 
-    def seal(self, output: BinaryIO, info: bag.BagInfo, sign: Sign, tick: Tick) -> Sealed:
+    def seal(self, output: BinaryIO, info: tag_files.BagInfo, sign: Sign, tick: Tick) -> Sealed:
         self.append(self.portion.end())
         return super().seal(output, info, sign, tick)
 
@@ -116,7 +116,7 @@ def build(
     known: Sequence[License] = (),
     *,
     maker: Ed25519PrivateKey = MAKER,
-    info: bag.BagInfo = info(),  # noqa: B008 - it is frozen
+    info: tag_files.BagInfo = info(),  # noqa: B008 - it is frozen
     make_spool: Callable[[], IO[bytes]] = spool,
 ) -> bytes:
     """Return the archive that the writer makes of these files."""
@@ -180,7 +180,9 @@ def reseal(
     """
     names = {name.replace(".", "_").replace("-", "_"): name for name in members}
     texts = {**members, **{names[name]: content for name, content in changes.items()}}
-    signed = bag.tag_manifest({name: bag.sha256(texts[name]) for name in bag.TAGGED})
+    signed = tag_files.tag_manifest(
+        {name: tag_files.sha256(texts[name]) for name in tag_files.TAGGED}
+    )
     ordered: Members = {"bagit.txt": texts["bagit.txt"], "tagmanifest-sha256.txt": signed}
     for number, key in enumerate((maker, *witnesses), 1):
         middle = "" if number == 1 else f".{number}"
@@ -229,7 +231,7 @@ class Read:
     """What a whole archive said; ``proven`` are its members."""
 
     signatures: Signatures
-    info: bag.BagInfo
+    info: tag_files.BagInfo
     head: Head
     proven: list[bytes]
     released: list[tuple[Item, bytes]]

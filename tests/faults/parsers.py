@@ -22,7 +22,7 @@ import make  # noqa: E402 - found from here on
 
 from tests.archives import MAKER, File, build, join, public, reseal, split  # noqa: E402
 from wmbackup import cli, config  # noqa: E402
-from wmbackup.archive import bag, rows, sshsig  # noqa: E402
+from wmbackup.archive import row_codec, sshsig, tag_files  # noqa: E402
 from wmbackup.cli.settings import schema  # noqa: E402
 from wmbackup.engine import open_archive, restore, verify  # noqa: E402
 from wmbackup.errors import WmbackupError  # noqa: E402
@@ -61,8 +61,8 @@ def _file(name: bytes) -> Callable[[bytes], object]:
         if recognize_file(name, io.BytesIO(data), len(data)) != found:
             raise AssertionError("a file that is read in blocks is another one")
         for license_ in found:
-            line = rows.license_row(license_, b"data/file")
-            if rows.parse_license_row(line)[0] != license_:
+            line = row_codec.license_row(license_, b"data/file")
+            if row_codec.parse_license_row(line)[0] != license_:
                 raise AssertionError("a license does not come back from its row")
 
     return read
@@ -89,8 +89,8 @@ def _key_texts() -> list[bytes]:
 
 
 def _info(data: bytes) -> None:
-    info = bag.parse_info(data)
-    if bag.parse_info(info.encode()) != info:
+    info = tag_files.parse_info(data)
+    if tag_files.parse_info(info.encode()) != info:
         raise AssertionError("a bag-info.txt does not come back as it was")
 
 
@@ -217,14 +217,16 @@ PARSERS: Mapping[str, Parser] = {
     ),
     # The archive, as anybody may write it, and as a trusted maker may.
     "ustar-header": Parser(_archive, (WmbackupError,), lambda: [_one_archive()], 20_000),
-    "tag-manifest": Parser(bag.parse_tag_manifest, _REFUSES, _member("tagmanifest-sha256.txt")),
+    "tag-manifest": Parser(
+        tag_files.parse_tag_manifest, _REFUSES, _member("tagmanifest-sha256.txt")
+    ),
     "bag-info": Parser(_info, _REFUSES, _member("bag-info.txt")),
-    "file-row": Parser(rows.parse_file_row, _REFUSES, _lines("files.jsonl")),
+    "file-row": Parser(row_codec.parse_file_row, _REFUSES, _lines("files.jsonl")),
     "license-row": Parser(
-        rows.parse_license_row,
+        row_codec.parse_license_row,
         _REFUSES,
         lambda: [
-            rows.license_row(one, b"data/a")
+            row_codec.license_row(one, b"data/a")
             for data in make.everything().values()
             for one in recognize(b"a.lic", data)
         ],

@@ -15,7 +15,7 @@ from wmbackup.archive import tables
 from wmbackup.archive.head import Head, Row
 from wmbackup.archive.names import NameCheck, are_safe, is_safe, own_order
 from wmbackup.archive.plain import Plain, plain_rows, plain_sizes
-from wmbackup.archive.rows import FileRow, file_row, parse_file_row
+from wmbackup.archive.row_codec import FileRow, file_row, parse_file_row
 from wmbackup.archive.tables import count_lines, split
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
 

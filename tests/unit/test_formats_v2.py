@@ -3,7 +3,7 @@ from __future__ import annotations
 import make
 import pytest
 
-from wmbackup.archive.rows import MAX_LINE, license_row
+from wmbackup.archive.row_codec import MAX_LINE, license_row
 from wmbackup.formats import forbids_backup, recognize, scan
 from wmbackup.formats.text import date, number, truth
 from wmbackup.license import License

@@ -10,7 +10,7 @@ from tests.archives import File, build, ignore, info, read, split
 from wmbackup.archive import tables
 from wmbackup.archive.head import Head, Row
 from wmbackup.archive.names import give_names, own_order
-from wmbackup.archive.rows import FileRow, file_row, license_row
+from wmbackup.archive.row_codec import FileRow, file_row, license_row
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
 from wmbackup.item import Item
 from wmbackup.license import License

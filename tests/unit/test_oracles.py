@@ -21,7 +21,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.archives import MAKER, WITNESS, File, build, private, public, read, reseal, split
-from wmbackup.archive import bag, sshsig
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.ustar import BLOCK, END
 from wmbackup.errors import SignerUntrusted
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers
@@ -359,7 +359,7 @@ def test_keys_of_other_types_are_passed_over(
 
 
 def commands() -> list[str]:
-    indented = re.findall(r"^ {5}(\S.*)$", bag.README.decode(), flags=re.MULTILINE)
+    indented = re.findall(r"^ {5}(\S.*)$", tag_files.README.decode(), flags=re.MULTILINE)
     decrypt, *more = [command for command in indented if command.startswith("age ")]
     assert not more
     assert decrypt.endswith("| tar -xf -")

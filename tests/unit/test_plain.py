@@ -9,7 +9,7 @@ import pytest
 from tests.archives import File, build, read
 from wmbackup.archive.head import Head, Row
 from wmbackup.archive.plain import Plain, plain
-from wmbackup.archive.rows import FileRow, file_row
+from wmbackup.archive.row_codec import FileRow, file_row
 from wmbackup.cli.objects import SCHEMA, item_fields, item_lines
 from wmbackup.cli.wording import plain_lines, plain_row
 from wmbackup.license import License

@@ -26,9 +26,9 @@ from tests.archives import (
     split,
     spool,
 )
-from wmbackup.archive import bag, sshsig
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.source import CHUNK
+from wmbackup.archive.stream import CHUNK
 from wmbackup.archive.ustar import END
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -225,10 +225,10 @@ def test_a_fixed_text_is_fixed_even_where_it_is_signed(name: str) -> None:
         read(reseal(MEMBERS | {name: other}))
 
 
-@pytest.mark.parametrize("name", bag.TAGGED)
+@pytest.mark.parametrize("name", tag_files.TAGGED)
 def test_every_line_of_the_tag_manifest_is_compared(name: str) -> None:
-    hashes = bag.parse_tag_manifest(MEMBERS["tagmanifest-sha256.txt"])
-    signed = bag.tag_manifest(hashes | {name: bag.sha256(b"another")})
+    hashes = tag_files.parse_tag_manifest(MEMBERS["tagmanifest-sha256.txt"])
+    signed = tag_files.tag_manifest(hashes | {name: tag_files.sha256(b"another")})
     signature = sshsig.sign(MAKER, signed)
     changed = {"tagmanifest-sha256.txt": signed, "tagmanifest-sha256.txt.sig": signature}
     with pytest.raises(ArchiveDamaged, match="is not the one that was signed"):
@@ -526,4 +526,4 @@ def test_a_row_that_says_another_size_is_damage() -> None:
 
 def test_the_prefix_of_every_member_is_the_bag() -> None:
     assert all(ARCHIVE[at:].startswith((BAG + name).encode()) for name, at in STARTS.items())
-    assert MEMBERS["README.txt"] == bag.README
+    assert MEMBERS["README.txt"] == tag_files.README

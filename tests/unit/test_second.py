@@ -14,7 +14,7 @@ import pytest
 from tests.archives import File, build, split
 from tests.folders import POLICY, Log
 from wmbackup import files as files_module
-from wmbackup.archive import source as source_module
+from wmbackup.archive import stream
 from wmbackup.cli.signals import Interrupted, handled
 from wmbackup.engine import open_archive, verify
 from wmbackup.engine.opening import believe
@@ -233,7 +233,7 @@ def test_it_reads_all_of_a_table_that_ends_just_behind_a_block(
 ) -> None:
     # What is written in pieces smaller than a buffer waits in this process, where no other sees it.
     rows = split(archive.read_bytes())["files.jsonl"]
-    monkeypatch.setattr(source_module, "CHUNK", len(rows) - 700)
+    monkeypatch.setattr(stream, "CHUNK", len(rows) - 700)
     monkeypatch.setattr(files_module, "_SPOOL_IN_MEMORY", len(rows) // 2)
     with open_archive(str(archive)) as source, believe(source, POLICY, Control()) as found:
         second.prove_rest(found.reader, source.stream.fileno())

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wmbackup.archive.rows import FileRow, file_row
+from wmbackup.archive.row_codec import FileRow, file_row
 from wmbackup.archive.section import Section, cut
 from wmbackup.archive.ustar import record_length
 from wmbackup.errors import ArchiveDamaged

@@ -26,11 +26,11 @@ from tests.archives import (
     spool,
     temporary,
 )
-from wmbackup.archive import bag, sshsig
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.portion import ContentMismatch
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.rows import FileRow, file_row, license_row
-from wmbackup.archive.source import CHUNK
+from wmbackup.archive.row_codec import FileRow, file_row, license_row
+from wmbackup.archive.stream import CHUNK
 from wmbackup.archive.writer import copy
 from wmbackup.item import MAX_SIZE, Item
 from wmbackup.license import License
@@ -47,7 +47,7 @@ def sealed(made: FileWriter, output: BinaryIO | None = None) -> bytes:
     archive = target.read()
     assert result.size == len(archive)
     assert result.tag_manifest == split(archive)["tagmanifest-sha256.txt"]
-    assert result.info == bag.parse_info(split(archive)["bag-info.txt"])
+    assert result.info == tag_files.parse_info(split(archive)["bag-info.txt"])
     return archive
 
 
@@ -70,7 +70,7 @@ def test_an_archive_has_exactly_these_bytes() -> None:
     )
     payload: Members = {"data/A": b"", "data/b": b"x" * 600, "data/item-0000001": b"item"}
     members: Members = {
-        "README.txt": bag.README,
+        "README.txt": tag_files.README,
         "bag-info.txt": info(withheld=1, octets=604, files=3).encode(),
         "files.jsonl": b"".join(rows),
         "licenses.jsonl": license_row(known, b"data/b") + license_row(withheld, None),
@@ -78,10 +78,10 @@ def test_an_archive_has_exactly_these_bytes() -> None:
             f"{hashlib.sha256(data).hexdigest()}  {name}\n" for name, data in payload.items()
         ).encode(),
     }
-    hashes = {name: bag.sha256(text) for name, text in members.items()}
-    signed = bag.tag_manifest(hashes | {"bagit.txt": bag.sha256(bag.BAGIT)})
+    hashes = {name: tag_files.sha256(text) for name, text in members.items()}
+    signed = tag_files.tag_manifest(hashes | {"bagit.txt": tag_files.sha256(tag_files.BAGIT)})
     head: Members = {
-        "bagit.txt": bag.BAGIT,
+        "bagit.txt": tag_files.BAGIT,
         "tagmanifest-sha256.txt": signed,
         "tagmanifest-sha256.txt.sig": sign(signed),
     }

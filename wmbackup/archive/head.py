@@ -9,13 +9,13 @@ from itertools import pairwise
 from typing import IO, NamedTuple
 
 from wmbackup.archive import tables
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.judging import ITEM, NAME, check_name, item_of, items_in, judge
 from wmbackup.archive.names import DATA, MAX_FILES, NameCheck, own_order
 from wmbackup.archive.plain import Plain, plain, stated_sizes
-from wmbackup.archive.rows import MAX_LINE, parse_file_row, parse_license_row
+from wmbackup.archive.row_codec import MAX_LINE, parse_file_row, parse_license_row
 from wmbackup.archive.section import SECTION, Section, cut
 from wmbackup.archive.tables import Place
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from wmbackup.archive import tables
 from wmbackup.archive.names import DATA, NameCheck, are_safe, is_path, is_safe
 from wmbackup.archive.plain import own_names, plain_rows, plain_sizes
-from wmbackup.archive.rows import FileRow, parse_file_row
+from wmbackup.archive.row_codec import FileRow, parse_file_row
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, Protocol
 
 from wmbackup.archive.names import BAG
 from wmbackup.archive.section import Section
-from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.stream import CHUNK, ExactReader
 from wmbackup.archive.ustar import BLOCK, PADDINGS, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
@@ -32,7 +32,7 @@ class Receiver(Protocol):
 
 
 def prove(
-    source: Source,
+    source: ExactReader,
     section: Section,
     receiver: Receiver | None = None,
     wanted: Callable[[int], object] | None = None,
@@ -95,7 +95,7 @@ def _release(
             receiver.put(section.item(at), data[begin:end])
 
 
-def prove_one(source: Source, section: Section, receiver: Receiver | None) -> None:
+def prove_one(source: ExactReader, section: Section, receiver: Receiver | None) -> None:
     """Prove a section of one file, in bounded memory, and release it; its padding is left.
 
     Raises as `prove` does.

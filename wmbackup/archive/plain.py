@@ -11,7 +11,7 @@ import re
 from typing import NamedTuple
 
 from wmbackup.archive.names import are_safe
-from wmbackup.archive.rows import ATTRIBUTE_LISTS, SECOND, FileRow
+from wmbackup.archive.row_codec import ATTRIBUTE_LISTS, SECOND, FileRow
 from wmbackup.archive.tables import disagree, split
 
 # A match is a whole line, so that as many matches as lines leave nothing between them. Sizes and

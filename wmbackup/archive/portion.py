@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
 from wmbackup.archive.names import BAG, DATA, item_member
-from wmbackup.archive.rows import FileRow, file_row, license_row
-from wmbackup.archive.source import AT_ONCE
+from wmbackup.archive.row_codec import FileRow, file_row, license_row
+from wmbackup.archive.stream import AT_ONCE
 from wmbackup.archive.ustar import BLOCK, PADDINGS, header, padding, record_length
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License

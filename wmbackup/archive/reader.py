@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from typing import IO, NamedTuple
 
-from wmbackup.archive import bag, sshsig
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.head import MAX_TABLE, START, Head, Mark
 from wmbackup.archive.names import BAG
 from wmbackup.archive.payload import Receiver, prove, prove_one
 from wmbackup.archive.section import Section
-from wmbackup.archive.source import ByteStream, Source
+from wmbackup.archive.stream import ByteStream, ExactReader
 from wmbackup.archive.ustar import END
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 
 _MAX_WITNESSES = 15
 _TIME_STAMP = (BAG + b"tagmanifest-sha256.txt.tsr", 1, 64 * 1024)
-_README = (BAG + b"README.txt", len(bag.README), len(bag.README))
+_README = (BAG + b"README.txt", len(tag_files.README), len(tag_files.README))
 
 Spool = Callable[[], IO[bytes]]
 
@@ -46,7 +46,7 @@ class ArchiveReader:
         """Begin at the stream's present position."""
         self._stream = stream
         self._start = stream.tell() if stream.seekable() else 0
-        self._source = Source(stream)
+        self._source = ExactReader(stream)
         self._spool = spool
         self._length = length
         self._hashes: dict[str, str] = {}
@@ -78,7 +78,7 @@ class ArchiveReader:
         """How many bytes of the archive have been read."""
         return self._source.position
 
-    def rest(self) -> Source:
+    def rest(self) -> ExactReader:
         """Return what has not been read yet."""
         return self._source
 
@@ -90,8 +90,10 @@ class ArchiveReader:
         """
         source = self._source
         source.magic()
-        bagit = self._small("bagit.txt", len(bag.BAGIT), len(bag.BAGIT))
-        text = self._small("tagmanifest-sha256.txt", bag.TAG_MANIFEST_SIZE, bag.TAG_MANIFEST_SIZE)
+        bagit = self._small("bagit.txt", len(tag_files.BAGIT), len(tag_files.BAGIT))
+        text = self._small(
+            "tagmanifest-sha256.txt", tag_files.TAG_MANIFEST_SIZE, tag_files.TAG_MANIFEST_SIZE
+        )
         if source.next_name() == BAG + b"README.txt":
             raise ArchiveUnsigned(
                 "the archive is not signed", hint="nothing in it can be believed; look for another"
@@ -103,25 +105,25 @@ class ArchiveReader:
                 break
             armored.append(self._small(name, *[sshsig.ARMORED_SIZE] * 2))
         source.expect(*(_TIME_STAMP if self._has_time_stamp() else _README))
-        self._hashes = bag.parse_tag_manifest(text)
-        if bagit != bag.BAGIT:
+        self._hashes = tag_files.parse_tag_manifest(text)
+        if bagit != tag_files.BAGIT:
             raise ArchiveDamaged("bagit.txt is not as the format wants it")
         self._prove("bagit.txt", bagit)
         keys = [sshsig.signer(signature, text) for signature in armored]
         self._maker = keys[0]
         return Signatures(keys[0], tuple(keys[1:]), text)
 
-    def info(self) -> bag.BagInfo:
+    def info(self) -> tag_files.BagInfo:
         """Read bag-info.txt. Raises as `signatures` does."""
         if self._has_time_stamp():
             self._source.content(*_TIME_STAMP)
         readme = self._source.content(*_README)
         self._prove("README.txt", readme)
-        if readme != bag.README:
+        if readme != tag_files.README:
             raise ArchiveDamaged("README.txt is not as the format wants it")
-        text = self._small("bag-info.txt", 1, bag.MAX_INFO)
+        text = self._small("bag-info.txt", 1, tag_files.MAX_INFO)
         self._prove("bag-info.txt", text)
-        info = bag.parse_info(text)
+        info = tag_files.parse_info(text)
         if info.signer != sshsig.fingerprint(self._maker):
             raise ArchiveDamaged("the archive was signed by another key than it says")
         self._info = info
@@ -226,7 +228,7 @@ class ArchiveReader:
     def _go_to(self, offset: int) -> None:
         """Go to an offset in the payload."""
         self._stream.seek(self._start + self._payload_at + offset)
-        self._source = Source(self._stream)
+        self._source = ExactReader(self._stream)
         self._source.position = self._payload_at + offset
 
     def _has_time_stamp(self) -> bool:
@@ -236,7 +238,7 @@ class ArchiveReader:
         return self._source.content(BAG + name.encode(), low, high)
 
     def _prove(self, name: str, text: bytes) -> None:
-        if bag.sha256(text) != self._hashes[name]:
+        if tag_files.sha256(text) != self._hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
 
     def _table(self, name: str, low: int, table: IO[bytes]) -> None:

@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import IO, NamedTuple
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import MAX_TABLE, Head
 from wmbackup.archive.judging import MANIFEST_LINE
 from wmbackup.archive.names import BAG, DATA, is_path
 from wmbackup.archive.payload import Receiver
 from wmbackup.archive.reader import ArchiveReader, Spool
-from wmbackup.archive.rows import parse_file_row, parse_license_row
-from wmbackup.archive.source import CHUNK, ByteStream
+from wmbackup.archive.row_codec import parse_file_row, parse_license_row
+from wmbackup.archive.stream import CHUNK, ByteStream
 from wmbackup.archive.tables import lines as table_lines
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.ustar import BLOCK, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item

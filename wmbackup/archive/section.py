@@ -12,7 +12,7 @@ from wmbackup.archive import tables
 from wmbackup.archive.judging import HASH, NAME
 from wmbackup.archive.names import DATA
 from wmbackup.archive.plain import stated_sizes
-from wmbackup.archive.rows import parse_file_row
+from wmbackup.archive.row_codec import parse_file_row
 from wmbackup.archive.ustar import record_length
 from wmbackup.item import Item
 

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import IO, NamedTuple
 
-from wmbackup.archive.rows import MAX_LINE
+from wmbackup.archive.row_codec import MAX_LINE
 from wmbackup.errors import ArchiveDamaged
 
 _BLOCK = 256 * 1024

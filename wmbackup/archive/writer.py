@@ -9,11 +9,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, BinaryIO, NamedTuple
 
-from wmbackup.archive import bag
+from wmbackup.archive import tag_files
 from wmbackup.archive.names import BAG
 from wmbackup.archive.portion import Portion, Tick
-from wmbackup.archive.rows import license_row
-from wmbackup.archive.source import CHUNK
+from wmbackup.archive.row_codec import license_row
+from wmbackup.archive.stream import CHUNK
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.license import License
 
@@ -26,7 +26,7 @@ class Sealed:
     """What was sealed: ``size`` in bytes, ``info`` as written, the signed bytes."""
 
     size: int
-    info: bag.BagInfo
+    info: tag_files.BagInfo
     tag_manifest: bytes
 
 
@@ -110,7 +110,7 @@ class ArchiveWriter:
         """Note a license that is in no single file, such as a withheld one."""
         self._withheld.append(license_)
 
-    def seal(self, output: BinaryIO, info: bag.BagInfo, sign: Sign, tick: Tick) -> Sealed:
+    def seal(self, output: BinaryIO, info: tag_files.BagInfo, sign: Sign, tick: Tick) -> Sealed:
         """Write the whole archive to ``output`` and return what was sealed.
 
         The counts of ``info`` are set here. Raises ValueError where a value cannot be written.
@@ -119,15 +119,19 @@ class ArchiveWriter:
             self._licenses.add(license_row(license_, None))
         withheld = sum(license_.withheld for license_ in self._withheld)
         info = replace(info, octets=self.octets, files=self.files, withheld=withheld)
-        texts = {"bagit.txt": bag.BAGIT, "README.txt": bag.README, "bag-info.txt": info.encode()}
+        texts = {
+            "bagit.txt": tag_files.BAGIT,
+            "README.txt": tag_files.README,
+            "bag-info.txt": info.encode(),
+        }
         tables = {
             "files.jsonl": self._files,
             "licenses.jsonl": self._licenses,
             "manifest-sha256.txt": self._manifest,
         }
-        hashes = {name: bag.sha256(text) for name, text in texts.items()}
+        hashes = {name: tag_files.sha256(text) for name, text in texts.items()}
         hashes |= {name: table.sha256() for name, table in tables.items()}
-        signed = bag.tag_manifest(hashes)
+        signed = tag_files.tag_manifest(hashes)
         texts["tagmanifest-sha256.txt"] = signed
         texts["tagmanifest-sha256.txt.sig"] = sign(signed)
         size = 0

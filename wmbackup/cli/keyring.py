@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from wmbackup.archive import sshsig
-from wmbackup.archive.bag import format_time
+from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.output import KeyRow
 from wmbackup.cli.session import Session
 from wmbackup.engine.opening import ArchiveInput, identify, unavailable

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from wmbackup import engine, hresult
-from wmbackup.archive.bag import BagInfo, format_time
+from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.hygiene import all_utc, utc
 from wmbackup.cli.output import Checked, Listed, Message, Result, Verified
 from wmbackup.errors import WmbackupError

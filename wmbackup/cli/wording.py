@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from wmbackup import engine
-from wmbackup.archive.bag import BagInfo, format_time
+from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.hygiene import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
 from wmbackup.license import License, is_date

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import BinaryIO
 
 from wmbackup import __version__
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import Naming
 from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.rows import file_row
+from wmbackup.archive.row_codec import file_row
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.writer import ArchiveWriter, Sealed
 from wmbackup.engine.filling import Filling, row_of
 from wmbackup.engine.here import host_name, lock_subject

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from wmbackup.archive.bag import format_time
 from wmbackup.archive.head import Row
+from wmbackup.archive.tag_files import format_time
 from wmbackup.license import is_date
 
 

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
 from wmbackup.archive.payload import Receiver
 from wmbackup.archive.section import Section
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine.inventory import Selection
 from wmbackup.engine.opening import (
     HOPELESS,

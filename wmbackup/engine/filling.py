@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from wmbackup.archive.names import Naming
 from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
-from wmbackup.archive.rows import FileRow, sizes_in
+from wmbackup.archive.row_codec import FileRow, sizes_in
 from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.engine.reading import Tally
 from wmbackup.status import Control

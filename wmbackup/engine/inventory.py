@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
 from wmbackup.archive.plain import Plain
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine.opening import ArchiveInput, believe
 from wmbackup.engine.reading import Tally
 from wmbackup.errors import UsageError

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Head
 from wmbackup.archive.reader import ArchiveReader
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,

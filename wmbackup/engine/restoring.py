@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import Row
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine.contents import Contents, Lost, open_contents
 from wmbackup.engine.here import host_name, lock_subject
 from wmbackup.engine.inventory import Selection

@@ -21,7 +21,7 @@ from wmbackup.archive.names import DATA
 from wmbackup.archive.payload import Receiver, prove
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.section import Section, cut
-from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.stream import CHUNK, ExactReader
 from wmbackup.engine.own_place import OwnPlace
 from wmbackup.errors import ArchiveDamaged, WmbackupError
 from wmbackup.item import Item
@@ -155,7 +155,7 @@ def _answer(archive: int, tree: Tree, question: bytes) -> bytes:
     places = question[at + rows + lines :].split(b"\0")
     stream = OwnPlace(archive)
     stream.seek(offset)
-    source, stage = Source(stream), _Stage(tree, places)
+    source, stage = ExactReader(stream), _Stage(tree, places)
     try:
         for section in cut(0, 0, files, manifest, _SECTION):
             for _ in prove(source, section, stage):

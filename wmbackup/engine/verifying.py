@@ -6,8 +6,8 @@ import sys
 from dataclasses import dataclass
 from typing import Protocol
 
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.head import START, Mark
+from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine.opening import ArchiveInput, Believed, believe
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.trust import Policy

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.row_codec import FileRow
 from wmbackup.errors import SystemFailure
 from wmbackup.stores.base import (
     Export,

@@ -41,7 +41,7 @@ class ByteStream(Protocol):
         """Go to an offset."""
 
 
-class Source:
+class ExactReader:
     """A stream of members, read once from front to back.
 
     ``stream.read(n)`` may return less than n bytes, as that of a pipe does.

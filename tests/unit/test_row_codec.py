@@ -6,8 +6,14 @@ from typing import Any
 
 import pytest
 
-from wmbackup.archive import rows
-from wmbackup.archive.rows import FileRow, file_row, license_row, parse_file_row, parse_license_row
+from wmbackup.archive import row_codec
+from wmbackup.archive.row_codec import (
+    FileRow,
+    file_row,
+    license_row,
+    parse_file_row,
+    parse_license_row,
+)
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
 from wmbackup.item import ATTRIBUTES, MAX_SIZE
 from wmbackup.license import License
@@ -63,7 +69,7 @@ def plain(**changes: Any) -> bytes:
     row = {"size": 1, "mtime": 2, "mtime_ns": 3, "attributes": []} | changes
     keys = ("size", "mtime", "mtime_ns", "path", "path_base64", "attributes")
     ordered = {key: row[key] for key in keys if key in row}
-    return rows.dumps(ordered | {key: row[key] for key in row if key not in keys}) + b"\n"
+    return row_codec.dumps(ordered | {key: row[key] for key in row if key not in keys}) + b"\n"
 
 
 @pytest.mark.parametrize(
@@ -237,9 +243,9 @@ def test_the_short_cut_for_plain_rows_lets_nothing_else_through(old: bytes, new:
 
 
 def test_a_line_has_at_most_65536_bytes() -> None:
-    room = rows.MAX_LINE - len(file_row(FileRow(1, 2, b"", ())))
+    room = row_codec.MAX_LINE - len(file_row(FileRow(1, 2, b"", ())))
     row = FileRow(1, 2, b"x" * room, ())
-    assert len(file_row(row)) == rows.MAX_LINE == 65536
+    assert len(file_row(row)) == row_codec.MAX_LINE == 65536
     assert parse_file_row(file_row(row)) == row
     with pytest.raises(ValueError, match="too long"):
         file_row(FileRow(1, 2, b"x" * (room + 1), ()))
@@ -295,7 +301,7 @@ def test_rights_and_attributes_are_sorted() -> None:
 
 
 def license_line(**changes: Any) -> bytes:
-    return rows.dumps(json.loads(FULL_LINE) | changes) + b"\n"
+    return row_codec.dumps(json.loads(FULL_LINE) | changes) + b"\n"
 
 
 OTHER_VALUES: dict[str, tuple[object, ...]] = {
@@ -326,7 +332,7 @@ def test_a_license_row_lacks_no_key(key: str) -> None:
     row = json.loads(FULL_LINE)
     del row[key]
     with pytest.raises(ArchiveDamaged):
-        parse_license_row(rows.dumps(row) + b"\n")
+        parse_license_row(row_codec.dumps(row) + b"\n")
 
 
 def test_an_unknown_key_of_a_license_is_passed_over() -> None:
@@ -334,7 +340,7 @@ def test_an_unknown_key_of_a_license_is_passed_over() -> None:
 
 
 def test_what_makes_a_license_row_too_long_is_left_out_attributes_first() -> None:
-    long = "x" * rows.MAX_LINE
+    long = "x" * row_codec.MAX_LINE
     first = License("k", expires="5", rights={"a": 1}, attributes={"long": long})
     found, _ = parse_license_row(license_row(first, None))
     assert (found.rights, found.attributes, found.expires) == ({"a": 1}, {}, "5")

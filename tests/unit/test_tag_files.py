@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from tests.archives import info
-from wmbackup.archive import bag
+from wmbackup.archive import tag_files
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
 
-HASHES = {name: f"{number:064x}" for number, name in enumerate(bag.TAGGED, 10)}
+HASHES = {name: f"{number:064x}" for number, name in enumerate(tag_files.TAGGED, 10)}
 FULL = info(
     withheld=1,
     skipped=2,
@@ -46,17 +46,17 @@ a: z
 
 
 def test_bagit_txt_is_54_bytes() -> None:
-    assert len(bag.BAGIT) == 54
+    assert len(tag_files.BAGIT) == 54
 
 
 def test_the_tag_manifest_has_six_lines_and_477_bytes() -> None:
-    text = bag.tag_manifest(HASHES)
-    assert len(text) == bag.TAG_MANIFEST_SIZE == 477
+    text = tag_files.tag_manifest(HASHES)
+    assert len(text) == tag_files.TAG_MANIFEST_SIZE == 477
     assert text.startswith(b"%064x  README.txt\n%064x  bag-info.txt\n" % (10, 11))
-    assert bag.parse_tag_manifest(text) == HASHES
+    assert tag_files.parse_tag_manifest(text) == HASHES
 
 
-GOOD = bag.tag_manifest(HASHES)
+GOOD = tag_files.tag_manifest(HASHES)
 
 
 @pytest.mark.parametrize(
@@ -80,18 +80,18 @@ GOOD = bag.tag_manifest(HASHES)
 )
 def test_any_other_tag_manifest_is_refused(text: bytes) -> None:
     with pytest.raises(ArchiveDamaged):
-        bag.parse_tag_manifest(text)
+        tag_files.parse_tag_manifest(text)
 
 
 def test_bag_info_has_the_lines_of_the_specification() -> None:
     assert FULL.encode() == TEXT
-    assert bag.parse_info(TEXT) == FULL
+    assert tag_files.parse_info(TEXT) == FULL
 
 
 def test_optional_labels_may_be_missing() -> None:
     plain = info()
     assert plain.encode().count(b"\n") == 11
-    assert bag.parse_info(plain.encode()) == plain
+    assert tag_files.parse_info(plain.encode()) == plain
 
 
 @pytest.mark.parametrize(
@@ -117,8 +117,8 @@ def test_optional_labels_may_be_missing() -> None:
     ],
 )
 def test_values_are_escaped_as_little_as_is_needed(value: str, text: str) -> None:
-    assert bag.escape(value) == text
-    assert bag.unescape(text) == value
+    assert tag_files.escape(value) == text
+    assert tag_files.unescape(text) == value
     line = f"\nWMBackup-Host: {text}\n".encode()
     assert line in info(host=value).encode()
 
@@ -152,7 +152,7 @@ def changed(old: bytes, new: bytes) -> bytes:
 )
 def test_a_value_that_is_escaped_in_another_way_is_refused(value: bytes) -> None:
     with pytest.raises(ArchiveDamaged):
-        bag.parse_info(changed(b"Host: host", b"Host: " + value))
+        tag_files.parse_info(changed(b"Host: host", b"Host: " + value))
 
 
 @pytest.mark.parametrize(
@@ -223,13 +223,13 @@ def test_any_other_line_is_refused(old: bytes, new: bytes) -> None:
     if new == b"WMBackup-R":  # ... here moved behind the next one
         text = text.replace(b"WMBackup-Chain", b"WMBackup-Machine: m\nWMBackup-Chain")
     with pytest.raises(ArchiveDamaged):
-        bag.parse_info(text)
+        tag_files.parse_info(text)
 
 
 @pytest.mark.parametrize("text", [b"", b"\n", TEXT[:-1], b"WMBackup-Format: 1"])
 def test_an_end_without_a_line_feed_is_refused(text: bytes) -> None:
     with pytest.raises(ArchiveDamaged):
-        bag.parse_info(text)
+        tag_files.parse_info(text)
 
 
 @pytest.mark.parametrize("value", [b"2", b"01", b"1 ", b"10", b"one", b"\xff", b"%31"])
@@ -237,15 +237,15 @@ def test_another_format_is_unsupported_whatever_follows(value: bytes) -> None:
     first = b"WMBackup-Format: " + value + b"\n"
     for rest in (TEXT.split(b"\n", 1)[1], b"", b"\xff\nno label", b"WMBackup-Critical-X: y\n"):
         with pytest.raises(UnsupportedArchive, match="of format"):
-            bag.parse_info(first + rest)
+            tag_files.parse_info(first + rest)
 
 
 @pytest.mark.parametrize("rest", [b"", b"\xff\n", b"no label\n", TEXT.split(b"\n", 1)[1]])
 def test_a_critical_label_is_unsupported_whatever_else_is_wrong(rest: bytes) -> None:
     with pytest.raises(UnsupportedArchive, match="WMBackup-Critical-Seal"):
-        bag.parse_info(b"WMBackup-Format: 1\nWMBackup-Critical-Seal: y\n" + rest)
+        tag_files.parse_info(b"WMBackup-Format: 1\nWMBackup-Critical-Seal: y\n" + rest)
     with pytest.raises(UnsupportedArchive, match="WMBackup-Critical-Seal"):
-        bag.parse_info(b"WMBackup-Format: 1\n" + rest + b"WMBackup-Critical-Seal: y\n")
+        tag_files.parse_info(b"WMBackup-Format: 1\n" + rest + b"WMBackup-Critical-Seal: y\n")
 
 
 @pytest.mark.parametrize(
@@ -266,7 +266,7 @@ def test_a_critical_label_is_unsupported_whatever_else_is_wrong(rest: bytes) -> 
         {"other": (("WMBackup-Critical-X", "x"),)},
         {"other": (("a: b", "x"),)},
         {"other": (("\xe9", "x"),)},
-        {"agent": "x" * bag.MAX_INFO},
+        {"agent": "x" * tag_files.MAX_INFO},
     ],
 )
 def test_what_cannot_stand_there_is_not_written(changes: dict[str, Any]) -> None:
@@ -275,15 +275,17 @@ def test_what_cannot_stand_there_is_not_written(changes: dict[str, Any]) -> None
 
 
 def test_the_longest_bag_info_is_written() -> None:
-    room = bag.MAX_INFO - len(info(agent="x").encode()) + 1
-    assert len(info(agent="x" * room).encode()) == bag.MAX_INFO
+    room = tag_files.MAX_INFO - len(info(agent="x").encode()) + 1
+    assert len(info(agent="x" * room).encode()) == tag_files.MAX_INFO
     with pytest.raises(ValueError, match="cannot be written"):
         info(agent="x" * (room + 1)).encode()
 
 
 def test_times_are_written_in_utc() -> None:
     east = timezone(timedelta(hours=2))
-    assert bag.format_time(datetime(2026, 1, 1, 1, 2, 3, tzinfo=east)) == "2025-12-31T23:02:03Z"
-    assert bag.format_time(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00Z"
+    assert (
+        tag_files.format_time(datetime(2026, 1, 1, 1, 2, 3, tzinfo=east)) == "2025-12-31T23:02:03Z"
+    )
+    assert tag_files.format_time(datetime(1, 1, 1, tzinfo=UTC)) == "0001-01-01T00:00:00Z"
     created = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
-    assert bag.parse_info(info(created=created).encode()).created == created
+    assert tag_files.parse_info(info(created=created).encode()).created == created

@@ -6,18 +6,18 @@ from collections.abc import Callable
 import pytest
 
 from tests.archives import Dribble
-from wmbackup.archive.source import CHUNK, Source
+from wmbackup.archive.stream import CHUNK, ExactReader
 from wmbackup.archive.ustar import END, header
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
 
 
-def of(data: bytes) -> Source:
-    return Source(io.BytesIO(data))
+def of(data: bytes) -> ExactReader:
+    return ExactReader(io.BytesIO(data))
 
 
 @pytest.mark.parametrize("most", [1, 3, 100])
 def test_a_stream_that_gives_little_at_a_time_is_read_all_the_same(most: int) -> None:
-    source = Source(Dribble(b"abcdefgh", most))
+    source = ExactReader(Dribble(b"abcdefgh", most))
     assert source.read(5) == b"abcde"
     source.push_back(b"cde")
     assert source.position == 2
@@ -137,14 +137,14 @@ def test_padding_that_is_not_zero_is_damaged(at: int) -> None:
     block = bytearray(header(b"name", 3) + b"abc" + bytes(509))
     block[512 + at] = 1
 
-    def copied(source: Source) -> None:
+    def copied(source: ExactReader) -> None:
         source.copy(source.member(b"name", 3, 3))
         source.pad(b"name", 3)
 
-    def taken(source: Source) -> None:
+    def taken(source: ExactReader) -> None:
         source.content(b"name", 3, 3)
 
-    reads: tuple[Callable[[Source], object], ...] = (taken, copied)
+    reads: tuple[Callable[[ExactReader], object], ...] = (taken, copied)
     for read in reads:
         with pytest.raises(ArchiveDamaged, match="the padding of name is not zero"):
             read(of(bytes(block)))
