@@ -10,14 +10,14 @@ import pytest
 
 from tests.folders import POLICY, Log, back_up, fill
 from wmbackup.engine import (
-    ArchiveInput,
+    SealedArchive,
     Selection,
     VerifySummary,
     open_archive,
     restore,
     verify,
 )
-from wmbackup.engine.opening import quote
+from wmbackup.engine._open import NamedStream, quote
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -125,7 +125,9 @@ def test_a_selection_whose_seek_fails_names_the_archive(archive: Path, tmp_path:
 
     with Broken(archive) as stream, pytest.raises(SystemFailure, match="cannot read the archive"):
         restore(
-            ArchiveInput("the archive", cast("BinaryIO", stream), archive.stat().st_size),
+            SealedArchive(
+                NamedStream(cast("BinaryIO", stream), "the archive"), length=archive.stat().st_size
+            ),
             FolderStore(f"{tmp_path}/target"),
             POLICY,
             selection=Selection(paths=(b"a",)),
@@ -167,6 +169,6 @@ def test_a_full_place_for_temporary_files_is_said(
     def full() -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wmbackup.engine.opening.spool_in", lambda _folder: full)
+    monkeypatch.setattr("wmbackup.engine._open.spool_in", lambda _folder: full)
     with pytest.raises(SystemFailure, match=r"cannot write temporary files in .*: no space left"):
         check(str(archive))

@@ -8,10 +8,10 @@ import make  # the synthetic fixtures
 import pytest
 
 from tests.folders import KEY, POLICY, files, fill
-from wmbackup.archive.head import Row
+from wmbackup.archive.inventory import Row
 from wmbackup.cli.places import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
-from wmbackup.engine.inventory import inventory_of_store
+from wmbackup.engine._inventory import inventory_of_store
 from wmbackup.errors import NothingToBackUp, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License

@@ -7,7 +7,7 @@ from wmbackup.cli.app import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_output
 from wmbackup.cli.session import Session
-from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
+from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
 from wmbackup.status import Phase
@@ -88,23 +88,19 @@ def command(
     session.notice()
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
-    done: BackupSummary | BackupPlan
-    if dry_run:
-        path = None if output == "-" else output
-        done = plan_backup(source, path, session.control(), replace_output=force)
-    else:
-        assert output is not None  # noqa: S101 - said above
-        options = Options(
-            signing_key=session.signing_key(signing_key),
-            locks=session.locks(),
-            items=session.output.follows_items,
-            output=standard_output() if output == "-" else None,
-            read_back=not no_read_back,
-            workers=session.workers(),
-            refuse_skipped=session.common.strict,
-            refuse_withheld=session.common.strict and not accept_restricted,
-        )
-        done = _back_up(session, source, output, options, timeout, force=force)
+    strict = session.common.strict
+    options = Options(
+        signing_key=None if dry_run else session.signing_key(signing_key),
+        locks=session.locks(),
+        items=session.output.follows_items,
+        output=standard_output() if output == "-" and not dry_run else None,
+        read_back=not no_read_back,
+        workers=session.workers(),
+        refuse=Refuse(skipped=strict, withheld=strict and not accept_restricted),
+        dry_run=dry_run,
+    )
+    path = None if output == "-" and dry_run else output
+    done = _back_up(session, source, path, options, timeout, force=force)
     session.output.result(done)
     partial = bool(done.skipped) or (bool(done.withheld) and not accept_restricted)
     return ExitCode.PARTIAL if partial else ExitCode.OK
@@ -113,16 +109,17 @@ def command(
 def _back_up(
     session: Session,
     store: Store,
-    output: str,
+    output: str | None,
     options: Options,
     timeout: float | None,
     *,
     force: bool,
-) -> BackupSummary:
+) -> BackupSummary | BackupPlan:
     session.data_on_stdout = output == "-"
     notify = session.output.event
     restorer = create_backup_restorer(notify, store=store, options=options)
-    restorer.set_prop("BackupPath", output)
+    if output is not None:
+        restorer.set_prop("BackupPath", output)
     flags = BackupFlags.OVERWRITE if force else BackupFlags.NONE
     done = operate(restorer, lambda: restorer.backup_licenses(flags, notify), timeout)
     assert not isinstance(done, RestoreSummary)  # noqa: S101 - a backup was begun

@@ -33,10 +33,10 @@ from wmbackup.status import (
 )
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         Differences,
-        Inventory,
-        Plain,
+        Listing,
         RestorePlan,
         Row,
     )
@@ -105,7 +105,7 @@ class JsonLines:
         """See `Output.plan`."""
         self._write("plan", objects.plan_fields(plan))
 
-    def rows(self, inventory: Inventory | None, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Listing | None, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         last: Item | None = None
         for row in rows:
@@ -115,16 +115,16 @@ class JsonLines:
             if row.license is not None:
                 self._write("license", objects.license_fields(row.license, row.path))
 
-    takes_portions = True
+    takes_batches = True
 
-    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
-        """See `Output.portions`."""
-        for portion in portions:
-            if isinstance(portion, list):
-                self.rows(None, portion, long=False)
+    def batches(self, batches: Iterable[Columns | list[Row]]) -> None:
+        """See `Output.batches`."""
+        for batch in batches:
+            if isinstance(batch, list):
+                self.rows(None, batch, long=False)
                 continue
             with self._writing:
-                self._session.stdout.write("\n".join(objects.item_lines(portion)))
+                self._session.stdout.write("\n".join(objects.item_lines(batch)))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""

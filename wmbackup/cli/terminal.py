@@ -61,8 +61,9 @@ from wmbackup.status import (
 )
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.cli.progress import Bar, Counter
-    from wmbackup.engine import Differences, Inventory, Plain, RestorePlan, Row
+    from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
 _LONGEST = 4000  # characters of a message
 _LONGEST_PATH = 400  # characters of a path in one
@@ -197,7 +198,7 @@ class Terminal:
             for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(wrapped(label, text, sys.stderr))
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         local = self._on_terminal
         if long:
@@ -211,15 +212,15 @@ class Terminal:
         self._table(rows)
 
     @property
-    def takes_portions(self) -> bool:
-        """See `Output.takes_portions`: a table on the screen is made row by row."""
+    def takes_batches(self) -> bool:
+        """See `Output.takes_batches`: a table on the screen is made row by row."""
         return not self._on_terminal
 
-    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
-        """See `Output.portions`."""
+    def batches(self, batches: Iterable[Columns | list[Row]]) -> None:
+        """See `Output.batches`."""
         self._plain_header()
-        for portion in portions:
-            self._out("\n".join(plain_lines(portion)))
+        for batch in batches:
+            self._out("\n".join(plain_lines(batch)))
 
     def _plain_header(self) -> None:
         if self._common.verbose:

@@ -16,11 +16,11 @@ from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
         Differences,
-        Plain,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -269,11 +269,11 @@ def plain_row(row: Row) -> str:
     return where + "\t" + "\t".join(elided(visible(cell or ""), _LONGEST_CELL) for cell in cells)
 
 
-def plain_lines(portion: Plain | list[Row]) -> list[str]:
+def plain_lines(batch: Columns | list[Row]) -> list[str]:
     """Return what `plain_row` says of each row, for many at once."""
-    if isinstance(portion, list):
-        return [plain_row(row) for row in portion]
-    files = zip(portion.paths, portion.numbers, all_utc(portion.numbers), strict=True)
+    if isinstance(batch, list):
+        return [plain_row(row) for row in batch]
+    files = zip(batch.paths, batch.numbers, all_utc(batch.numbers), strict=True)
     return [f"{path}\t{size}\t{time}{_NO_LICENSE}" for path, (size, _, _), time in files]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.archive.names import MAX_DEPTH, MAX_PATH
+from wmbackup.archive.constants import MAX_DEPTH, MAX_PATH
 from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.files import reachable
 from wmbackup.item import Skipped

@@ -7,7 +7,7 @@ import os
 from typing import IO
 
 
-class OwnPlace(io.RawIOBase):
+class OwnPosition(io.RawIOBase):
     """An open file with a position that is not the one that two processes share."""
 
     def __init__(self, descriptor: int, owner: IO[bytes] | None = None) -> None:

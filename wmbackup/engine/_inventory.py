@@ -10,17 +10,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from wmbackup.archive.head import Row
-from wmbackup.archive.plain import Plain
+from wmbackup.archive.columns import Columns
+from wmbackup.archive.inventory import Row
+from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
-from wmbackup.engine.opening import ArchiveInput, believe
-from wmbackup.engine.reading import Tally
+from wmbackup.engine._open import open_inventory
+from wmbackup.engine._progress import Progress
+from wmbackup.engine._tally import Tally
 from wmbackup.errors import UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, Phase, PhaseEvent
-from wmbackup.stores.base import Content, ItemUnavailable, Store
-from wmbackup.trust import Policy
+from wmbackup.stores.base import Content, Store
 
 _SIGNS = re.compile(rb"[*?\[]")
 
@@ -76,11 +77,11 @@ def _matches(path: bytes | None, wanted: bytes) -> bool:
     return path == wanted or path.startswith(wanted + b"/") or fnmatch.fnmatchcase(path, wanted)
 
 
-class Inventory(NamedTuple):
+class Listing(NamedTuple):
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
     ``store_kind`` is the kind of the store, also of the one that the archive was made of.
-    ``rows`` can be taken once, while the archive or the store is open; or else ``portions``, which
+    ``rows`` can be taken once, while the archive or the store is open; or else ``batches``, which
     are the same rows of an archive, many at once.
     """
 
@@ -88,35 +89,36 @@ class Inventory(NamedTuple):
     principals: tuple[str, ...]
     rows: Iterator[Row]
     store_kind: str
-    portions: Iterator[Plain | list[Row]] | None = None
+    batches: Iterator[Columns | list[Row]] | None = None
 
 
 @contextlib.contextmanager
 def inventory_of_archive(
-    source: ArchiveInput, policy: Policy, control: Control | None = None
-) -> Iterator[Inventory]:
-    """Open the inventory of an archive: its head alone, proven, and its length.
+    archive: SealedArchive, policy: TrustPolicy, control: Control | None = None
+) -> Iterator[Listing]:
+    """Open the inventory of an archive: its head alone, verified, and its length.
 
-    Rows are judged as they are taken, which raises ArchiveDamaged or UnsupportedArchive as well.
+    Rows are checked as they are taken, which raises ArchiveDamaged or UnsupportedArchive as well.
     Raises SignerUntrusted and its kin, ArchiveDamaged, ArchiveTruncated, UnsupportedArchive.
     """
     control = control or Control()
 
-    def portions() -> Iterator[Plain | list[Row]]:
-        for portion in archive.head.portions():
-            control.check()
-            yield portion
+    with open_inventory(archive, policy, control) as (trusted, inventory):
+        inventory.check_length()
 
-    with believe(source, policy, control) as archive:
-        archive.reader.check_length()
-        info, head = archive.info, archive.head
-        yield Inventory(info, archive.principals, head.rows(), info.store_kind, portions())
+        def batches() -> Iterator[Columns | list[Row]]:
+            for batch in inventory.batches():
+                control.check()
+                yield batch
+
+        info = trusted.info
+        yield Listing(info, trusted.principals, inventory.rows(), info.store_kind, batches())
 
 
 @contextlib.contextmanager
 def inventory_of_store(
     store: Store, control: Control | None = None, *, hashes: bool = False
-) -> Iterator[tuple[Inventory, Tally]]:
+) -> Iterator[tuple[Listing, Tally]]:
     """Open the inventory of a live store; ``hashes`` has every file read to its end.
 
     The tally fills with what is skipped and withheld while the rows are taken.
@@ -133,7 +135,7 @@ def inventory_of_store(
                 " the interface writes others each time",
                 hint="compare what wmbackup list shows of the archive and of the store",
             )
-        yield Inventory(None, (), _enumerated(store, tally, control), store.kind), tally
+        yield Listing(None, (), _enumerated(store, tally, control), store.kind), tally
         return
     with store.export(control) as export:
 
@@ -141,21 +143,27 @@ def inventory_of_store(
             names = tally.names(export)
             paths = [*names.own, *names.items]
             control.notify(PhaseEvent(Phase.READING, items=len(paths)))
-            for index, path in enumerate(paths, 1):
+            progress = Progress(control)
+            found: list[Row] = []
+
+            def take(path: bytes, content: Content) -> None:
+                found.extend(_rows_of(path, content, check))
+                progress.file(path, content.size)
+
+            for path in paths:
                 control.check()
                 noted = tally.noted
-                content = tally.read(export, path)
-                size = 0 if content is None else content.size
-                control.item(path, index, size)
+                if not tally.carry(export, path, take):
+                    progress.file(path, 0)
                 for license_ in tally.withheld_since(noted):
                     yield Row(None, replace(license_, path=path))
-                if content is not None:
-                    yield from _rows_of_content(path, content, tally, check)
+                yield from found
+                found.clear()
             tally.know(export.licenses)
             for license_ in export.licenses:
                 yield Row(None, license_)
 
-        yield Inventory(None, (), rows(), store.kind), tally
+        yield Listing(None, (), rows(), store.kind), tally
 
 
 def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:
@@ -166,19 +174,11 @@ def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:
         yield Row(None, license_)
 
 
-def _rows_of_content(
-    path: bytes, content: Content, tally: Tally, check: Callable[[], None] | None
-) -> Iterator[Row]:
+def _rows_of(path: bytes, content: Content, check: Callable[[], None] | None) -> Iterator[Row]:
     item = Item(path, content.size, content.mtime_ns, content.attributes)
-    try:
-        sha256 = None if check is None else _hash(content, check)
-    except ItemUnavailable as error:
-        tally.skip(path, str(error))
-        return
-    for license_ in content.licenses:
+    sha256 = None if check is None else _hash(content, check)
+    for license_ in content.licenses or (None,):
         yield Row(item, license_, sha256)
-    if not content.licenses:
-        yield Row(item, None, sha256)
 
 
 def _hash(content: Content, check: Callable[[], None]) -> bytes:

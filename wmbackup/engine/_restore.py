@@ -1,4 +1,4 @@
-"""From an archive into a store: everything is proven before anything is changed."""
+"""From an archive into a store: everything is verified before anything is changed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from wmbackup.archive.head import Row
+from wmbackup.archive.inventory import Row
+from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
-from wmbackup.engine.contents import Contents, Lost, open_contents
-from wmbackup.engine.here import host_name, lock_subject
-from wmbackup.engine.inventory import Selection
-from wmbackup.engine.opening import ArchiveInput
+from wmbackup.engine._inventory import Selection
+from wmbackup.engine._machine import host_name, lock_subject
+from wmbackup.engine._progress import Progress
+from wmbackup.engine._restorable import Contents, Lost, open_contents
 from wmbackup.errors import (
     ArchiveDamaged,
     Declined,
@@ -29,7 +30,6 @@ from wmbackup.quoting import quoted
 from wmbackup.status import Control, Phase, PhaseEvent, SkipEvent, WarningEvent
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN
-from wmbackup.trust import Policy
 
 if TYPE_CHECKING:
     from wmbackup.workers.process import Workers
@@ -50,8 +50,8 @@ class RestorePlan(NamedTuple):
 
     ``same`` stand in the target already, ``conflicts`` with other bytes, ``blocked`` cannot be
     replaced at all, ``unfit`` cannot be held by the target. After a salvage ``lost`` cannot be
-    proven, and ``nameless`` files have lost their true path and their time; ``licenses_lost`` says
-    that the archive's list of licenses is.
+    verified, and ``nameless`` files have lost their true path and their time; ``licenses_lost``
+    says that the archive's list of licenses is.
     """
 
     info: BagInfo
@@ -72,7 +72,7 @@ class RestorePlan(NamedTuple):
 class RestoreSummary(NamedTuple):
     """What was restored: numbers of files, and bytes.
 
-    ``applied`` is False after a dry run, which has proven all of it and changed nothing.
+    ``applied`` is False after a dry run, which has verified all of it and changed nothing.
     """
 
     plan: RestorePlan
@@ -89,9 +89,9 @@ def always(_plan: RestorePlan) -> bool:
 
 
 def restore(
-    source: ArchiveInput,
+    archive: SealedArchive,
     store: Store,
-    policy: Policy,
+    policy: TrustPolicy,
     control: Control | None = None,
     *,
     selection: Selection | None = None,
@@ -107,7 +107,7 @@ def restore(
 
     ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
     is changed. A selection from a seekable archive reads its head and the selected files alone;
-    everything else reads it whole. ``salvage`` restores what a damaged archive still proves;
+    everything else reads it whole. ``salvage`` restores what a damaged archive still has, verified;
     the plan names what is lost. ``workers`` allows a worker process that stages a part of many
     files, where that pays.
 
@@ -118,7 +118,7 @@ def restore(
     selection = selection or Selection()
     replace = on_conflict is OnConflict.REPLACE
     # One of many files costs no more than finding it. A pipe is read whole, and so judged whole.
-    few = bool(selection.beginnings) and source.length is not None
+    few = bool(selection.beginnings) and archive.length is not None
     if store.gives_statuses and selection:
         raise UsageError(
             "the Windows Media interface restores all licenses of a backup or none",
@@ -128,18 +128,18 @@ def restore(
         _lock(locks, store, control),
         store.import_(control, replace=replace) as import_,
         open_contents(
-            source, policy, control, salvage=salvage, few=few, workers=workers
+            archive, policy, control, salvage=salvage, few=few, workers=workers
         ) as contents,
     ):
         if store.gives_statuses:
             _refuse_what_no_interface_wrote(contents)
         _warn_of_other_machine(contents.info, control)
-        run = _Run(contents, import_, control, on_conflict, _place_in(source, store))
+        run = _Run(contents, import_, control, on_conflict, _path_in(archive, store))
         plan = run.plan(selection, store.location, is_told=salvage)
         announce(plan)
         run.refuse_conflicts(plan)
         if dry_run:
-            run.prove(plan, selective=bool(selection))
+            run.verify(plan, selective=bool(selection))
         else:
             if not confirm(plan):
                 raise Declined("nothing was restored: the plan was declined")
@@ -187,13 +187,13 @@ def _lock(locks: Locks | None, store: Store, control: Control) -> Iterator[None]
         yield
 
 
-def _place_in(source: ArchiveInput, store: Store) -> bytes | None:
+def _path_in(archive: SealedArchive, store: Store) -> bytes | None:
     """Return the path of the archive itself inside the target, where it is there."""
-    if source.path is None or store.root is None or not os.path.isdir(store.root):
+    if archive.path is None or store.root is None or not os.path.isdir(store.root):
         return None
-    if not is_inside(source.path, store.root):
+    if not is_inside(archive.path, store.root):
         return None
-    relative = os.path.relpath(extended(source.path), extended(resolved(store.root)))
+    relative = os.path.relpath(extended(archive.path), extended(resolved(store.root)))
     return os.fsencode(relative.replace(os.sep, "/"))
 
 
@@ -206,13 +206,13 @@ class _Run:
         import_: Import,
         control: Control,
         on_conflict: OnConflict,
-        own_place: bytes | None,
+        own_path: bytes | None,
     ) -> None:
         self._contents = contents
         self._import = import_
         self._control = control
         self._on_conflict = on_conflict
-        self._own_place = own_place
+        self._own_path = own_path
         self._wanted = bytearray(contents.info.files)
         self._new = self._same = self._size = 0
         self._conflicts: list[bytes] = []
@@ -313,28 +313,29 @@ class _Run:
                 f"files with other content stand in the target: {_some(plan.conflicts)}",
                 hint="add --on-conflict skip or --on-conflict replace, or restore elsewhere",
             )
-        if self._on_conflict is OnConflict.REPLACE and self._own_place in plan.conflicts:
+        if self._on_conflict is OnConflict.REPLACE and self._own_path in plan.conflicts:
             raise UsageError(
                 "the restore would replace the archive that it reads",
                 hint="move the archive to another folder first",
             )
 
-    def prove(self, plan: RestorePlan, *, selective: bool) -> None:
-        """Prove what would be restored, and stage nothing: a plan that cannot be is no plan."""
+    def verify(self, plan: RestorePlan, *, selective: bool) -> None:
+        """Verify what would be restored, and stage nothing: a plan that cannot be is no plan."""
         self._release(plan, None, selective=selective)
 
     def _release(self, plan: RestorePlan, receiver: Import | None, *, selective: bool) -> None:
         control, info = self._control, self._contents.info
         items, size = (sum(self._wanted), plan.size) if selective else (info.files, info.octets)
         control.notify(PhaseEvent(Phase.VERIFYING, items=items, size=size))
-        proven = self._contents.release(self._wanted, receiver, alone=selective)
-        with contextlib.closing(proven):  # at once, and with it a process that may work for it
-            for count, one in enumerate(proven, 1):
+        verified = self._contents.release(self._wanted, receiver, alone=selective)
+        with contextlib.closing(verified):  # at once, and with it a worker that may be at it
+            progress = Progress(control)
+            for one in verified:
                 control.check()
-                control.item(one.member, count, one.size)
+                progress.file(one.member, one.size)
 
     def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
-        """Prove and stage everything, then make it visible."""
+        """Verify and stage everything, then make it visible."""
         control = self._control
         self._release(plan, self._import, selective=selective)
         # Otherwise the sync would bring the private files to the disk as well.

@@ -1,4 +1,4 @@
-"""Sections of the payload: files that follow one another, as the head tells them."""
+"""Chunks of the payload: files that follow one another, as the tables describe them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from itertools import accumulate
 from typing import NamedTuple
 
 from wmbackup.archive import tables
-from wmbackup.archive.judging import HASH, NAME
-from wmbackup.archive.names import DATA
-from wmbackup.archive.plain import stated_sizes
+from wmbackup.archive._bulk import stated_sizes
+from wmbackup.archive.constants import DATA, HASH, NAME
 from wmbackup.archive.row_codec import parse_file_row
 from wmbackup.archive.ustar import record_length
 from wmbackup.item import Item
 
-SECTION = 512 * 1024
-"""Bytes that are best proven at once: many more leave the processor's cache between two looks."""
+CHUNK_SIZE = 512 * 1024
+"""Bytes that are best verified at once: many more leave the processor's cache in between."""
 
 
-class Section(NamedTuple):
+class Chunk(NamedTuple):
     """Some files, unparsed but for their sizes.
 
     ``first`` counts the files before them, ``offset`` the bytes from the beginning of the payload.
@@ -48,14 +47,14 @@ class Section(NamedTuple):
 
     @property
     def end(self) -> int:
-        """How many bytes of the payload lie before the next section."""
+        """How many bytes of the payload come before the next chunk."""
         return self.offset + sum(map(record_length, self.sizes))
 
-    def singly(self) -> Iterator[Section]:
-        """Yield a section for each file."""
+    def singly(self) -> Iterator[Chunk]:
+        """Yield a chunk for each file."""
         offset = self.offset
         for at, (size, row, line) in enumerate(zip(self.sizes, self.rows, self.lines, strict=True)):
-            yield Section(self.first + at, offset, [size], [row], [line])
+            yield Chunk(self.first + at, offset, [size], [row], [line])
             offset += record_length(size)
 
     def item(self, at: int) -> Item:
@@ -66,10 +65,10 @@ class Section(NamedTuple):
         return Item(path, row.size, row.mtime_ns, row.attributes, member)
 
 
-def cut(first: int, offset: int, rows: bytes, lines: list[bytes], most: int) -> Iterator[Section]:
-    """Cut rows, and as many lines of the manifest, into sections of at most so many bytes.
+def cut(first: int, offset: int, rows: bytes, lines: list[bytes], most: int) -> Iterator[Chunk]:
+    """Cut rows, and as many lines of the manifest, into chunks of at most so many bytes.
 
-    A file that is larger has a section of its own. Raises ArchiveDamaged for rows without a size.
+    A file that is larger has a chunk of its own. Raises ArchiveDamaged for rows without a size.
     """
     sizes, split = stated_sizes(rows, len(lines)), tables.split(rows)
     ends = [0, *accumulate(map(record_length, sizes))]
@@ -77,5 +76,5 @@ def cut(first: int, offset: int, rows: bytes, lines: list[bytes], most: int) -> 
     while begin < len(lines):
         end = max(begin + 1, bisect_right(ends, ends[begin] + most) - 1)
         part = slice(begin, end)
-        yield Section(first + begin, offset + ends[begin], sizes[part], split[part], lines[part])
+        yield Chunk(first + begin, offset + ends[begin], sizes[part], split[part], lines[part])
         begin = end

@@ -1,7 +1,7 @@
 """Files that follow one another in an archive, on their way into it.
 
-Their records go into a private file and their lines stay in memory, until all of a portion is
-handed on at once. So portions can be made beside each other, and be put in order afterwards.
+Their records go into a private file and their lines stay in memory, until all of a batch is
+handed on at once. So batches can be made beside each other, and be put in order afterwards.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from binascii import hexlify
 from collections.abc import Callable, Iterable, Iterator
 from typing import IO, NamedTuple
 
-from wmbackup.archive.names import BAG, DATA, item_member
+from wmbackup.archive.constants import BAG, DATA
+from wmbackup.archive.names import item_member
 from wmbackup.archive.row_codec import FileRow, file_row, license_row
 from wmbackup.archive.stream import AT_ONCE
 from wmbackup.archive.ustar import BLOCK, PADDINGS, header, padding, record_length
@@ -26,7 +27,7 @@ class ContentMismatch(Exception):
     """An item did not have the bytes that it said it has; it was taken back."""
 
 
-class Portion(NamedTuple):
+class FileBatch(NamedTuple):
     """Some files of an archive: counts, lines of its tables, and where their records lie.
 
     ``octets`` are the bytes of the files alone. The records, headers and padding included, are
@@ -44,20 +45,20 @@ class Portion(NamedTuple):
     length: int
 
 
-class PortionWriter:
-    """Takes files in the order of their names, and gives them out in portions.
+class BatchWriter:
+    """Takes files in the order of their names, and gives them out in batches.
 
-    ``files`` and ``octets`` count what is in the present portion.
+    ``files`` and ``octets`` count what is in the present batch.
     """
 
     def __init__(self, spool: IO[bytes]) -> None:
         """Begin without a file. ``spool`` is a private file, empty, and stays the caller's."""
         self._spool = spool
-        self._begin = 0  # of the present portion
+        self._begin = 0  # of the present batch
         self._spooled = 0
         self._parts: list[bytes] = []
         self._waiting = 0  # bytes of the parts
-        self._items = 0  # of all portions, for their numbers go on
+        self._items = 0  # of all batches, for their numbers go on
         self._rows: list[bytes] = []
         self._manifest: list[bytes] = []
         self._license_rows: list[bytes] = []
@@ -76,7 +77,7 @@ class PortionWriter:
         """Add the next file; ``member`` is its own name, or None for an item.
 
         Raises ContentMismatch when the blocks of ``data`` are not ``row.size`` bytes, and
-        ValueError for what the format cannot hold; the portion is then as before.
+        ValueError for what the format cannot hold; the batch is then as before.
         """
         if row.size > MAX_SIZE:
             raise ValueError("it is larger than an archive takes")
@@ -95,10 +96,10 @@ class PortionWriter:
         self.files += 1
         self.octets += row.size
 
-    def end(self) -> Portion:
-        """End the present portion, return it and begin the next."""
+    def end(self) -> FileBatch:
+        """End the present batch, return it and begin the next."""
         self._flush()
-        portion = Portion(
+        batch = FileBatch(
             self.files,
             self.octets,
             len(self._license_rows),
@@ -110,10 +111,10 @@ class PortionWriter:
             self._spooled - self._begin,
         )
         self._begin_next()
-        return portion
+        return batch
 
     def drop(self) -> None:
-        """Forget the present portion, which must be without an item, and begin it anew."""
+        """Forget the present batch, which must be without an item, and begin it anew."""
         self._take_back(self._begin)
         self._begin_next()
 

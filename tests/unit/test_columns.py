@@ -7,8 +7,9 @@ import json
 import pytest
 
 from tests.archives import File, build, read
-from wmbackup.archive.head import Head, Row
-from wmbackup.archive.plain import Plain, plain
+from wmbackup.archive._bulk import columns
+from wmbackup.archive.columns import Columns
+from wmbackup.archive.inventory import Inventory, Row
 from wmbackup.archive.row_codec import FileRow, file_row
 from wmbackup.cli.objects import SCHEMA, item_fields, item_lines
 from wmbackup.cli.wording import plain_lines, plain_row
@@ -20,8 +21,8 @@ MANY = 8000  # files: more than one block
 
 
 def test_plain_files_are_told_as_they_stand() -> None:
-    found = plain(ROW * 2, [LINE, LINE])
-    assert found == Plain(["a b/c.lic"] * 2, [("3", "1161993600", "5")] * 2, ROW * 2, [LINE] * 2)
+    found = columns(ROW * 2, [LINE, LINE])
+    assert found == Columns(["a b/c.lic"] * 2, [("3", "1161993600", "5")] * 2, ROW * 2, [LINE] * 2)
 
 
 def test_attributes_are_told_of_each_file() -> None:
@@ -31,13 +32,13 @@ def test_attributes_are_told_of_each_file() -> None:
         ((none, none), ["", ""]),
         ((none, ROW, ROW), ["", *['"hidden","system"'] * 2]),
     ):
-        found = plain(b"".join(rows), [LINE] * len(rows))
+        found = columns(b"".join(rows), [LINE] * len(rows))
         assert found is not None
         assert found.attributes == attributes
 
 
 def test_what_is_listed_of_many_is_what_is_listed_of_each() -> None:
-    head = read(
+    inventory = read(
         build(
             [
                 File(b"a", b"1", 1_161_993_600_000_000_005, ("hidden", "system")),
@@ -45,12 +46,12 @@ def test_what_is_listed_of_many_is_what_is_listed_of_each() -> None:
                 File(b"e", b"22", 0, ("archive",)),
             ]
         )
-    ).head
-    (portion,) = head.portions()
-    assert isinstance(portion, Plain)
-    rows = list(head.rows())
-    assert plain_lines(portion) == [plain_row(row) for row in rows]
-    assert [json.loads(line) for line in item_lines(portion)] == [
+    ).inventory
+    (batch,) = inventory.batches()
+    assert isinstance(batch, Columns)
+    rows = list(inventory.rows())
+    assert plain_lines(batch) == [plain_row(row) for row in rows]
+    assert [json.loads(line) for line in item_lines(batch)] == [
         {"schema": SCHEMA, "type": "item", **item_fields(row.item, row.sha256)}
         for row in rows
         if row.item is not None
@@ -83,20 +84,20 @@ def test_what_is_listed_of_many_is_what_is_listed_of_each() -> None:
     ],
 )
 def test_of_anything_else_nothing_is_said(row: bytes, line: bytes) -> None:
-    assert plain(row, [line]) is None
-    assert plain(ROW + row, [LINE, line]) is None
+    assert columns(row, [line]) is None
+    assert columns(ROW + row, [LINE, line]) is None
 
 
-def expanded(head: Head) -> list[tuple[bytes, str | None]]:
-    """Return path and kind of every row that the portions of a head stand for."""
+def expanded(inventory: Inventory) -> list[tuple[bytes, str | None]]:
+    """Return path and kind of every row that the batches of a inventory stand for."""
     found: list[tuple[bytes, str | None]] = []
-    for portion in head.portions():
-        if isinstance(portion, Plain):
-            found += [(path.encode(), None) for path in portion.paths]
+    for batch in inventory.batches():
+        if isinstance(batch, Columns):
+            found += [(path.encode(), None) for path in batch.paths]
         else:
             found += [
                 (row.path or b"", None if row.license is None else row.license.kind)
-                for row in portion
+                for row in batch
             ]
     return found
 
@@ -116,14 +117,14 @@ def files(*special: File) -> list[File]:
         (File(b"z", mtime_ns=-1), File(b"zz", mtime_ns=10**24)),
     ],
 )
-def test_portions_are_the_rows_and_as_short_as_can_be(special: tuple[File, ...]) -> None:
-    head = read(build(files(*special), [License("known", withheld=True)])).head
-    rows = list(head.rows())
-    assert expanded(head) == [
+def test_batches_are_the_rows_and_as_short_as_can_be(special: tuple[File, ...]) -> None:
+    inventory = read(build(files(*special), [License("known", withheld=True)])).inventory
+    rows = list(inventory.rows())
+    assert expanded(inventory) == [
         (row.path or b"", None if row.license is None else row.license.kind) for row in rows
     ]
     assert len({row.path for row in rows}) == MANY + len(special) + 1
-    portions = list(head.portions())
-    assert any(isinstance(portion, Plain) for portion in portions)
-    assert isinstance(portions[-1], list)
-    assert portions[-1] == [Row(None, License("known", withheld=True))]
+    batches = list(inventory.batches())
+    assert any(isinstance(batch, Columns) for batch in batches)
+    assert isinstance(batches[-1], list)
+    assert batches[-1] == [Row(None, License("known", withheld=True))]

@@ -13,22 +13,23 @@ from tests.archives import File, build
 from tests.folders import POLICY, Log, files, fill, snapshot
 from tests.workers import ALWAYS, Processes, kill, stop, watch
 from wmbackup.archive.ustar import record_length
-from wmbackup.engine import open_archive, restore, second_writer
-from wmbackup.engine.inventory import Selection
-from wmbackup.engine.restoring import OnConflict
+from wmbackup.engine import open_archive, restore
+from wmbackup.engine._inventory import Selection
+from wmbackup.engine._restore import OnConflict
 from wmbackup.errors import ArchiveDamaged, Cancelled, RestoreConflict
 from wmbackup.status import Control, Event, ItemEvent
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import _NewFolder
 from wmbackup.stores.staging import Staging
 from wmbackup.workers import process as worker_process
+from wmbackup.workers import stage_files
 from wmbackup.workers.process import Workers
 
 if sys.platform != "linux":
     pytest.skip("workers run on Linux only", allow_module_level=True)
 
 COUNT = 200
-SECTION = 4
+CHUNK = 4
 TIME = 1_161_993_600_123_456_789
 FILES = [
     File(b"%03d/%03d" % (number // 50, number), b"<%d>" % number * number, TIME + number)
@@ -39,8 +40,8 @@ ODD = [File(b"a:b", b"item"), File(b"TWIN", b"1"), File(b"twin", b"2"), File(b"e
 
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
-    """Small sections, for which a second process pays."""
-    monkeypatch.setattr(second_writer, "_SECTION", SECTION * 1024)
+    """Small chunks, for which a worker pays."""
+    monkeypatch.setattr(stage_files, "_CHUNK", CHUNK * 1024)
     yield from watch(monkeypatch)
 
 
@@ -64,7 +65,7 @@ def times(place: Path) -> dict[Path, int]:
 
 
 def same(tmp_path: Path, archive: bytes, before: dict[bytes, bytes] | None = None) -> Log:
-    """Restore with a second process and without, and prove that nothing differs."""
+    """Restore with a worker and without, and check that nothing differs."""
     logs, found, dates = [], [], []
     for way in ("worker", "alone"):
         if before is not None:
@@ -105,7 +106,7 @@ def test_what_is_large_or_there_already_is_left_to_the_first(
 ) -> None:
     large = [File(b"large/%d" % number, b"%d" % number * 1_200_000) for number in range(3)]
     same(tmp_path, build([*FILES, *large]), {one.path: one.data for one in FILES[:100]})
-    assert processes.asked < COUNT // SECTION
+    assert processes.asked < COUNT // CHUNK
     assert not processes.given_back
 
 
@@ -135,7 +136,7 @@ def test_the_first_damage_is_told_and_nothing_restored(
 def test_the_end_is_judged_as_well(tmp_path: Path, processes: Processes, at: int) -> None:
     archive = bytearray(build(FILES))
     archive[at] = 1
-    with pytest.raises(ArchiveDamaged, match="should end"):
+    with pytest.raises(ArchiveDamaged, match="end where it should"):
         bring_back(bytes(archive), tmp_path / "a", workers=ALWAYS)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
     assert processes.answered
@@ -143,7 +144,7 @@ def test_the_end_is_judged_as_well(tmp_path: Path, processes: Processes, at: int
 
 @pytest.mark.parametrize("before", [None, {b"mine": b"mine"}])
 @pytest.mark.parametrize("count", [1, 2, 5])
-def test_a_second_process_that_is_killed_changes_nothing(
+def test_a_worker_that_is_killed_changes_nothing(
     tmp_path: Path, processes: Processes, count: int, before: dict[bytes, bytes] | None
 ) -> None:
     processes.disturb[count] = kill
@@ -152,7 +153,7 @@ def test_a_second_process_that_is_killed_changes_nothing(
 
 
 @pytest.mark.parametrize("program", ["/no/such/program", "/bin/false", "/bin/cat", ""])
-def test_a_second_process_that_cannot_begin_changes_nothing(
+def test_a_worker_that_cannot_begin_changes_nothing(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch, program: str
 ) -> None:
     monkeypatch.setattr(sys, "executable", program)
@@ -218,7 +219,7 @@ def test_an_archive_may_begin_within_a_file(tmp_path: Path, processes: Processes
     assert not processes.given_back
 
 
-def test_no_second_process_where_nothing_is_staged_or_the_archive_comes_but_once(
+def test_no_worker_where_nothing_is_staged_or_the_archive_comes_but_once(
     tmp_path: Path, processes: Processes
 ) -> None:
     archive = build(FILES)
@@ -238,13 +239,13 @@ def test_no_second_process_where_nothing_is_staged_or_the_archive_comes_but_once
 def test_a_name_that_another_file_has_taken_is_told_by_the_first(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = _NewFolder.place
+    place = _NewFolder.staging_path
 
     def taken(import_: _NewFolder, path: bytes) -> bytes:
         return place(import_, path.replace(b"199", b"198"))
 
-    monkeypatch.setattr(_NewFolder, "place", taken)
-    monkeypatch.setattr(second_writer, "_SECTION", 64 * 1024)  # both names are in the last one
+    monkeypatch.setattr(_NewFolder, "staging_path", taken)
+    monkeypatch.setattr(stage_files, "_CHUNK", 64 * 1024)  # both names are in the last one
     with pytest.raises(RestoreConflict, match="same name as another"):
         bring_back(build(FILES), tmp_path / "a", workers=ALWAYS)
     assert os.listdir(tmp_path / "a") == ["a.tar"]
@@ -255,14 +256,14 @@ def test_an_item_is_not_taken_for_what_the_second_left(
     tmp_path: Path, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As on file systems that do not tell upper case from lower case.
-    place = _NewFolder.place
+    place = _NewFolder.staging_path
 
     def one_file(import_: _NewFolder, path: bytes) -> bytes:
         return place(import_, FILES[-1].path if path == b"a:b" else path)
 
-    monkeypatch.setattr(_NewFolder, "place", one_file)
+    monkeypatch.setattr(_NewFolder, "staging_path", one_file)
     own = sum(record_length(len(one.data)) for one in FILES)
-    monkeypatch.setattr(second_writer, "_SECTION", own)  # so that the item has the next section
+    monkeypatch.setattr(stage_files, "_CHUNK", own)  # so that the item has the next chunk
     processes.disturb[1] = kill
     with pytest.raises(RestoreConflict, match="same name as another"):
         bring_back(build([*FILES, File(b"a:b", b"item")]), tmp_path / "a", workers=ALWAYS)
@@ -271,9 +272,7 @@ def test_an_item_is_not_taken_for_what_the_second_left(
 
 
 @pytest.mark.parametrize("taken", [0, 1, 2])
-def test_no_second_process_for_a_descriptor_of_a_standard_stream(
-    processes: Processes, taken: int
-) -> None:
-    with Workers().start("none", opened=(9, taken)) as second:
-        assert second is None
+def test_no_worker_for_a_descriptor_of_a_standard_stream(processes: Processes, taken: int) -> None:
+    with Workers().start("none", opened=(9, taken)) as worker:
+        assert worker is None
     assert processes.begun == []

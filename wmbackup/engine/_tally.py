@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from operator import itemgetter
 from typing import TypeVar
 
-from wmbackup.archive.names import MAX_FILES, Naming, give_names, path_problem
+from wmbackup.archive.batch import ContentMismatch
+from wmbackup.archive.constants import MAX_FILES
+from wmbackup.archive.names import Naming, give_names, path_problem
 from wmbackup.errors import Incomplete
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
@@ -22,8 +24,8 @@ _LAST = sys.maxsize
 class Tally:
     """What is noted on the way through a store; everything is told once, when it happens.
 
-    ``licenses`` counts those that are carried. ``place`` orders what is noted, where files are not
-    read in the order of their names: what has a lower place comes first.
+    ``licenses`` counts those that are carried. ``position`` orders what is noted, where files are
+    not read in the order of their names: what has a lower one comes first.
     """
 
     def __init__(self, control: Control) -> None:
@@ -32,7 +34,7 @@ class Tally:
         self._told: set[bytes] = set()
         self._skipped: list[tuple[int, Skipped]] = []
         self._withheld: list[tuple[int, License]] = []
-        self.place = -1
+        self.position = -1
         self.licenses = 0
 
     @property
@@ -58,7 +60,7 @@ class Tally:
         """Note a file that is not carried."""
         if path not in self._told:
             self._told.add(path)
-            self._skipped.append((self.place, Skipped(path, reason)))
+            self._skipped.append((self.position, Skipped(path, reason)))
             self._control.notify(SkipEvent(path, reason))
 
     def names(self, export: Export) -> Naming:
@@ -114,35 +116,53 @@ class Tally:
             WarningEvent("reading-again", "a file was lost whose name others had made room for")
         )
 
-    def read(self, export: Export, path: bytes) -> Content | None:
-        """Read an item, once more where it fails; None where it is skipped or withheld."""
-        try:
+    def carry(self, export: Export, path: bytes, take: Callable[[bytes, Content], object]) -> bool:
+        """Read an item and hand it to ``take``; return whether that took it.
+
+        Where it could not be read, or changed meanwhile, it is read once more: the only retry.
+        After that, and where an archive cannot hold it, it is skipped. ``take`` raises
+        ItemUnavailable or ContentMismatch for the one, ValueError for the other.
+        """
+        reason = ""
+        for _ in range(2):
             try:
                 content = export.read(path)
-            except ItemUnavailable:
-                content = export.read(path)
-        except ItemUnavailable as error:
-            self.skip(path, str(error))
-            return None
-        except ItemWithheld as error:
-            self._withhold(path, error.licenses)
-            return None
-        if content.size > MAX_SIZE:
-            self.skip(path, "it has 8 GiB or more, which no archive takes")
-            return None
-        return content
+                if content.size > MAX_SIZE:
+                    reason = "it has 8 GiB or more, which no archive takes"
+                    break
+                refusal = _taken(take, path, content)
+            except (ItemUnavailable, ContentMismatch) as error:
+                reason = str(error) or "it changed while it was read"
+            except ItemWithheld as error:
+                self._withhold(path, error.licenses)
+                return False
+            else:
+                if refusal is None:
+                    return True
+                reason = refusal
+                break
+        self.skip(path, reason)
+        return False
 
     def _withhold(self, path: bytes, licenses: tuple[License, ...]) -> None:
         others = sum(not license_.withheld for license_ in licenses)
         for license_ in licenses:
             known = replace(license_, withheld=True, path=path)
-            self._withheld.append((self.place, known))
+            self._withheld.append((self.position, known))
             if license_.withheld:
                 self._control.notify(WithheldEvent(known))
         if others:
             stay = "license stays" if others == 1 else "licenses stay"
             self.skip(path, f"{others} other {stay} behind with one that is restricted")
         self._told.add(path)
+
+
+def _taken(take: Callable[[bytes, Content], object], path: bytes, content: Content) -> str | None:
+    try:
+        take(path, content)
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _count(number: int, noun: str, one: str, many: str) -> str:

@@ -9,12 +9,13 @@ from unittest import mock
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tests.archives import info
+from tests.archives import info, inventory_of
 from tests.property import strategies as draw
-from wmbackup.archive import tables
-from wmbackup.archive.head import Head, Row
-from wmbackup.archive.names import NameCheck, are_safe, is_safe, own_order
-from wmbackup.archive.plain import Plain, plain_rows, plain_sizes
+from wmbackup.archive import _bulk, tables
+from wmbackup.archive._bulk import are_safe
+from wmbackup.archive.columns import Columns
+from wmbackup.archive.inventory import Row
+from wmbackup.archive.names import NameCheck, is_safe, own_order
 from wmbackup.archive.row_codec import FileRow, file_row, parse_file_row
 from wmbackup.archive.tables import count_lines, split
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive
@@ -94,9 +95,9 @@ def test_rows_judged_together_are_good_one_by_one(
         text = data.draw(st.sampled_from([b"", b"0", b"\n", b",", b"}\n{", b'"archive"']))
         lines[index] = lines[index][:at] + text + lines[index][at + cut :]
     text = b"".join(lines)
-    sizes = plain_sizes(text, count_lines(text))
+    sizes = _bulk.sizes(text, count_lines(text))
     rows = [parsed(line) for line in split(text)]
-    assert plain_rows(text, count_lines(text)) == (None if sizes is None else rows)
+    assert _bulk.file_rows(text, count_lines(text)) == (None if sizes is None else rows)
     if sizes is not None:
         assert [None if row is None else row.size for row in rows] == sizes
     else:
@@ -106,18 +107,18 @@ def test_rows_judged_together_are_good_one_by_one(
 WORDS = st.sampled_from([b"a", b"b.c", b"..", b"con", b"item-1", b" a", b"", b"a" * 85, b"\xe9"])
 
 
-def told(portions: Iterable[Plain | list[Row]]) -> list[tuple[bytes, int, bytes]] | str:
+def told(batches: Iterable[Columns | list[Row]]) -> list[tuple[bytes, int, bytes]] | str:
     """Return what is known of each file, or what was wrong."""
     found: list[tuple[bytes, int, bytes]] = []
     try:
-        for portion in portions:
-            if isinstance(portion, Plain):
+        for batch in batches:
+            if isinstance(batch, Columns):
                 for path, (size, _, _), line in zip(
-                    portion.paths, portion.numbers, portion.lines, strict=True
+                    batch.paths, batch.numbers, batch.lines, strict=True
                 ):
                     found.append((path.encode(), int(size), bytes.fromhex(line[:64].decode())))
             else:
-                found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in portion if r.item]
+                found += [(r.path or b"", r.item.size, r.sha256 or b"") for r in batch if r.item]
     except ArchiveDamaged as error:
         return error.message
     return found
@@ -132,8 +133,12 @@ def test_what_is_listed_many_at_once_is_what_is_listed_one_by_one(
     if data.draw(st.booleans()):
         manifest = data.draw(draw.mutated(manifest))
     said = info(files=len(files), octets=sum(size for _, size in files))
-    head = Head(said, io.BytesIO(rows), io.BytesIO(), io.BytesIO(manifest))
-    assert told(head.portions()) == told([row] for row in head.rows())
+    inventory = inventory_of(said, rows, b"", manifest)
+    one_by_one = inventory_of(said, rows, b"", manifest)
+    with mock.patch.object(_bulk, "own_names", return_value=None):
+        plain = told(one_by_one.batches())
+    assert told(inventory.batches()) == plain
+    assert told([row] for row in inventory.rows()) == plain
 
 
 @given(
@@ -158,9 +163,9 @@ def test_lines_are_found_by_their_numbers(
     table = io.BytesIO(b"\n".join(parts))
     lines = list(table)
     with mock.patch.object(tables, "_BLOCK", at_once):
-        places = tables.places(table)
-    assert places[-1] == (len(lines), len(table.getvalue()))
-    found = tables.Lines(table, places)
+        starts = tables.block_starts(table)
+    assert starts[-1] == (len(lines), len(table.getvalue()))
+    found = tables.Lines(table, starts)
     for number in data.draw(st.lists(st.integers(0, len(lines)))):
         assert found.offset(number) == sum(map(len, lines[:number]))
         if number < len(lines):

@@ -6,23 +6,16 @@ import contextlib
 from collections.abc import Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from wmbackup.archive.head import Row
+from wmbackup.archive.inventory import Inventory, Row
 from wmbackup.archive.payload import Receiver
-from wmbackup.archive.section import Section
+from wmbackup.archive.reader import SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
-from wmbackup.engine.inventory import Selection
-from wmbackup.engine.opening import (
-    HOPELESS,
-    ArchiveInput,
-    Believed,
-    authenticate,
-    believe,
-    spooling,
-)
+from wmbackup.engine._inventory import Selection
+from wmbackup.engine._open import HOPELESS, authenticate, open_inventory, spooling
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
-from wmbackup.trust import Policy
+from wmbackup.workers.stage_files import start_stager
 
 if TYPE_CHECKING:
     from wmbackup.archive.salvage import Rescued, Salvage
@@ -30,14 +23,14 @@ if TYPE_CHECKING:
 
 
 class Lost(NamedTuple):
-    """A file that a salvage could not prove; ``title`` is that of a license in it, where known."""
+    """A file that a salvage could not verify; ``title`` is that of a license in it, where known."""
 
     path: bytes
     title: str | None
 
 
 class Contents(Protocol):
-    """Files that can be released once they are proven, by their index from 0."""
+    """Files that can be released once they are verified, by their index from 0."""
 
     @property
     def info(self) -> BagInfo:
@@ -70,8 +63,8 @@ class Contents(Protocol):
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Generator[Proven, None, None]:
-        """Prove what is wanted and release it to the receiver, where there is one.
+    ) -> Generator[Verified, None, None]:
+        """Verify what is wanted and release it to the receiver, where there is one.
 
         ``wanted`` has a byte for each file, 1 or 0. With ``alone`` nothing else is read.
         """
@@ -80,8 +73,8 @@ class Contents(Protocol):
         """Give private files back; nothing can be read after that."""
 
 
-class Proven(NamedTuple):
-    """A file was proven. ``member`` is its name below the bag, ``size`` in bytes."""
+class Verified(NamedTuple):
+    """A file was verified. ``member`` is its name below the bag, ``size`` in bytes."""
 
     member: bytes
     size: int
@@ -89,39 +82,37 @@ class Proven(NamedTuple):
 
 @contextlib.contextmanager
 def open_contents(
-    source: ArchiveInput,
-    policy: Policy,
+    archive: SealedArchive,
+    policy: TrustPolicy,
     control: Control,
     *,
     salvage: bool,
     few: bool = False,
     workers: Workers | None = None,
 ) -> Iterator[Contents]:
-    """Open an archive for a restore; its head is proven, its payload is not read yet.
+    """Open an archive for a restore; its head is verified, its payload is not read yet.
 
-    All of the head is judged, or with ``few``, for a selection of paths, what is asked for alone.
+    All of the head is checked, or with ``few``, for a selection of paths, what is asked for alone.
     ``workers`` allows a worker process for many files. Raises SignerUntrusted and its kin,
     ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     if not salvage:
-        with believe(source, policy, control) as archive:
+        with open_inventory(archive, policy, control) as (trusted, inventory):
             if not few:
-                archive.head.check(control.check)
-            archive.reader.check_length()
-            yield _Whole(archive, source, control, workers=workers)
+                inventory.check(control.check)
+            inventory.check_length()
+            yield _Whole(trusted, inventory, control, workers=workers)
         return
-    from wmbackup.archive.salvage import Salvage
-
-    signed = authenticate(source, policy, control)
-    control.notify(PhaseEvent(Phase.PLANNING, items=signed.info.files))
+    trusted = authenticate(archive, policy, control)
+    control.notify(PhaseEvent(Phase.PLANNING, items=trusted.info.files))
     with spooling():
-        rest = Salvage(signed.reader, signed.info, spool_in(temporary_folder()))
+        rest = trusted.salvage(spool_in(temporary_folder()))
     with contextlib.closing(rest):
         with spooling():
             files = rest.files(control.check)
         if all(one.offset is None for one in files):
-            raise ArchiveDamaged("nothing in the archive can be proven any more", hint=HOPELESS)
-        yield _Remains(rest, files, signed.info, signed.principals)
+            raise ArchiveDamaged("nothing in the archive can be verified any more", hint=HOPELESS)
+        yield _Remains(rest, files, trusted)
 
 
 class _Whole:
@@ -132,71 +123,65 @@ class _Whole:
     licenses_lost = False
 
     def __init__(
-        self, archive: Believed, source: ArchiveInput, control: Control, *, workers: Workers | None
+        self,
+        trusted: TrustedArchive,
+        inventory: Inventory,
+        control: Control,
+        *,
+        workers: Workers | None,
     ) -> None:
-        self._archive = archive
-        self._seekable = source.length is not None
-        self._stream = source.stream
+        self._archive = trusted.sealed
+        self._inventory = inventory
         self._control = control
         self._workers = workers
-        self.info = archive.info
-        self.principals = archive.principals
+        self.info = trusted.info
+        self.principals = trusted.principals
 
     def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
-        head = self._archive.head
         beginnings = selection.beginnings
         if not beginnings:
-            yield from _by_file(head.rows())
+            yield from _by_file(self._inventory.rows())
             return
         # Most files are not even looked at, which is most of what restoring one takes.
-        for index, item, sha256 in head.items_like(beginnings):
+        for index, item, sha256 in self._inventory.items_with(beginnings):
             yield index, Row(item, None, sha256)
 
     def withholds(self, selection: Selection) -> bool:
-        rows = self._archive.head.rows()
+        rows = self._inventory.rows()
         return any(row.item is None and selection.matches(row) for row in rows)
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Generator[Proven, None, None]:
-        reader = self._archive.reader
-        if alone and self._seekable:
-            proven = reader.extract(wanted, receiver)
-        elif self._workers is not None and self._seekable:
-            proven = self._release_with(self._workers, wanted, receiver)
-        else:
-            proven = reader.payload(receiver, wanted.__getitem__)
-        for section in proven:
-            yield from map(Proven, section.members, section.sizes)
-
-    def _release_with(
-        self, workers: Workers, wanted: bytearray, receiver: Receiver | None
-    ) -> Iterator[Section]:
-        from wmbackup.engine.second_writer import second_writer
-
-        reader, files = self._archive.reader, wanted.count(1)
-        with second_writer(workers, reader, self._stream.fileno(), receiver, files) as second:
-            if second is None:
-                yield from reader.payload(receiver, wanted.__getitem__)
-            else:
-                yield from second.release(wanted, self._control)
+    ) -> Generator[Verified, None, None]:
+        if alone and self._archive.length is not None:
+            for chunk in self._inventory.extract(wanted, receiver):
+                yield from map(Verified, chunk.members, chunk.sizes)
+            return
+        with start_stager(
+            self._workers, self._archive, self._inventory, receiver, wanted.count(1)
+        ) as worker:
+            whole = (
+                self._inventory.verify_payload(receiver, wanted.__getitem__)
+                if worker is None
+                else worker.release(wanted, self._control)
+            )
+            for chunk in whole:
+                yield from map(Verified, chunk.members, chunk.sizes)
 
     def close(self) -> None:
-        self._archive.head.close()
+        self._inventory.close()
 
 
 class _Remains:
     """What is left of an archive."""
 
-    def __init__(
-        self, salvage: Salvage, files: list[Rescued], info: BagInfo, principals: tuple[str, ...]
-    ) -> None:
+    def __init__(self, salvage: Salvage, files: list[Rescued], trusted: TrustedArchive) -> None:
         self._salvage = salvage
         self._files = [one for one in files if one.offset is not None]
         self.nameless = sum(not one.has_row for one in self._files)
         self.licenses_lost = not salvage.knows_licenses
-        self.info = info
-        self.principals = principals
+        self.info = trusted.info
+        self.principals = trusted.principals
         self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)
 
     def rows(self, selection: Selection) -> Iterator[tuple[int, Row]]:
@@ -209,12 +194,12 @@ class _Remains:
 
     def release(
         self, wanted: bytearray, receiver: Receiver | None, *, alone: bool
-    ) -> Generator[Proven, None, None]:
+    ) -> Generator[Verified, None, None]:
         for index, one in enumerate(self._files):
             if wanted[index]:
-                if receiver is not None:  # without one: it was proven when the plan was made
+                if receiver is not None:  # without one: it was verified when the plan was made
                     self._salvage.release(one, receiver)
-                yield Proven(one.item.member, one.item.size)
+                yield Verified(one.item.member, one.item.size)
 
     def close(self) -> None:
         self._salvage.close()

@@ -1,4 +1,4 @@
-"""Opening an archive and asking whether its signers are believed."""
+"""Opening an archive, asking whether its signers are trusted, and reading its head."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ import shlex
 import stat
 import sys
 from collections.abc import Iterator
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO
 
-from wmbackup.archive.head import Head
-from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.tag_files import BagInfo
+from wmbackup.archive.inventory import Inventory
+from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -27,42 +26,23 @@ from wmbackup.errors import (
 from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.trouble import is_of_file
-from wmbackup.trust.policy import Policy, principal_of
 
-HOPELESS = "nothing in this copy can be proven; look for another one"
+HOPELESS = "nothing in this copy can be verified; look for another one"
 """The next step where not even a salvage helps, since it begins where the signature ends."""
 
 
-class ArchiveInput(NamedTuple):
-    """An archive to read.
-
-    ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
-    (a pipe), ``path`` is the absolute path where it has one, ``start`` where the archive begins.
-    """
-
-    name: str
-    stream: BinaryIO
-    length: int | None
-    path: str | None = None
-    start: int = 0
-
-
-class _Guarded:
+class NamedStream:
     """A stream whose errors name it, so that nobody takes them for those of the target."""
 
-    def __init__(self, source: ArchiveInput) -> None:
-        self._stream = source.stream
-        self._name = source.name
-        self._seekable = source.length is not None
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
 
     def read(self, size: int) -> bytes:
         try:
             return self._stream.read(size)
         except OSError as error:
             raise SystemFailure.of(error, "read", self._name) from error
-
-    def seekable(self) -> bool:
-        return self._seekable
 
     def tell(self) -> int:
         return self._stream.tell()
@@ -75,18 +55,16 @@ class _Guarded:
 
 
 @contextlib.contextmanager
-def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
+def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
     """Open an archive: a path, or a stream such as standard input.
 
-    What goes wrong with the archive while it is open is told with its name.
+    What goes wrong with the archive while it is open is reported with its name.
 
     Raises NotFound, UsageError, SystemFailure.
     """
     if not isinstance(source, str):
-        with _named("standard input"):
-            length = _length(source)
-            start = 0 if length is None else source.tell()
-            yield ArchiveInput("standard input", source, length, start=start)
+        with _naming("standard input"):
+            yield _sealed(source, "standard input")
         return
     if not source:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
@@ -101,31 +79,17 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
         raise unavailable(error, source) from error
     try:
-        with _named(source):
-            yield ArchiveInput(source, file, _length(file), resolved(source))
+        with _naming(source):
+            yield _sealed(file, source, resolved(source))
     finally:
         with contextlib.suppress(OSError):  # everything that counts was read
             file.close()
 
 
-def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailure:
-    """Return the error for an archive that cannot be opened."""
-    failure = SystemFailure.of(error, "read", source)
-    if not is_of_file(error):
-        return failure
-    return ArchiveUnavailable(failure.message, hint=failure.hint)
-
-
-@contextlib.contextmanager
-def _named(name: str) -> Iterator[None]:
-    try:
-        yield
-    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
-        error.message = f"{name}: {error.message}"
-        error.args = (error.message,)
-        if error.hint is None and isinstance(error, ArchiveDamaged):
-            error.hint = "use another copy of the archive, or see what restore --salvage finds"
-        raise
+def _sealed(stream: BinaryIO, name: str, path: str | None = None) -> SealedArchive:
+    length = _length(stream)
+    descriptor = None if length is None else stream.fileno()
+    return SealedArchive(NamedStream(stream, name), name, length, path=path, descriptor=descriptor)
 
 
 def _length(stream: BinaryIO) -> int | None:
@@ -138,24 +102,24 @@ def _length(stream: BinaryIO) -> int | None:
     return None
 
 
-class Authenticated(NamedTuple):
-    """An archive whose maker is believed; nothing behind its bag-info.txt has been read.
-
-    ``principals`` are those who signed and are trusted.
-    """
-
-    reader: ArchiveReader
-    info: BagInfo
-    principals: tuple[str, ...]
+def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailure:
+    """Return the error for an archive that cannot be opened."""
+    failure = SystemFailure.of(error, "read", source)
+    if not is_of_file(error):
+        return failure
+    return ArchiveUnavailable(failure.message, hint=failure.hint)
 
 
-class Believed(NamedTuple):
-    """An authenticated archive whose head is proven and in private storage."""
-
-    reader: ArchiveReader
-    info: BagInfo
-    principals: tuple[str, ...]
-    head: Head
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
+        error.message = f"{name}: {error.message}"
+        error.args = (error.message,)
+        if error.hint is None and isinstance(error, ArchiveDamaged):
+            error.hint = "use another copy of the archive, or see what restore --salvage finds"
+        raise
 
 
 @contextlib.contextmanager
@@ -167,64 +131,55 @@ def spooling() -> Iterator[None]:
         raise spool_failure(error) from error
 
 
-def authenticate(source: ArchiveInput, policy: Policy, control: Control) -> Authenticated:
-    """Read an archive as far as its signers are believed.
+def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) -> TrustedArchive:
+    """Read an archive as far as its signers are trusted.
 
     Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
-    with spooling():
-        reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
     try:
-        signatures = reader.signatures()
-        policy.judge(signatures.maker, signatures.witnesses)
-        info = reader.info()
-        principals = policy.judge(
-            signatures.maker, signatures.witnesses, info.created, principal_of(info.host)
-        )
+        return archive.authenticate(policy)
     except SignerUntrusted as error:
         if error.hint is None:
-            error.hint = _how_to_trust(error, source)
+            error.hint = _how_to_trust(error, archive)
         raise
     except ArchiveDamaged as error:
         if isinstance(error, ArchiveTruncated):
-            error.hint = "fetch it again from where it was copied: of this copy nothing is proven"
+            error.hint = "fetch it again from where it was copied: of this copy nothing is verified"
         elif not isinstance(error, ArchiveUnsigned):
             error.hint = HOPELESS
         raise
-    return Authenticated(reader, info, principals)
 
 
 @contextlib.contextmanager
-def believe(source: ArchiveInput, policy: Policy, control: Control) -> Iterator[Believed]:
-    """Read the head of an archive whose signers are believed. Raises as `authenticate` does."""
-    signed = authenticate(source, policy, control)
+def open_inventory(
+    archive: SealedArchive, policy: TrustPolicy, control: Control
+) -> Iterator[tuple[TrustedArchive, Inventory]]:
+    """Read the head of an archive whose signers are trusted. Raises as `authenticate` does."""
+    trusted = authenticate(archive, policy, control)
     with spooling():
-        head = signed.reader.head()
-    with contextlib.closing(head):
-        yield Believed(*signed, head)
+        inventory = trusted.read_head(spool_in(temporary_folder()))
+    with contextlib.closing(inventory):
+        yield trusted, inventory
 
 
-def identify(source: ArchiveInput) -> tuple[bytes, BagInfo]:
-    """Return the key that made an archive (32 raw bytes), and what it says of itself.
+def identify(archive: SealedArchive) -> Claims:
+    """Return the key that made an archive, and what it says of itself, untrusted.
 
-    Nothing of it is believed: whoever made the archive wrote both. Raises as `believe` does,
-    but for trust.
+    Raises as `authenticate` does, but for trust.
     """
-    with spooling():
-        reader = ArchiveReader(_Guarded(source), spool_in(temporary_folder()), source.length)
-    return reader.signatures().maker, reader.info()
+    return archive.claims()
 
 
-def _how_to_trust(error: SignerUntrusted, source: ArchiveInput) -> str | None:
+def _how_to_trust(error: SignerUntrusted, archive: SealedArchive) -> str | None:
     if error.code != "signer-untrusted":
         return None
-    if source.path is None:
+    if archive.path is None:
         return (
             "if you know that this key is the one of the machine that made it, save the archive to"
             f" a file, then: wmbackup key trust FILE --fingerprint {error.fingerprint}"
         )
-    name = quote(source.name)
+    name = quote(archive.name)
     return (
         "if you know that this key is the one of the machine that made it:"
         f" wmbackup key trust {name} --fingerprint {error.fingerprint}"

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from wmbackup.archive.head import Row
+from wmbackup.archive.inventory import Row
 from wmbackup.archive.tag_files import format_time
 from wmbackup.license import is_date
 
