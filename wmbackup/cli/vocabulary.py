@@ -111,6 +111,10 @@ WARNINGS: Mapping[str, Meaning] = {
         "the Windows Media interface sent a status that is not documented; it changes nothing",
         "send a report of this computer: wmbackup check --report FILE.zip",
     ),
+    "restricted-failed": (
+        "a license is restricted and came with a failure of its own; the others are backed up",
+        "see the HRESULT that came along: wmbackup explain HRESULT",
+    ),
     "restore-limits": (
         "Microsoft's license service allows a restore on four computers at most, and may be gone",
         "keep the archive, whatever the service answers",

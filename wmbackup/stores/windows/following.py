@@ -133,15 +133,18 @@ class Operation:
         self._note(status, hresult, value)
         if notify:
             self._control.notify(_event(status, hresult, value))
+            if status == Status.RESTRICTED_LICENSE and failed(hresult):
+                self._control.notify(_refused_license(hresult))
 
     def _note(self, status: int, hresult: int, value: Value) -> None:
         now = time.monotonic()
-        if failed(hresult):
+        if status == Status.RESTRICTED_LICENSE:
+            # It is about one license, whatever HRESULT comes along; END decides about the others.
+            self._restricted.append(value)
+        elif failed(hresult):
             # Where FAILED(hr), the status is not to be treated as normal (wmsdkidl.h).
             self._failure = self._failure or hresult
             self._stop_at = self._stop_at or now + self._patience.failure
-        elif status == Status.RESTRICTED_LICENSE:
-            self._restricted.append(value)
         if status == Status.ERROR_WITHURL:
             self._refused = True
             self._url = value if isinstance(value, str) else None
@@ -176,4 +179,15 @@ def _event(status: int, hresult: int, value: Value) -> StatusEvent | WarningEven
     return WarningEvent(
         "status-unknown",
         f"the interface sent status {status}, which is not documented, with 0x{hresult:08X}",
+    )
+
+
+def _refused_license(hresult: int) -> WarningEvent:
+    known = find(hresult)
+    named = known.name if known.is_unknown else f"{known.name}, 0x{hresult:08X}"
+    return WarningEvent(
+        "restricted-failed",
+        f"the interface reported a restricted license with a failure ({named}) and went on:"
+        f" {known.sentence}",
+        known.next_step,
     )
