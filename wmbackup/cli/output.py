@@ -60,7 +60,10 @@ class KeyRow(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What a number or a name means; ``kind`` is hresult, status, exit-code or error."""
+    """What a number or a name means.
+
+    ``kind`` is hresult, status, exit-code, error, kind, warning or file.
+    """
 
     kind: str
     name: str
