@@ -5,12 +5,22 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Sequence
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from wmbackup.age.header import FILE_KEY_SIZE, Header, encode, parse
+from wmbackup.age.header import FILE_KEY_SIZE, MAX_STANZAS, Header, encode, parse
 from wmbackup.age.keys import SCRYPT, Identity, Passphrase, Recipient, check_stanzas
 from wmbackup.age.stream import ByteStream, DecryptingStream, EncryptingStream
-from wmbackup.errors import EnvelopeDamaged, Undecryptable
+from wmbackup.errors import Undecryptable
+
+_MAX_TYPES = 5
+_MAX_TYPE = 32  # characters
+
+
+class Opened(NamedTuple):
+    """An envelope that is open, and what opened it."""
+
+    stream: DecryptingStream
+    identity: Identity
 
 
 class SealedEnvelope:
@@ -38,37 +48,40 @@ class SealedEnvelope:
         """Whether a passphrase opens it, and nothing else does."""
         return SCRYPT in self.recipients
 
-    def open(self, identities: Sequence[Identity]) -> DecryptingStream:
-        """Return the plaintext for the first identity that fits.
+    def open(self, identities: Sequence[Identity], *, salvage: bool = False) -> Opened:
+        """Return the plaintext for the first identity that fits, and which that is.
 
-        Raises Undecryptable, EnvelopeDamaged, ArchiveTruncated.
+        ``salvage`` is that of `DecryptingStream`. Raises Undecryptable, EnvelopeDamaged,
+        ArchiveTruncated.
         """
         stanzas = self._header.stanzas
         for identity in identities:
             file_key = identity.unwrap(stanzas)
             if file_key is not None:
-                return self.open_with_key(file_key)
+                return Opened(self.open_with_key(file_key, salvage=salvage), identity)
         raise Undecryptable(self._reason(identities), recipients=self.recipients)
 
-    def open_with_key(self, file_key: bytes) -> DecryptingStream:
+    def open_with_key(self, file_key: bytes, *, salvage: bool = False) -> DecryptingStream:
         """Return the plaintext. Raises EnvelopeDamaged, ArchiveTruncated."""
-        if len(file_key) != FILE_KEY_SIZE:
-            raise EnvelopeDamaged("the encryption has a file key of another length")
         header = self._header
         header.verify(file_key)
-        length = None if self._length is None else self._length - header.size
-        begin = self._start + header.size
         return DecryptingStream(
-            self._stream, file_key, begin=begin, ahead=header.rest, length=length
+            self._stream,
+            file_key,
+            begin=self._start + header.size,
+            ahead=header.rest,
+            length=None if self._length is None else self._length - header.size,
+            salvage=salvage,
         )
 
     def _reason(self, identities: Sequence[Identity]) -> str:
+        counts = _told(self.recipients)
+        has_passphrase = any(isinstance(identity, Passphrase) for identity in identities)
         if self.takes_passphrase:
-            if any(isinstance(identity, Passphrase) for identity in identities):
-                return "the passphrase does not open the archive"
-            return "the archive is encrypted with a passphrase, and none was given"
-        counts = ", ".join(f"{count} {kind}" for kind, count in sorted(self.recipients.items()))
-        held = sum(not isinstance(identity, Passphrase) for identity in identities)
+            if has_passphrase:
+                return f"the passphrase does not open the archive ({counts})"
+            return f"the archive is encrypted with a passphrase ({counts}), and none was given"
+        held = len(identities) - has_passphrase
         tried = {0: "there is no identity here", 1: "the identity here is not one of them"}
         return (
             f"the archive is encrypted for other recipients ({counts});"
@@ -76,16 +89,26 @@ class SealedEnvelope:
         )
 
 
+def _told(recipients: Counter[str]) -> str:
+    """Return how many stanzas of which type there are. The types are those of a stranger."""
+    shown = [
+        f"{count} {kind}" for kind, count in sorted(recipients.items()) if len(kind) <= _MAX_TYPE
+    ][:_MAX_TYPES]
+    others = recipients.total() - sum(int(text.partition(" ")[0]) for text in shown)
+    return ", ".join([*shown, f"{others} of other types"] if others else shown)
+
+
 class NewEnvelope:
     """An envelope under way, with a file key of its own that lives in memory only.
 
-    A rewritten archive takes a new one: one file key and nonce over other bytes would betray both.
+    Whoever rewrites an archive takes a new one, or at least begins anew, which draws another nonce:
+    one file key and nonce over other bytes would give both away.
     """
 
     def __init__(self, recipients: Sequence[Recipient]) -> None:
         """Draw the file key and wrap it. Raises ValueError for recipients that do not go along."""
-        if not recipients:
-            raise ValueError("an envelope needs a recipient")
+        if not 0 < len(recipients) <= MAX_STANZAS:
+            raise ValueError(f"there must be 1 to {MAX_STANZAS} recipients")
         if len(recipients) > 1 and any(isinstance(one, Passphrase) for one in recipients):
             raise ValueError("a passphrase must be the only way to open an age file")
         self._file_key = os.urandom(FILE_KEY_SIZE)

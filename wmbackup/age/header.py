@@ -29,10 +29,15 @@ MAGIC = b"age-encryption.org/v1\n"
 ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
 """What an armored age file begins with."""
 
+_PROGRAM = b"age-encryption.org/"
+ENOUGH = 64
+"""So many bytes say whether a file is an envelope."""
+
 FILE_KEY_SIZE = 16
 MAX_HEADER = 128 * 1024  # bytes
 MAX_STANZAS = 512
 MAX_LINE = 8 * 1024  # bytes, without the line feed
+_BLANKS = b" \t\r\n"
 _COLUMNS = 64
 _MAC_SIZE = 32
 _ANY_VERSION = re.compile(rb"age-encryption\.org/(v[0-9]{1,9})\n")
@@ -76,6 +81,11 @@ class Header(NamedTuple):
             raise EnvelopeDamaged("the header of the encryption was changed: its MAC is wrong")
 
 
+def is_envelope(beginning: bytes) -> bool:
+    """Whether a file that begins so is an age file, of whatever version, armored or not."""
+    return beginning.startswith(_PROGRAM) or beginning.lstrip(_BLANKS).startswith(ARMOR)
+
+
 def encode(stanzas: list[Stanza], file_key: bytes) -> bytes:
     """Return a whole header."""
     signed = MAGIC + b"".join(stanza.encode() for stanza in stanzas) + b"---"
@@ -91,7 +101,7 @@ def parse(read: Read) -> Header:
     lines = _Lines(read)
     first = lines.next()
     if first + b"\n" != MAGIC:
-        raise _other_version(first)
+        raise _other_beginning(first, lines)
     stanzas: list[Stanza] = []
     line = lines.next()
     while line.startswith(b"-> "):
@@ -106,12 +116,14 @@ def parse(read: Read) -> Header:
     return Header(tuple(stanzas), b64decode(mac, _MAC_SIZE), signed, len(lines.taken), lines.rest)
 
 
-def _other_version(first: bytes) -> WmbackupError:
+def _other_beginning(first: bytes, lines: _Lines) -> WmbackupError:
     other = _ANY_VERSION.fullmatch(first + b"\n")
-    if first.startswith(ARMOR):
-        return ArmoredArchive("the archive is an armored age file")
     if other is not None:
         return UnsupportedArchive(f"the encryption is age {other[1].decode()}; only v1 is known")
+    while not first.strip():
+        first = lines.next()
+    if first.lstrip().startswith(ARMOR):
+        return ArmoredArchive("the archive is an armored age file, which is a text")
     return EnvelopeDamaged("the first line of the encryption is malformed")
 
 

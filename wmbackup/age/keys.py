@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from wmbackup.age import bech32
 from wmbackup.age.header import FILE_KEY_SIZE, Stanza, b64decode, b64encode, derive
-from wmbackup.errors import EnvelopeDamaged, UnsupportedArchive
+from wmbackup.errors import EnvelopeDamaged
 
 X25519 = "X25519"
 SCRYPT = "scrypt"
@@ -65,11 +65,20 @@ class X25519Recipient:
         prefix, public = bech32.decode(text)
         if prefix != _RECIPIENT or len(public) != _KEY_SIZE:
             raise ValueError("not an age recipient of the kind age1…")
-        return cls(public)
+        recipient = cls(public)
+        try:
+            recipient.wrap(bytes(FILE_KEY_SIZE))
+        except ValueError:  # a point of low order: anybody could open what is made for it
+            raise ValueError("an age recipient that protects nothing; nobody made it") from None
+        return recipient
 
     def __str__(self) -> str:
         """Return ``age1…``."""
         return bech32.encode(_RECIPIENT, self.public)
+
+    def __repr__(self) -> str:
+        """Return it readable."""
+        return f"X25519Recipient({self})"
 
     def __eq__(self, other: object) -> bool:
         """Whether both name the same key."""
@@ -140,7 +149,12 @@ class Passphrase:
     """A passphrase, as recipient and as identity; asked for when it is needed and once."""
 
     def __init__(self, ask: Callable[[], bytes], work_factor: int = WORK_FACTOR) -> None:
-        """Take what returns the passphrase, and log2 of the work to write."""
+        """Take what returns the passphrase, and log2 of the work to write.
+
+        Raises ValueError for more work than is written.
+        """
+        if not 0 < work_factor <= WORK_FACTOR:
+            raise ValueError(f"the work factor must be 1 to {WORK_FACTOR}")
         self._ask = ask
         self._known: bytes | None = None
         self._work_factor = work_factor
@@ -157,15 +171,11 @@ class Passphrase:
         return Stanza(SCRYPT, arguments, _seal(key, file_key))
 
     def unwrap(self, stanzas: tuple[Stanza, ...]) -> bytes | None:
-        """See `Identity`. Raises UnsupportedArchive for more work than is done."""
+        """See `Identity`."""
         if not any(stanza.type == SCRYPT for stanza in stanzas):
             return None
         (stanza,) = stanzas  # `check_stanzas` has seen to it
         salt, work = stanza.arguments
-        if int(work) > MAX_WORK_FACTOR:
-            raise UnsupportedArchive(
-                f"the passphrase takes 2^{work} steps of work; at most 2^{MAX_WORK_FACTOR} are done"
-            )
         return _open(self._stretch(b64decode(salt.encode(), _SALT_SIZE), int(work)), stanza.body)
 
     def _stretch(self, salt: bytes, work_factor: int) -> bytes:
@@ -187,10 +197,18 @@ def check_stanzas(stanzas: Sequence[Stanza]) -> None:
                 b64decode(share.encode(), _KEY_SIZE)
             case "scrypt", (salt, work) if len(stanza.body) == _BODY_SIZE and _NUMBER.match(work):
                 b64decode(salt.encode(), _SALT_SIZE)
+                _check_work(int(work))
             case (("X25519" | "scrypt"), _):
                 raise _malformed(stanza.type)
     if SCRYPT in types and len(types) > 1:
         raise EnvelopeDamaged("a passphrase must be the only way to open an age file")
+
+
+def _check_work(work: int) -> None:
+    if work > MAX_WORK_FACTOR:
+        raise EnvelopeDamaged(
+            f"the passphrase takes 2^{work} steps of work; at most 2^{MAX_WORK_FACTOR} are done"
+        )
 
 
 def _malformed(kind: str) -> EnvelopeDamaged:
