@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from wmbackup.archive.head import Row
 from wmbackup.cli.places import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
 from wmbackup.engine.inventory import inventory_of_store
-from wmbackup.errors import NothingToBackUp, UsageError
+from wmbackup.errors import NothingToBackUp, StoreUnavailable, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import Control, Event, WarningEvent, WithheldEvent
@@ -104,32 +106,134 @@ def test_a_folder_that_has_nothing_of_its_kind_is_told_so(tmp_path: Path, kind: 
 
 
 VISTA, XP = "ProgramData/Microsoft/Windows/DRM", "Documents and Settings/All Users/DRM"
+PLACES = [
+    VISTA,
+    XP,
+    "ProgramData/microsoft/WINDOWS/drm",
+    "Windows.old/ProgramData/Microsoft/Windows/DRM",
+    "Windows.old.000/Documents and Settings/All Users/DRM",
+    "Dokumente und Einstellungen/All Users/DRM",
+    "Documents and Settings/All Users.WINDOWS/DRM",
+    "Documents and Settings/All Users.WINDOWS.000/DRM",
+    "Dokumenty i ustawienia/Wszyscy/DRM",
+    "\u0414\u043e\u043a/\u0412\u0441\u0435/DRM",
+    "WINDOWS/All Users/DRM",
+    "WINNT/Profiles/All Users/DRM",
+    "Users/me/AppData/Local/Microsoft/Windows/DRM",
+    "disk image/c/Dokumente und Einstellungen/All Users/DRM",
+]
 
 
-@pytest.mark.parametrize("place", [VISTA, XP, "ProgramData/microsoft/WINDOWS/drm"])
-@pytest.mark.parametrize("prefix", ["", "drm:"])
-def test_of_a_whole_disk_its_drm_folder_is_meant(tmp_path: Path, prefix: str, place: str) -> None:
-    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a", b"Users/me/drmv2.lic": b"b"})
-    store = parse_store(f"{prefix}{tmp_path}")
-    assert (store.kind, store.location) == ("drm", str(tmp_path / place))
-    assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
-    assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
+class TestDisk:
+    """A path that has DRM folders below it means one of them, or is refused."""
 
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("prefix", ["", "drm:"])
+    def test_only_drm_folder_is_taken(self, tmp_path: Path, prefix: str, place: str) -> None:
+        fill(tmp_path, {os.fsencode(f"{place}/drmv2.lic"): b"a", b"Program/notes.txt": b"b"})
+        store = parse_store(f"{prefix}{tmp_path}")
+        assert (store.kind, store.location) == ("drm", str(tmp_path / place))
+        assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
+        assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
 
-def test_of_two_drm_folders_on_a_disk_none_is_guessed(tmp_path: Path) -> None:
-    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a" for place in (VISTA, XP)})
-    with pytest.raises(UsageError, match="has two DRM folders"):
-        parse_store(str(tmp_path))
-    (tmp_path / XP / "drmv2.lic").unlink()
-    assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
+    @pytest.mark.parametrize("other", [*PLACES[1:], "Users/me/copy of licenses", "DRM.old"])
+    @pytest.mark.parametrize("prefix", ["", "drm:"])
+    def test_several_drm_folders_are_all_named_and_none_is_taken(
+        self, tmp_path: Path, prefix: str, other: str
+    ) -> None:
+        if other.lower() == VISTA.lower():
+            other = "Old/" + other
+        names = [os.fsencode(f"{place}/drmv2.lic") for place in (VISTA, other)]
+        fill(tmp_path, dict.fromkeys(names, b"a"))
+        with pytest.raises(UsageError, match="has 2 DRM folders") as caught:
+            parse_store(f"{prefix}{tmp_path}")
+        for place in (VISTA, other):
+            assert str(tmp_path / place) in caught.value.message
+            assert shlex.quote(f"drm:{tmp_path / place}") in (caught.value.hint or "")
+        (tmp_path / other / "drmv2.lic").unlink()
+        assert parse_store(f"{prefix}{tmp_path}").location == str(tmp_path / VISTA)
 
+    @pytest.mark.parametrize("name", [b"drmstore.hds", b"v3ks.bla", b"Indiv01.key", b"DRMV1.KEY"])
+    def test_drm_folder_is_found_by_any_file_of_one(self, tmp_path: Path, name: bytes) -> None:
+        fill(tmp_path, {b"%b/%b" % (VISTA.encode(), name): b"a"})
+        assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
 
-def test_a_disk_with_its_own_licenses_or_with_links_is_a_folder(tmp_path: Path) -> None:
-    fill(tmp_path, {b"disk/drmv2.lic": b"a", f"disk/{VISTA}/drmv2.lic".encode(): b"a"})
-    assert parse_store(f"{tmp_path}/disk").location == str(tmp_path / "disk")
-    fill(tmp_path, {b"linked/a.lic": b"a"})
-    os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
-    assert parse_store(f"{tmp_path}/linked").kind == "folder"
+    def test_fresh_store_without_files_does_not_hide_the_old_one(self, tmp_path: Path) -> None:
+        fill(tmp_path, {f"Windows.old/{VISTA}/drmv2.lic".encode(): b"a"})
+        (tmp_path / VISTA).mkdir(parents=True)
+        assert parse_store(str(tmp_path)).location == str(tmp_path / "Windows.old" / VISTA)
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            [b"ProgramData/x"],
+            [b"Windows/explorer.exe", b"Users/me/song.lic"],
+            [b"WINNT/x", b"Programme/y"],
+            [b"bootmgr"],
+            [b"Windows.old/x"],
+        ],
+    )
+    def test_windows_disk_without_drm_folder_is_not_the_whole_disk(
+        self, tmp_path: Path, names: list[bytes]
+    ) -> None:
+        fill(tmp_path, dict.fromkeys([*names, b"Users/me/License Backup/drmv2lic.bak"], b"a"))
+        with pytest.raises(StoreUnavailable, match="no DRM folder with licenses") as caught:
+            parse_store(str(tmp_path))
+        hint = caught.value.hint or ""
+        assert f"--store folder:{tmp_path}" in hint
+        assert shlex.quote(f"bak:{tmp_path}/Users/me/License Backup") in hint
+        assert parse_store(f"folder:{tmp_path}").kind == "folder"
+        assert parse_store(f"drm:{tmp_path}").location == str(tmp_path)
+
+    def test_folder_with_a_copied_drm_folder_and_other_files_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        fill(tmp_path, {b"2009/pcs/old/DRM/drmv2.lic": b"a", b"song.lic": b"b"})
+        with pytest.raises(UsageError, match="has a DRM folder below it") as caught:
+            parse_store(str(tmp_path))
+        hint = f"--store drm:{tmp_path}/2009/pcs/old/DRM, or --store folder:{tmp_path}"
+        assert hint in (caught.value.hint or "")
+        (tmp_path / "song.lic").unlink()
+        assert parse_store(str(tmp_path)).location == str(tmp_path / "2009/pcs/old/DRM")
+
+    def test_copies_of_license_files_under_other_names_stay_a_plain_folder(
+        self, tmp_path: Path
+    ) -> None:
+        fill(tmp_path, {b"one/drmv2.lic": b"a", b"two/drmv2.lic": b"b"})
+        assert parse_store(str(tmp_path)).kind == "folder"
+
+    def test_disk_with_licenses_in_its_root_names_both(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", f"{VISTA}/drmv2.lic".encode(): b"a"})
+        with pytest.raises(UsageError, match="is a store, and has a DRM folder") as caught:
+            parse_store(str(tmp_path))
+        assert f"--store drm:{tmp_path}" in (caught.value.hint or "")
+        assert parse_store(f"drm:{tmp_path}").location == str(tmp_path)
+
+    def test_drm_folder_itself_is_not_searched(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", b"Cache/DRM/drmv2.lic": b"b"})
+        assert parse_store(str(tmp_path)).location == str(tmp_path)
+
+    def test_links_are_not_followed(self, tmp_path: Path) -> None:
+        fill(tmp_path, {f"disk/{VISTA}/drmv2.lic".encode(): b"a", b"linked/a.lic": b"a"})
+        os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
+        assert parse_store(f"{tmp_path}/linked").kind == "folder"
+
+    def test_drm_folder_that_cannot_be_listed_counts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path, {f"Windows.old/{VISTA}/drmv2.lic".encode(): b"a"})
+        (tmp_path / VISTA).mkdir(parents=True)
+        kind = type(open_tree(str(tmp_path)))
+        original = kind.entries
+
+        def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            if path == VISTA.encode():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return original(self, path)
+
+        monkeypatch.setattr(kind, "entries", entries)
+        with pytest.raises(UsageError, match="has 2 DRM folders"):
+            parse_store(str(tmp_path))
 
 
 def test_a_forced_kind_wins_over_what_is_found(tmp_path: Path) -> None:

@@ -32,10 +32,10 @@ def parse_store(
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
-    The kind of a path is found by what is in the folder, unless a prefix forces it; of a whole
-    disk of Windows its DRM folder is meant. A
-    ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
-    StoreUnavailable for one that this system has not.
+    The kind of a path is found by what is in the folder, unless a prefix forces it; the path of a
+    Windows disk means the one DRM folder on it. A ``target`` is a plain folder, whatever is in it.
+    Raises UsageError where none is given or several are meant, StoreUnavailable for one that this
+    system does not have.
     """
     kinds = KINDS if option != "--to" else "windows, folder:PATH, or a path"
     if text is None and option == "--store":
@@ -51,7 +51,7 @@ def parse_store(
 
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
-    from wmbackup.stores.disk import drm_folder
+    from wmbackup.cli.disks import choose
     from wmbackup.stores.folder import FolderStore
     from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
@@ -64,7 +64,7 @@ def parse_store(
     if target:
         return FolderStore(path, FOLDER, owner=owner())
     if prefix in {"", "drm:"}:
-        path = drm_folder(path) or path
+        path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
     return FolderStore(path, layout, all_files=all_files, owner=owner())
 
