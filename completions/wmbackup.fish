@@ -93,7 +93,7 @@ complete -c wmbackup -n '__wmbackup_at \'\' 1' -a explain -d 'explain an HRESULT
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s o -l output -x -a '(__wmbackup_offer @files -)' -d 'the archive; in a folder it gets its usual name, - is standard output'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s f -l force -d 'replace an archive that exists'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l store -x -a '(__wmbackup_offer @stores)' -d 'windows (the default there), sample, folder:PATH, drm:PATH, bak:PATH, or a path'
-complete -c wmbackup -n '__wmbackup_at \'backup\'' -l all-files -d 'from a DRM folder, the files of other software as well'
+complete -c wmbackup -n '__wmbackup_at \'backup\'' -l all-files -d 'from a DRM folder or a license backup, the files of other software as well'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l accept-restricted -d 'take licenses that may not be backed up for no failure'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l signing-key -x -a '(__wmbackup_offer @files)' -d 'sign with this OpenSSH Ed25519 key instead of the one of key create'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s n -l dry-run -d 'read everything, write nothing'

@@ -33,7 +33,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '-f' = 'replace an archive that exists'
             '--force' = 'replace an archive that exists'
             '--store' = 'windows (the default there), sample, folder:PATH, drm:PATH, bak:PATH, or a path'
-            '--all-files' = 'from a DRM folder, the files of other software as well'
+            '--all-files' = 'from a DRM folder or a license backup, the files of other software as well'
             '--accept-restricted' = 'take licenses that may not be backed up for no failure'
             '--signing-key' = 'sign with this OpenSSH Ed25519 key instead of the one of key create'
             '-n' = 'read everything, write nothing'

@@ -17,7 +17,7 @@ from wmbackup.engine.inventory import inventory_of_store
 from wmbackup.errors import NothingToBackUp, StoreUnavailable, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
-from wmbackup.status import Control, Event, WarningEvent, WithheldEvent
+from wmbackup.status import Control, Event, LeftOutEvent, WarningEvent, WithheldEvent
 from wmbackup.stores.base import ItemWithheld
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.layouts import BAK, DRM, FOLDER, Layout, find_layout
@@ -59,50 +59,99 @@ def test_the_kind_of_a_folder_is_found_by_what_is_in_it(names: list[bytes], kind
     assert find_layout(names) is kind
 
 
-def test_a_drm_folder_gives_its_own_files_and_leaves_those_of_other_software(
-    tmp_path: Path,
-) -> None:
-    ours = {b"drmv2.lic": b"a", b"drmv2.sst": b"b", b"Indiv01.key": b"c", b"v3ks.bla": b"d"}
-    others = {b"Cache/drmv2.lic": b"x", b"Server/S.xml": b"y", b"readme.txt": b"z"}
-    fill(tmp_path, ours | others)
-    store = FolderStore(str(tmp_path))
-    assert store.kind == "drm"
-    assert paths(store) == set(ours)
-    assert warnings(store) == ["files-left-out"]
-    everything = FolderStore(str(tmp_path), all_files=True)
-    assert paths(everything) == set(ours | others)
-    assert warnings(everything) == []
-
-
-@pytest.mark.parametrize(("layout", "folder"), [(DRM, b"Server"), (DRM, b"CACHE"), (BAK, b"x")])
-def test_a_folder_of_other_software_is_not_even_listed(
-    tmp_path: Path, layout: Layout, folder: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path, {b"drmv2.lic": b"a", b"drmv2lic.bak": b"b", folder + b"/drmv2.lic": b"c"})
-    listed: list[bytes] = []
-
-    def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
-        listed.append(path)
-        yield from original(self, path)
-
-    with FolderStore(str(tmp_path), layout).export(Control()) as export:
-        assert export.skipped == []
-    kind = type(open_tree(str(tmp_path)))
-    original = kind.entries
-    monkeypatch.setattr(kind, "entries", entries)
-    assert len(paths(FolderStore(str(tmp_path), layout))) == 1 + (layout is DRM)
-    assert listed == [b""]
-
-
-@pytest.mark.parametrize("kind", [DRM, BAK])
-def test_a_folder_that_has_nothing_of_its_kind_is_told_so(tmp_path: Path, kind: Layout) -> None:
-    fill(tmp_path, {b"a.txt": b"a", b"b/c.txt": b"b"})
+def left_out(store: FolderStore) -> dict[bytes, str]:
     told: list[Event] = []
-    with FolderStore(str(tmp_path), kind).export(Control(told.append)):
+    with store.export(Control(told.append)):
         pass
-    (only,) = told
-    assert isinstance(only, WarningEvent)
-    assert f"nothing here is of a {kind.kind} store" in only.message
+    return {event.path: event.reason for event in told if isinstance(event, LeftOutEvent)}
+
+
+RIGHTS = "it belongs to rights management of Windows Server or Office"
+DESKTOP = "it belongs to the desktop of Windows or macOS"
+
+
+class TestForeign:
+    """What may be a license is carried; what is known to be foreign is left out and named."""
+
+    def test_drm_folder_is_carried_whole_but_for_what_is_foreign(self, tmp_path: Path) -> None:
+        ours = [
+            *(b"drmv2.lic", b"drmv2.sst", b"Indiv01.key", b"v3ks.bla", b"blackbox.bin", b"unknown"),
+            *(b"Cache/drmv2.lic", b"Cache/Indiv_SID_S-1-5-20/Indiv01.key", b"deep/er/license"),
+            *(b"Copy of drmv2.lic", b"DRMv1.lic.2009-01-01", b"Server/drmv2.lic", b"note.txt"),
+        ]
+        foreign = {
+            b"Server/S.xml": RIGHTS,
+            b"TEMPLATES/t.xml": RIGHTS,
+            b"CERT-Machine-2048.drm": RIGHTS,
+            b"desktop.ini": DESKTOP,
+            b"Cache/Thumbs.db": DESKTOP,
+        }
+        fill(tmp_path, dict.fromkeys([*ours, *foreign], b"x"))
+        store = FolderStore(str(tmp_path))
+        assert store.kind == "drm"
+        assert paths(store) == set(ours)
+        assert left_out(store) == foreign
+        assert warnings(store) == ["files-left-out"]
+        everything = FolderStore(str(tmp_path), all_files=True)
+        assert paths(everything) == {*ours, *foreign}
+        assert warnings(everything) == []
+
+    def test_license_backup_has_copies_under_any_name_and_in_folders(self, tmp_path: Path) -> None:
+        ours = [
+            *(b"2009-03-01/drmv2lic.bak", b"old/er/drmv1key.bak", b"Copy of drmv2lic.bak"),
+            *(b"Kopie von drmv2lic.bak", b"drmv2lic (2).bak", b"drmv2lic.bak.old", b"drmv2lic.zip"),
+            *(b"licenses.dat", b"a.xml", b"without", b"drmv2lic.exe", b"drmv2lic.jpg"),
+        ]
+        foreign = [b"song.WMA", b"a/cover.jpg", b"Folder.jpg", b"setup.exe", b"list.wpl"]
+        fill(tmp_path, BAK_SET | dict.fromkeys([*ours, *foreign], b"x"))
+        store = FolderStore(str(tmp_path))
+        assert (store.kind, paths(store)) == ("bak", {*ours, *BAK_SET})
+        assert set(left_out(store)) == set(foreign)
+
+    @pytest.mark.parametrize(("layout", "name"), [(DRM, b"drmv2.lic"), (BAK, b"x.bak")])
+    def test_link_that_may_be_a_license_is_skipped(
+        self, tmp_path: Path, layout: Layout, name: bytes
+    ) -> None:
+        fill(tmp_path / "else", {b"file": b"x"})
+        fill(tmp_path / "store", {b"drmv2lic.bak": b"x"})
+        os.symlink(tmp_path / "else/file", os.fsencode(tmp_path / "store") + b"/" + name)
+        with FolderStore(str(tmp_path / "store"), layout).export(Control()) as export:
+            assert [one.path for one in export.skipped] == [name]
+
+    @pytest.mark.parametrize(
+        ("folder", "skipped"), [(b"Server", []), (b"Cache", [b"Cache"]), (b"x", [b"x"])]
+    )
+    def test_closed_folder_is_skipped_where_it_may_have_licenses(
+        self, tmp_path: Path, folder: bytes, skipped: list[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", folder + b"/file": b"c"})
+        kind = type(open_tree(str(tmp_path)))
+        original = kind.entries
+
+        def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            if path == folder:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return original(self, path)
+
+        monkeypatch.setattr(kind, "entries", entries)
+        store = FolderStore(str(tmp_path))
+        with store.export(Control()) as export:
+            assert [one.path for one in export.skipped] == skipped
+        assert list(left_out(store)) == ([] if skipped else [folder])
+
+    @pytest.mark.parametrize("kind", [DRM, BAK])
+    def test_folder_with_nothing_of_its_kind_says_so(self, tmp_path: Path, kind: Layout) -> None:
+        fill(tmp_path, {b"desktop.ini": b"a", b"b/Thumbs.db": b"b"})
+        told: list[Event] = []
+        with FolderStore(str(tmp_path), kind).export(Control(told.append)):
+            pass
+        *_, last = told
+        assert isinstance(last, WarningEvent)
+        assert f"nothing here is of a {kind.kind} store" in last.message
+
+    def test_copy_in_a_folder_does_not_complete_a_set(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", b"Cache/drmv2.sst": b"b"})
+        assert warnings(FolderStore(str(tmp_path))) == ["incomplete-set"]
 
 
 VISTA, XP = "ProgramData/Microsoft/Windows/DRM", "Documents and Settings/All Users/DRM"
@@ -239,7 +288,7 @@ class TestDisk:
 def test_a_forced_kind_wins_over_what_is_found(tmp_path: Path) -> None:
     fill(tmp_path, {b"drmv2.lic": b"a", b"note": b"b"})
     assert paths(FolderStore(str(tmp_path), FOLDER)) == {b"drmv2.lic", b"note"}
-    assert paths(FolderStore(str(tmp_path), BAK)) == set()
+    assert paths(FolderStore(str(tmp_path), BAK)) == {b"drmv2.lic", b"note"}
 
 
 @pytest.mark.parametrize(
@@ -256,7 +305,7 @@ def test_half_of_a_pair_is_remarked(tmp_path: Path, names: list[bytes], told: li
 
 
 def test_a_license_backup_is_four_files_and_a_missing_one_is_remarked(tmp_path: Path) -> None:
-    fill(tmp_path, BAK_SET | {b"other.txt": b"x"})
+    fill(tmp_path, BAK_SET | {b"other.mp3": b"x"})
     store = FolderStore(str(tmp_path))
     assert (store.kind, paths(store)) == ("bak", set(BAK_SET))
     (tmp_path / "drmv1key.bak").unlink()

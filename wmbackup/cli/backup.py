@@ -35,7 +35,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--all-files",
     is_flag=True,
     section="Where from",
-    help="from a DRM folder, the files of other software as well",
+    help="from a DRM folder or a license backup, the files of other software as well",
 )
 @option(
     "--accept-restricted",

@@ -52,6 +52,7 @@ from wmbackup.quoting import elided, quoted
 from wmbackup.status import (
     Event,
     ItemEvent,
+    LeftOutEvent,
     PhaseEvent,
     SkipEvent,
     Status,
@@ -137,9 +138,11 @@ class Terminal:
             if self._following:
                 self._follow(event)
             self._tell(event)
-        elif isinstance(event, SkipEvent):
-            path = elided(shown(event.path), _LONGEST_PATH)
-            self._report("skipped", f"{path}: {event.reason}", None)
+        elif isinstance(event, (SkipEvent, LeftOutEvent)):
+            if isinstance(event, SkipEvent) or self._common.verbose:
+                word = "skipped" if isinstance(event, SkipEvent) else "left out"
+                path = elided(shown(event.path), _LONGEST_PATH)
+                self._report(word, f"{path}: {event.reason}", None)
         elif isinstance(event, WithheldEvent):
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", _withheld(event), None)
