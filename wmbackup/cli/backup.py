@@ -9,9 +9,11 @@ from wmbackup.cli.places import parse_store, standard_output
 from wmbackup.cli.session import Session
 from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.quoting import quoted
 from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
 from wmbackup.status import Phase
 from wmbackup.stores.base import Store
+from wmbackup.stores.exclusion import Exclusion
 
 _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
 
@@ -38,10 +40,23 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     help="from a DRM folder or a license backup, the files of other software as well",
 )
 @option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    section="Where from",
+    help="leave out the files that a pattern matches, as in a .gitignore file",
+)
+@option(
     "--accept-restricted",
     is_flag=True,
     section="Where from",
     help="take licenses that may not be backed up for no failure",
+)
+@option(
+    "--accept-skipped",
+    is_flag=True,
+    section="Where from",
+    help="take files that cannot be backed up, such as links and pipes, for no failure",
 )
 @option(
     "--signing-key",
@@ -66,10 +81,12 @@ def command(
     store: str | None,
     signing_key: str | None,
     timeout: float | None,
+    exclude: tuple[str, ...],
     *,
     force: bool,
     all_files: bool,
     accept_restricted: bool,
+    accept_skipped: bool,
     dry_run: bool,
     no_read_back: bool,
 ) -> ExitCode:
@@ -83,8 +100,13 @@ def command(
         raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")
-    source = parse_store(store, all_files=all_files)
-    session.accepts_restricted = accept_restricted
+    exclusion = Exclusion(exclude)
+    source = parse_store(store, all_files=all_files, exclusion=exclusion)
+    session.accepts_restricted, session.accepts_skipped = accept_restricted, accept_skipped
+    for pattern in exclusion.void:
+        session.output.warning(
+            "void-pattern", f"--exclude {quoted(pattern)} matches nothing", "see gitignore(5)"
+        )
     session.notice()
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
@@ -101,12 +123,13 @@ def command(
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
             workers=session.workers(),
-            refuse_skipped=session.common.strict,
+            refuse_skipped=session.common.strict and not accept_skipped,
             refuse_withheld=session.common.strict and not accept_restricted,
         )
         done = _back_up(session, source, output, options, timeout, force=force)
     session.output.result(done)
-    partial = bool(done.skipped) or (bool(done.withheld) and not accept_restricted)
+    partial = bool(done.skipped) and not accept_skipped
+    partial = partial or (bool(done.withheld) and not accept_restricted)
     return ExitCode.PARTIAL if partial else ExitCode.OK
 
 

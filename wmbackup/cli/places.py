@@ -15,6 +15,7 @@ from wmbackup.stores.base import Store
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+    from wmbackup.stores.exclusion import Exclusion
     from wmbackup.stores.ownership import Owner
 
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
@@ -28,7 +29,12 @@ PREFIXES = ("folder:", "drm:", "bak:")
 
 
 def parse_store(
-    text: str | None, *, option: str = "--store", all_files: bool = False, target: bool = False
+    text: str | None,
+    *,
+    option: str = "--store",
+    all_files: bool = False,
+    exclusion: Exclusion | None = None,
+    target: bool = False,
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
@@ -45,10 +51,15 @@ def parse_store(
     if text == "sample":
         from wmbackup.stores.sample import SampleStore
 
-        return SampleStore()
+        return SampleStore(exclusion)
     if text == "windows":
         from wmbackup.stores.windows.store import WindowsStore
 
+        if exclusion:
+            raise UsageError(
+                "the Windows Media interface backs up all licenses or none",
+                hint="leave --exclude out",
+            )
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
     from wmbackup.cli.disks import choose
@@ -66,7 +77,7 @@ def parse_store(
     if prefix in {"", "drm:"}:
         path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, layout, all_files=all_files, owner=owner())
+    return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
 
 
 def owner() -> Owner:

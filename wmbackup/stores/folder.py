@@ -12,8 +12,10 @@ from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.files import reachable
 from wmbackup.item import Skipped
 from wmbackup.license import License
+from wmbackup.quoting import quoted
 from wmbackup.status import Control, LeftOutEvent, WarningEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, WorkerFolder
+from wmbackup.stores.exclusion import EXCLUDED, Exclusion
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
@@ -35,18 +37,20 @@ class FolderStore:
         layout: Layout | None = None,
         *,
         all_files: bool = False,
+        exclusion: Exclusion | None = None,
         owner: Owner | None = None,
     ) -> None:
         """Name the folder; nothing is opened yet, and for a restore it need not exist.
 
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
-        does not belong to the layout as well. ``owner`` knows what this user's restores left
-        where the file system keeps no owners.
+        does not belong to the layout as well, ``exclusion`` leaves files out. ``owner`` knows
+        what this user's restores left where the file system keeps no owners.
         """
         self.owner = owner or Owner()
         self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
+        self._exclusion = exclusion or Exclusion(())
 
     @property
     def layout(self) -> Layout:
@@ -97,6 +101,11 @@ class FolderStore:
         finally:
             tree.close()
 
+    def excluded(self, path: bytes, *, is_folder: bool) -> str | None:
+        """Return why a file or a folder is not wanted; None where it is."""
+        pattern = self._exclusion.pattern_for(path, is_folder=is_folder)
+        return None if pattern is None else f"{EXCLUDED}{quoted(pattern)}"
+
     def foreign(self, path: bytes) -> str | None:
         """Return why a file does not belong to the store; None where it does."""
         return None if self._all_files else self.layout.foreign(path)
@@ -134,6 +143,7 @@ class FolderExport:
         self._withholds = store.layout.withholds
         self._reader = FileReader(tree, withholds=self._withholds, root=store.root)
         self._left_out: list[LeftOutEvent] = []
+        self._excluded: list[LeftOutEvent] = []
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
         self.licenses: Sequence[License] = ()
@@ -160,9 +170,9 @@ class FolderExport:
     def _remark(self, control: Control) -> None:
         """Report what is left out, and what is to be noted about the set as a whole."""
         layout = self._store.layout
+        for left_out in sorted(self._left_out + self._excluded):
+            control.notify(left_out)
         if self._left_out:
-            for left_out in sorted(self._left_out):
-                control.notify(left_out)
             count = len(self._left_out)
             control.notify(_others(count) if self.paths else _only_others(layout.kind, count))
         if layout.parts and self.paths:
@@ -176,6 +186,8 @@ class FolderExport:
             path = prefix + name
             if name.startswith(STAGING):
                 self._pass_over(path, kind)
+            elif excluded := self._store.excluded(path, is_folder=kind is EntryKind.FOLDER):
+                self._excluded.append(LeftOutEvent(path, excluded))
             elif kind is EntryKind.FOLDER:
                 if path.count(b"/") >= MAX_DEPTH - 1 or len(path) >= MAX_PATH:
                     self.skipped.append(
