@@ -26,6 +26,14 @@ def is_date(text: str | None) -> TypeGuard[str]:
     return text is not None and _DATE.fullmatch(text) is not None
 
 
+def plain_name(name: str) -> str:
+    """Return the name of an attribute as it is compared: ``Content_Distributor`` is a spelling.
+
+    It is ``contentdistributor``, as is ``WM/ContentDistributor``.
+    """
+    return name.removeprefix("WM/").replace("_", "").lower()
+
+
 @dataclass(frozen=True, slots=True)
 class License:
     """Something known about rights. Everything but ``kind`` may be unknown, which is None.
@@ -67,4 +75,8 @@ class License:
         return self._first("LicenseAcquisitionURL", "LicenseDistributorURL")
 
     def _first(self, *names: str) -> str | None:
-        return next((self.attributes[name] for name in names if name in self.attributes), None)
+        found = next((self.attributes[name] for name in names if name in self.attributes), None)
+        if found is not None or not self.attributes:
+            return found
+        others = {plain_name(name): value for name, value in self.attributes.items()}
+        return next((others[name.lower()] for name in names if name.lower() in others), None)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from wmbackup.formats.text import Draft, identifier
 from wmbackup.formats.wmdrm_v2 import ATTRIBUTES, OPAQUE
 from wmbackup.formats.xml import Element, NotWellFormed, elements
-from wmbackup.license import License
+from wmbackup.license import License, plain_name
 
 KIND = "playready-header"
 LICENSE_STORE = "playready-license"
@@ -27,7 +27,7 @@ _HEADER_RECORD = 1
 _STORE_RECORD = 3
 _MAX_KIDS = 64
 _ATTRIBUTES = {**ATTRIBUTES, "LUI_URL": "LicenseUserInterfaceURL", "DS_ID": "DomainServiceID"}
-_SHOWN = frozenset({"ContentDistributor", "Title", "Author"})
+_SHOWN = {plain_name(name): name for name in ("ContentDistributor", "Title", "Author")}
 
 
 class Header(NamedTuple):
@@ -94,8 +94,8 @@ def read_header(text: str) -> Header | None:
         name = part[0][-1]
         if name in _ATTRIBUTES:
             draft.attribute(_ATTRIBUTES[name], part[2])
-        elif name in _SHOWN:
-            draft.attribute(name, part[2])
+        elif (shown := _SHOWN.get(plain_name(name))) is not None:
+            draft.attribute(shown, part[2])
     return Header(attributes.get("version", ""), tuple(kids), draft.attributes)
 
 
