@@ -18,6 +18,9 @@ KINDS = (
 )
 """Every kind that is recognized; an archive can have others, from later releases."""
 
+UPLINK = "UplinkID"
+"""The attribute of a leaf of a license chain that has the key ID of its root."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
@@ -73,6 +76,15 @@ class License:
     def address(self) -> str | None:
         """Where a license was to be had, else the address of who distributes it."""
         return self._first("LicenseAcquisitionURL", "LicenseDistributorURL")
+
+    @property
+    def root(self) -> str | None:
+        """The key ID of the license without which this one, a leaf, is of no use; None for others.
+
+        Windows Media Rights Manager 10 calls it the uplink.
+        """
+        root = self._first(UPLINK)
+        return None if root == self.kid else root
 
     def _first(self, *names: str) -> str | None:
         found = next((self.attributes[name] for name in names if name in self.attributes), None)

@@ -10,7 +10,7 @@ import struct
 from typing import NamedTuple
 
 from wmbackup.formats.text import Draft, identifier
-from wmbackup.formats.wmdrm_v2 import ATTRIBUTES, OPAQUE
+from wmbackup.formats.wmdrm_v2 import ATTRIBUTES, OPAQUE, is_uplink
 from wmbackup.formats.xml import Element, NotWellFormed, elements
 from wmbackup.license import License, plain_name
 
@@ -102,7 +102,8 @@ def read_header(text: str) -> Header | None:
 def _kid(part: Element) -> str | None:
     """Return a key ID: the text of KID in version 4.0, its attribute VALUE since 4.1."""
     path, attributes, text = part
-    return identifier(attributes.get("VALUE", text)) if path[-1] == "KID" else None
+    is_own = path[-1] == "KID" and not is_uplink(path)
+    return identifier(attributes.get("VALUE", text)) if is_own else None
 
 
 def licenses(header: Header) -> list[License]:
