@@ -9,7 +9,7 @@ _wmbackup_command() {
         commands='backup restore list verify check key explain'
         ;;
     'backup')
-        options+=' -o --output -f --force --store --all-files --accept-restricted --signing-key -n --dry-run --no-read-back --timeout'
+        options+=' -o --output -f --force --store --all-files --exclude --accept-restricted --accept-skipped --signing-key -n --dry-run --no-read-back --timeout'
         ;;
     'restore')
         options+=' --to --on-conflict --kid --title --path --allowed-signers --salvage --allow-individualize -n --dry-run -y --yes --timeout'
@@ -56,6 +56,7 @@ _wmbackup_value() {
     *' --lock-wait') value='@nothing' ;;
     'backup'' -o' | 'backup'' --output') value='@files -' ;;
     'backup'' --store') value='@stores' ;;
+    'backup'' --exclude') value='@nothing' ;;
     'backup'' --signing-key') value='@files' ;;
     'backup'' --timeout') value='@nothing' ;;
     'restore'' --to') value='@stores' ;;

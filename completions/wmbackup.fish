@@ -15,7 +15,7 @@ function __wmbackup_look
         else if test "$word" = --
             set only yes
         else if string match -qr -- '^-.' $word
-            contains -- $word --against --allowed-signers --color --expires-within --fingerprint --kid --kind --lock-wait --match-media --on-conflict --output --path --profile --signing-key --sort --store --timeout --title --to -o; and set value yes
+            contains -- $word --against --allowed-signers --color --exclude --expires-within --fingerprint --kid --kind --lock-wait --match-media --on-conflict --output --path --profile --signing-key --sort --store --timeout --title --to -o; and set value yes
         else if contains -- "$__wmbackup_path $word" ' backup' ' restore' ' list' ' verify' ' check' ' key' 'key create' 'key list' 'key show' 'key trust' ' explain'
             set __wmbackup_path (string trim -- "$__wmbackup_path $word")
         else
@@ -93,8 +93,10 @@ complete -c wmbackup -n '__wmbackup_at \'\' 1' -a explain -d 'explain an HRESULT
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s o -l output -x -a '(__wmbackup_offer @files -)' -d 'the archive; in a folder it gets its usual name, - is standard output'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s f -l force -d 'replace an archive that exists'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l store -x -a '(__wmbackup_offer @stores)' -d 'windows (the default there), sample, folder:PATH, drm:PATH, bak:PATH, or a path'
-complete -c wmbackup -n '__wmbackup_at \'backup\'' -l all-files -d 'from a DRM folder, the files of other software as well'
+complete -c wmbackup -n '__wmbackup_at \'backup\'' -l all-files -d 'from a DRM folder or a license backup, the files of other software as well'
+complete -c wmbackup -n '__wmbackup_at \'backup\'' -l exclude -x -a '(__wmbackup_offer @nothing)' -d 'leave out the files that a pattern matches, as in a .gitignore file'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l accept-restricted -d 'take licenses that may not be backed up for no failure'
+complete -c wmbackup -n '__wmbackup_at \'backup\'' -l accept-skipped -d 'take files that cannot be backed up, such as links and pipes, for no failure'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l signing-key -x -a '(__wmbackup_offer @files)' -d 'sign with this OpenSSH Ed25519 key instead of the one of key create'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -s n -l dry-run -d 'read everything, write nothing'
 complete -c wmbackup -n '__wmbackup_at \'backup\'' -l no-read-back -d 'do not read the archive back from the disk before it is published'

@@ -33,8 +33,10 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '-f' = 'replace an archive that exists'
             '--force' = 'replace an archive that exists'
             '--store' = 'windows (the default there), sample, folder:PATH, drm:PATH, bak:PATH, or a path'
-            '--all-files' = 'from a DRM folder, the files of other software as well'
+            '--all-files' = 'from a DRM folder or a license backup, the files of other software as well'
+            '--exclude' = 'leave out the files that a pattern matches, as in a .gitignore file'
             '--accept-restricted' = 'take licenses that may not be backed up for no failure'
+            '--accept-skipped' = 'take files that cannot be backed up, such as links and pipes, for no failure'
             '--signing-key' = 'sign with this OpenSSH Ed25519 key instead of the one of key create'
             '-n' = 'read everything, write nothing'
             '--dry-run' = 'read everything, write nothing'
@@ -123,6 +125,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'backup -o' = @('@files', '-')
         'backup --output' = @('@files', '-')
         'backup --store' = @('@stores')
+        'backup --exclude' = @('@nothing')
         'backup --signing-key' = @('@files')
         'backup --timeout' = @('@nothing')
         'restore --to' = @('@stores')

@@ -27,6 +27,7 @@ ORACLES = {
     "bsdtar": "libarchive-tools",
     "7z": "p7zip-full",
     "sha256sum": "coreutils",
+    "git": "git",
     "ssh-keygen": "openssh-client",
     "openssl": "openssl",
     "age": "age",

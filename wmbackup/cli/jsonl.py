@@ -25,6 +25,7 @@ from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.item import Item
 from wmbackup.status import (
     Event,
+    LeftOutEvent,
     PhaseEvent,
     SkipEvent,
     StatusEvent,
@@ -76,6 +77,8 @@ class JsonLines:
             self._flush()
         elif isinstance(event, SkipEvent):
             self._warning("skipped", event.reason, None, event.path)
+        elif isinstance(event, LeftOutEvent):
+            self._warning("left-out", event.reason, None, event.path)
         elif isinstance(event, WithheldEvent):
             self._write("license", objects.license_fields(event.license, event.license.path))
         elif isinstance(event, WarningEvent):

@@ -15,6 +15,7 @@ from wmbackup.stores.base import Store
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+    from wmbackup.stores.exclusion import Exclusion
     from wmbackup.stores.ownership import Owner
 
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
@@ -28,14 +29,19 @@ PREFIXES = ("folder:", "drm:", "bak:")
 
 
 def parse_store(
-    text: str | None, *, option: str = "--store", all_files: bool = False, target: bool = False
+    text: str | None,
+    *,
+    option: str = "--store",
+    all_files: bool = False,
+    exclusion: Exclusion | None = None,
+    target: bool = False,
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
-    The kind of a path is found by what is in the folder, unless a prefix forces it; of a whole
-    disk of Windows its DRM folder is meant. A
-    ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
-    StoreUnavailable for one that this system has not.
+    The kind of a path is found by what is in the folder, unless a prefix forces it; the path of a
+    Windows disk means the one DRM folder on it. A ``target`` is a plain folder, whatever is in it.
+    Raises UsageError where none is given or several are meant, StoreUnavailable for one that this
+    system does not have.
     """
     kinds = KINDS if option != "--to" else "windows, folder:PATH, or a path"
     if text is None and option == "--store":
@@ -45,13 +51,18 @@ def parse_store(
     if text == "sample":
         from wmbackup.stores.sample import SampleStore
 
-        return SampleStore()
+        return SampleStore(exclusion)
     if text == "windows":
         from wmbackup.stores.windows.store import WindowsStore
 
+        if exclusion:
+            raise UsageError(
+                "the Windows Media interface backs up all licenses or none",
+                hint="leave --exclude out",
+            )
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
-    from wmbackup.stores.disk import drm_folder
+    from wmbackup.cli.disks import choose
     from wmbackup.stores.folder import FolderStore
     from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
@@ -64,9 +75,9 @@ def parse_store(
     if target:
         return FolderStore(path, FOLDER, owner=owner())
     if prefix in {"", "drm:"}:
-        path = drm_folder(path) or path
+        path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, layout, all_files=all_files, owner=owner())
+    return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
 
 
 def owner() -> Owner:

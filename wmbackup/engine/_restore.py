@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wmbackup.archive.inventory import Row
 from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
+from wmbackup.engine._chains import Chains
 from wmbackup.engine._inventory import Selection
 from wmbackup.engine._machine import host_name, lock_subject
 from wmbackup.engine._progress import Progress
@@ -232,15 +233,21 @@ class _Run:
             self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
         chosen = -1
         everything = not selection
+        chains = Chains() if selection.kids or selection.titles else None
         for index, row in self._contents.rows(selection):
             if index != chosen and (everything or selection.matches(row)):
                 chosen = index
                 self._control.check()
                 self._judge(index, row)
+            if chains is not None:
+                chains.see(index, row.license, is_chosen=index == chosen)
         count = self._new + self._same + len(self._conflicts) + len(self._blocked)
         count += len(self._unfit)
         if not count:
             raise self._nothing(selection)
+        if chains is not None:
+            for warning in chains.warnings(self._contents, self._is_in_target):
+                self._control.notify(warning)
         return RestorePlan(
             info=self._contents.info,
             principals=self._contents.principals,
@@ -296,6 +303,14 @@ class _Run:
             self._conflicts.append(item.path)
             if self._on_conflict is OnConflict.REPLACE:
                 self._want(index, item.size)
+
+    def _is_in_target(self, row: Row) -> bool:
+        if row.item is None or row.sha256 is None:
+            return False
+        try:
+            return self._import.standing(row.item, row.sha256) is Standing.SAME
+        except ItemUnavailable:
+            return False
 
     def _want(self, index: int, size: int) -> None:
         self._wanted[index] = True
