@@ -58,12 +58,13 @@ _LARGE = 3 * 1024 * 1024 + 1  # bytes: more than a store hands out in one piece
 
 
 def contents(store: Store) -> dict[bytes, bytes]:
-    """Return path and bytes of all items that a store lets go; none where it is not there."""
-    try:
-        with store.export(Control()) as export:
-            return {path: _bytes(export.read(path)) for path in export.paths}
-    except StoreUnavailable:
-        return {}
+    """Return path and bytes of all items that may be backed up; none if the store is missing."""
+    found: dict[bytes, bytes] = {}
+    with contextlib.suppress(StoreUnavailable), store.export(Control()) as export:
+        for path in export.paths:
+            with contextlib.suppress(ItemWithheld):
+                found[path] = _bytes(export.read(path))
+    return found
 
 
 def _bytes(content: Content) -> bytes:
