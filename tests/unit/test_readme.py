@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -92,6 +93,21 @@ def test_the_public_names_are_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         wmbackup.nothing  # noqa: B018 - asking is the test
     assert importlib.import_module("wmbackup").__version__ == "0.1.0"
+
+
+@pytest.mark.parametrize("name", ["wmbackup", "wmbackup.engine"])
+def test_help_shows_every_public_name_with_its_docstring(name: str) -> None:
+    program = f"import pydoc, {name}; print(pydoc.plain(pydoc.render_doc({name})))"
+    text = run(program)
+    module = importlib.import_module(name)
+    assert set(module.__all__) <= set(dir(module))
+    for public in module.__all__:
+        thing = getattr(module, public)
+        if callable(thing):
+            first = inspect.getdoc(thing).splitlines()[0]  # type: ignore[union-attr] # fails if None
+            assert re.search(rf"^    (class )?{public}\b", text, re.MULTILINE), public
+            assert first in text, public
+    assert "__getattr__" not in text
 
 
 def test_importing_the_package_loads_nothing_else() -> None:
