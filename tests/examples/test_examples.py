@@ -6,7 +6,9 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -114,6 +116,73 @@ def _zip(path: Path, files: dict[str, bytes]) -> ZipStore:
         for name, data in files.items():
             file.writestr(name, data)
     return ZipStore(str(path))
+
+
+@pytest.fixture(name="wmbackup")
+def the_program_with_the_store_installed(tmp_path: Path) -> Callable[..., tuple[int, str, str]]:
+    (text,) = re.findall(r"^```toml\n(.*?)^```$", TEXTS["README.md"], re.MULTILINE | re.DOTALL)
+    entries = tomllib.loads(text)["project"]["entry-points"]["wmbackup.stores"]
+    site = tmp_path / "site"
+    info = site / "zip_store-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "zip_store.py").write_bytes((HERE / "zip_store.py").read_bytes())
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: zip-store\nVersion: 1.0\n")
+    lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
+    (info / "entry_points.txt").write_text(f"[wmbackup.stores]\n{lines}")
+    places = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    env = {**os.environ, **dict.fromkeys(places, str(tmp_path)), "PYTHONPATH": str(site)}
+
+    def program(*arguments: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "wmbackup", *arguments],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return program
+
+
+def test_registered_store_works_on_the_command_line(
+    tmp_path: Path, wmbackup: Callable[..., tuple[int, str, str]]
+) -> None:
+    _zip(tmp_path / "licenses.zip", {"a.lic": b"a license", "b/c.lic": b"another"})
+    store = ("--store", "zip:licenses.zip")
+    archive = "a.wmbackup.tar"
+    assert wmbackup("key", "create")[0] == 0
+    assert wmbackup("backup", *store, "-o", archive)[0] == 0
+    code, listed, _ = wmbackup("list", *store)
+    assert (code, [line.split("\t")[0] for line in listed.splitlines()]) == (
+        0,
+        ["a.lic", "b/c.lic"],
+    )
+    assert wmbackup("verify", archive, "--against", "zip:licenses.zip")[0] == 0
+    assert wmbackup("list", archive, "--against", "zip:licenses.zip")[0] == 0
+    assert wmbackup("check", *store)[0] == 0
+    code, _, errors = wmbackup("restore", archive, "--to", "zip:new.zip", "--yes")
+    assert code == 0, errors
+    assert contents(ZipStore(str(tmp_path / "new.zip"))) == {
+        b"a.lic": b"a license",
+        b"b/c.lic": b"another",
+    }
+    (tmp_path / "backups").mkdir()
+    code, _, errors = wmbackup("backup", *store, "-o", "backups/")
+    assert code == 0, errors
+    assert len(list((tmp_path / "backups").iterdir())) == 1
+
+
+def test_registered_stores_are_offered_where_a_store_is_missing_or_mistyped(
+    wmbackup: Callable[..., tuple[int, str, str]],
+) -> None:
+    code, _, errors = wmbackup("restore", "a.tar")
+    assert code == 2
+    assert "hint: it takes windows, folder:PATH, zip:..., or a path" in errors
+    code, _, errors = wmbackup("backup", "--store", "zpi:licenses.zip", "-o", "a.tar")
+    assert code == 2
+    assert "did you mean zip:licenses.zip?" in errors
 
 
 def test_names_that_are_no_paths_are_skipped(tmp_path: Path) -> None:
