@@ -1,4 +1,9 @@
-"""Back up Windows Media DRM licenses into a signed archive that stock tools open."""
+"""Back up Windows Media DRM licenses into a signed archive that stock tools open.
+
+`backup`, `open_archive`, `verify` and `restore` are synchronous functions; `wmbackup.engine` has
+the whole interface. `create_backup_restorer` returns the asynchronous object of the Windows Media
+Format SDK. `wmbackup.stores.base` defines what a store is, and `wmbackup.testing` tests one.
+"""
 
 from __future__ import annotations
 
@@ -28,6 +33,11 @@ __all__ = [
 ]
 
 _HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine")
+
+
+def __dir__() -> list[str]:
+    # What `help` and `dir` show; pydoc asks for each of these names, and so loads it.
+    return sorted({*globals(), *__all__} - {"__dir__", "__getattr__"})
 
 
 def __getattr__(name: str) -> object:

@@ -198,7 +198,7 @@ SIZES = {
     "bagit.txt": (53, 55),
     "tagmanifest-sha256.txt": (476, 478),
     "tagmanifest-sha256.txt.sig": (309, 311),
-    "README.txt": (2882, 2884),
+    "README.txt": (5602, 5604),
     "bag-info.txt": (0, 65537),
     "files.jsonl": (0, 2 * 1024**3 + 1),
     "licenses.jsonl": (2 * 1024**3 + 1,),

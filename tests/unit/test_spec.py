@@ -34,8 +34,8 @@ def displays(text: str) -> list[str]:
 
 def unescaped(text: str) -> str:
     # \& is nothing, \- a hyphen, \e a backslash, \('e an é: the escapes that the page uses.
-    text = text.replace("\\&", "").replace("\\-", "-").replace("\\('e", "\xe9")
-    return text.replace("\\e", "\\")
+    marks = {"&": "", "-": "-", "e": "\\", "('e": "\xe9", "(aq": "'", "(ha": "^"}
+    return re.sub(r"\\(&|-|e|\('e|\(aq|\(ha)", lambda mark: marks[mark[1]], text)
 
 
 def test_the_page_shows_the_readme_to_the_letter() -> None:

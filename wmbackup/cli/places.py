@@ -43,11 +43,33 @@ def parse_store(
     Raises UsageError where none is given or several are meant, StoreUnavailable for one that this
     system does not have.
     """
-    kinds = KINDS if option != "--to" else "windows, folder:PATH, or a path"
     if text is None and option == "--store":
         text = default_store()
     if text is None:
-        raise UsageError(f"{option} is missing", hint=f"it takes {kinds}")
+        raise UsageError(f"{option} is missing", hint=f"it takes {_kinds(option)}")
+    named = _named(text, exclusion)
+    if named is not None:
+        return named
+    from wmbackup.cli.disks import choose
+    from wmbackup.stores.folder import FolderStore
+    from wmbackup.stores.layouts import FOLDER, LAYOUTS
+
+    prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
+    if not prefix and not os.path.lexists(text):
+        _refuse_mistyped(text, target=target)
+    path = text.removeprefix(prefix)
+    if not path:
+        raise UsageError(f"{option} names no folder", hint=f"it takes {_kinds(option)}")
+    if target:
+        return FolderStore(path, FOLDER, owner=owner())
+    if prefix in {"", "drm:"}:
+        path = choose(path, option, is_forced=bool(prefix))
+    layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
+    return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
+
+
+def _named(text: str, exclusion: Exclusion | None) -> Store | None:
+    """Return the store that a word or a registered scheme means; None for a path."""
     if text == "sample":
         from wmbackup.stores.sample import SampleStore
 
@@ -62,22 +84,23 @@ def parse_store(
             )
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
-    from wmbackup.cli.disks import choose
-    from wmbackup.stores.folder import FolderStore
-    from wmbackup.stores.layouts import FOLDER, LAYOUTS
+    if text.startswith(PREFIXES):
+        return None
+    from wmbackup.stores.registered import open_registered
 
-    prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
-    if not prefix and not os.path.lexists(text):
-        _refuse_mistyped(text, target=target)
-    path = text.removeprefix(prefix)
-    if not path:
-        raise UsageError(f"{option} names no folder", hint=f"it takes {kinds}")
-    if target:
-        return FolderStore(path, FOLDER, owner=owner())
-    if prefix in {"", "drm:"}:
-        path = choose(path, option, is_forced=bool(prefix))
-    layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
+    return open_registered(text)
+
+
+def _kinds(option: str) -> str:
+    """Return what an option takes, with the stores of other packages."""
+    own = "windows, folder:PATH" if option == "--to" else KINDS.removesuffix(", or a path")
+    return f"{own}{''.join(f', {scheme}:...' for scheme in _other_schemes())}, or a path"
+
+
+def _other_schemes() -> list[str]:
+    from wmbackup.stores.registered import schemes
+
+    return [scheme for scheme in schemes() if f"{scheme}:" not in PREFIXES]
 
 
 def owner() -> Owner:
@@ -131,7 +154,8 @@ def _refuse_mistyped(text: str, *, target: bool) -> None:
     if len(head) == 1 or "/" in head or "\\" in head:  # a drive, or certainly a path
         return
     if colon:
-        for meant in difflib.get_close_matches(kind, PREFIXES, n=1, cutoff=0.7):
+        known = [*PREFIXES, *(f"{scheme}:" for scheme in _other_schemes())]
+        for meant in difflib.get_close_matches(kind, known, n=1, cutoff=0.7):
             hint = f"did you mean {meant}{rest}? a path of that name is ./{text}"
             raise UsageError(f"there is no kind of store {head}:", hint=hint)
     elif not target:
@@ -149,7 +173,10 @@ def default_store() -> str | None:
 
 def is_store(text: str) -> bool:
     """Whether a word means a store, and not an archive."""
-    return text in WORDS or text.startswith(PREFIXES) or os.path.isdir(text)
+    if text in WORDS or text.startswith(PREFIXES) or os.path.isdir(text):
+        return True
+    scheme, colon, _ = text.partition(":")
+    return bool(colon) and scheme in _other_schemes()
 
 
 # A thread that hangs in Python's own streams when the program ends has Python abort: these are

@@ -1,7 +1,12 @@
-"""What happens, in order: back up, restore, verify, take inventory, compare.
+"""The public interface: back up, restore, verify, take inventory, compare.
 
 Synchronous functions that take a store, an archive and a `wmbackup.status.Control`, and return a
 summary or raise a `wmbackup.errors.WmbackupError`. Nothing here prints, exits or knows a terminal.
+
+`Control.notify` receives a `PhaseEvent` for each phase and an `ItemEvent` for each file, besides
+skipped and withheld ones and warnings. A `StatusEvent` comes only from a store whose
+``gives_statuses`` is true, such as the one of Windows; `wmbackup.restorer` supplies the documented
+statuses for every other store.
 """
 
 from __future__ import annotations
@@ -68,6 +73,11 @@ _PARTS = {
     "engine._verify": ("VerifySummary", "verify"),
 }
 _HOMES = {name: f"wmbackup.{part}" for part, names in _PARTS.items() for name in names}
+
+
+def __dir__() -> list[str]:
+    # What `help` and `dir` show; pydoc asks for each of these names, and so loads it.
+    return sorted({*globals(), *__all__} - {"__dir__", "__getattr__"})
 
 
 def __getattr__(name: str) -> object:
