@@ -13,6 +13,7 @@ from typing import BinaryIO, NamedTuple
 from wmbackup.archive.head import Head
 from wmbackup.archive.reader import ArchiveReader
 from wmbackup.archive.tag_files import BagInfo
+from wmbackup.engine.archive_file import NamedPipe, open_file
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -24,7 +25,7 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
+from wmbackup.files import resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.trouble import is_of_file
 from wmbackup.trust.policy import Policy, principal_of
@@ -80,7 +81,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
 
     What goes wrong with the archive while it is open is told with its name.
 
-    Raises NotFound, UsageError, SystemFailure.
+    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure.
     """
     if not isinstance(source, str):
         with _named("standard input"):
@@ -91,11 +92,16 @@ def open_archive(source: str | BinaryIO) -> Iterator[ArchiveInput]:
     if not source:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
     try:
-        file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
+        file = open_file(source)
     except FileNotFoundError:
         raise NotFound(f"there is no file {source}", hint="check its path") from None
     except IsADirectoryError:
         raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+    except NamedPipe as error:
+        raise ArchiveUnavailable(
+            f"{source} is a named pipe, and is not waited for",
+            hint=f"read it from standard input: wmbackup verify - < {shlex.quote(source)}",
+        ) from error
     except OSError as error:
         if os.path.isdir(source):  # which Windows calls a matter of permission
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
