@@ -89,9 +89,17 @@ def command(
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     done: BackupSummary | BackupPlan
+    refuse_skipped = session.common.strict
+    refuse_withheld = session.common.strict and not accept_restricted
     if dry_run:
-        path = None if output == "-" else output
-        done = plan_backup(source, path, session.control(), replace_output=force)
+        done = plan_backup(
+            source,
+            None if output == "-" else output,
+            session.control(),
+            replace_output=force,
+            refuse_skipped=refuse_skipped,
+            refuse_withheld=refuse_withheld,
+        )
     else:
         assert output is not None  # noqa: S101 - said above
         options = Options(
@@ -101,8 +109,8 @@ def command(
             output=standard_output() if output == "-" else None,
             read_back=not no_read_back,
             workers=session.workers(),
-            refuse_skipped=session.common.strict,
-            refuse_withheld=session.common.strict and not accept_restricted,
+            refuse_skipped=refuse_skipped,
+            refuse_withheld=refuse_withheld,
         )
         done = _back_up(session, source, output, options, timeout, force=force)
     session.output.result(done)

@@ -157,6 +157,8 @@ def plan_backup(
     control: Control | None = None,
     *,
     replace_output: bool = False,
+    refuse_skipped: bool = False,
+    refuse_withheld: bool = False,
 ) -> BackupPlan:
     """Read a store as `backup` does and write nothing. Raises as `backup` does."""
     control = control or Control()
@@ -186,6 +188,7 @@ def plan_backup(
         tally.know(export.licenses)
     if not files:
         raise _nothing(store, tally)
+    tally.refuse(skipped=refuse_skipped, withheld=refuse_withheld, planned=True)
     skipped, withheld = tuple(tally.skipped), tuple(tally.withheld)
     return BackupPlan(target, store.kind, files, octets, tally.licenses, skipped, withheld)
 
