@@ -19,7 +19,7 @@ from wmbackup.stores import leftovers, ownership, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import Journal
-from wmbackup.stores.ownership import Owner
+from wmbackup.stores.ownership import MAC_SIZE, Owner
 from wmbackup.stores.staging import STAGING, Staging
 from wmbackup.stores.tree import HandleTree
 
@@ -289,12 +289,52 @@ def test_what_ended_before_it_could_be_marked_goes_away_without_a_word(store: Pa
 
 
 @pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("written", [0, 1, MAC_SIZE])
+def test_what_ended_while_it_was_marked_goes_away_without_a_word(store: Path, written: int) -> None:
+    fill(store / os.fsdecode(STAGING + b"x"), {b"lock": b"", b"owner": b"0" * written})
+    assert not codes(begin_again(store, ME))
+    assert not list(store.glob(".wmbackup-*"))
+
+
+@pytest.mark.usefixtures("no_modes")
 def test_a_folder_with_anything_in_it_is_not_removed_unmarked(store: Path) -> None:
-    staging = fill(store / os.fsdecode(STAGING + b"x"), {b"lock": b"", b"old/0": b"needed"})
-    other = fill(store / os.fsdecode(STAGING + b"y"), {b"lock": b"not empty"})
-    assert codes(begin_again(store, ME)) == ["foreign-restore"] * 2
-    assert files(staging) == {b"lock": b"", b"old/0": b"needed"}
-    assert files(other) == {b"lock": b"not empty"}
+    planted: list[dict[bytes, bytes]] = [
+        {b"lock": b"", b"old/0": b"needed"},
+        {b"lock": b"not empty"},
+        {b"lock": b"", b"owner": b"0" * (MAC_SIZE + 1)},
+        {b"lock": b"", b"owner/file": b""},
+    ]
+    folders = [
+        fill(store / os.fsdecode(STAGING + b"%d" % number), content)
+        for number, content in enumerate(planted)
+    ]
+    assert codes(begin_again(store, ME)) == ["foreign-restore"] * len(planted)
+    assert [files(folder) for folder in folders] == planted
+
+
+@pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("fails", [b"old/0", b"old", b"owner", b"lock"])
+def test_what_is_removed_in_part_is_removed_by_the_next_run(
+    store: Path, monkeypatch: pytest.MonkeyPatch, fails: bytes
+) -> None:
+    def stop(method: str) -> None:
+        plainly = getattr(HandleTree, method)
+
+        def stopping(tree: HandleTree, path: bytes) -> None:
+            if path.endswith(fails) and STAGING in path:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            plainly(tree, path)
+
+        patched.setattr(HandleTree, method, stopping)
+
+    with monkeypatch.context() as patched:
+        stop("unlink")
+        stop("remove_folder")
+        bring_new(store, ME)
+    (left,) = store.glob(".wmbackup-*")
+    assert (left / os.fsdecode(fails)).exists()
+    assert not codes(begin_again(store, ME))
+    assert not list(store.glob(".wmbackup-*"))
 
 
 def test_a_journal_that_another_run_holds_is_named(

@@ -156,10 +156,14 @@ def undo_leftovers(
 def _is_removed_empty(tree: Tree, name: bytes) -> bool:
     """Remove a folder whose run ended before it could mark it; return whether it is gone.
 
-    It has an empty lock that nobody holds, or nothing at all.
+    It has an empty lock that nobody holds and at most what was written of a mark, or nothing at
+    all.
     """
     with contextlib.suppress(OSError):
-        if any(found != LOCK[1:] for found, _ in tree.entries(name)):
+        if any(found not in {LOCK[1:], MARK[1:]} for found, _ in tree.entries(name)):
+            return False
+        mark = tree.stat(name + MARK)
+        if mark is not None and not (stat.S_ISREG(mark.st_mode) and mark.st_size <= MAC_SIZE):
             return False
         lock = _lock_of_the_dead(tree, name)
         if lock is not None:
@@ -167,6 +171,8 @@ def _is_removed_empty(tree: Tree, name: bytes) -> bool:
             let_go(lock)
             if size:
                 return False
+            if mark is not None:
+                tree.unlink(name + MARK)
             tree.unlink(name + LOCK)
             tree.remove_folder(name)
         return tree.stat(name) is None
