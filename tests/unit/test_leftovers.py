@@ -337,6 +337,28 @@ def test_what_is_removed_in_part_is_removed_by_the_next_run(
     assert not list(store.glob(".wmbackup-*"))
 
 
+def test_what_was_made_to_see_owners_and_left_there_is_removed(store: Path) -> None:
+    fill(store, {b".wmbackup-owners-0": b"", b".wmbackup-owners-1": b"somebody's"})
+    assert not codes(begin_again(store, ME))
+    assert [path.name for path in store.glob(".wmbackup-*")] == [".wmbackup-owners-1"]
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_look_at_owners_leaves_nothing_where_another_run_is_faster(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    unlink = HandleTree.unlink
+
+    def twice(tree: HandleTree, path: bytes) -> None:
+        unlink(tree, path)
+        if path.startswith(b".wmbackup-owners-"):
+            unlink(tree, path)
+
+    monkeypatch.setattr(HandleTree, "unlink", twice)
+    assert codes(begin_again(store, ME)) == ["rolled-back"]
+
+
 def test_a_journal_that_another_run_holds_is_named(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -385,4 +407,4 @@ def test_a_mark_that_was_copied_from_a_disk_without_owners_counts_for_nothing_el
     assert isinstance(event, WarningEvent)
     assert event.code == "foreign-restore"
     assert not (other / "a").exists()
-    assert not list(other.glob("*.part"))
+    assert not list(other.glob(".wmbackup-owners-*"))

@@ -35,6 +35,9 @@ _NO_FOLDER = "is not a folder that a restore made, and was let be"
 _NO_FILE = {errno.ELOOP, errno.EMLINK, errno.ENXIO}
 """What the system answers where a link, a pipe or a device has the name of a file."""
 
+_PROBE = b".wmbackup-owners-"
+"""What the names of files begin with that are made to see whose they seem to be."""
+
 _HELD = "is of a restore that another run is carrying out, and was not undone"
 
 
@@ -141,6 +144,8 @@ def undo_leftovers(
     """
     control = control or Control()
     for name, _ in list(tree.entries(b"")):
+        if name.startswith(_PROBE):
+            _remove_probe(tree, name)
         if not name.startswith(STAGING):
             continue
         reason = _why_not_ours(tree, name, owner)
@@ -256,7 +261,7 @@ def _keeps_owners(tree: Tree) -> bool:
 
     There a mark counts for nothing: somebody may have copied one from where everybody reads it.
     """
-    name = b".wmbackup-%b.part" % os.urandom(8).hex().encode()
+    name = _PROBE + os.urandom(8).hex().encode()
     try:
         descriptor = tree.create(name, PRIVATE)
     except OSError as error:
@@ -267,7 +272,16 @@ def _keeps_owners(tree: Tree) -> bool:
         return is_private(os.fstat(descriptor))
     finally:
         let_go(descriptor)
-        tree.unlink(name)
+        with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover
+            tree.unlink(name)
+
+
+def _remove_probe(tree: Tree, name: bytes) -> None:
+    """Remove such a file of a run that was killed; it is empty."""
+    with contextlib.suppress(OSError):
+        status = tree.stat(name)
+        if status is not None and stat.S_ISREG(status.st_mode) and not status.st_size:
+            tree.unlink(name)
 
 
 def _whose(status: os.stat_result) -> str:
