@@ -302,8 +302,15 @@ def test_strict_and_accept_restricted(inside: Inside) -> None:
     old = inside.read("b.tar")
     assert inside(*skipped, "--accept-restricted", "--strict").code == 1
     assert inside.read("b.tar") == old
-    dry = ("backup", "--store", "store", "--dry-run", "--quiet")
-    assert (inside(*dry).code, inside(*dry, "--strict").code) == (3, 1)
+    dry = ("backup", "--store", "store", "--dry-run")
+    plan = inside(*dry)
+    assert (plan.code, plan.out.count("\n")) == (3, 1)
+    refused = inside(*dry, "--strict")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.errors == ["no archive would be written: 1 file is skipped"]
+    restricted = ("backup", "--store", "sample", "--dry-run", "--strict")
+    assert (inside(*restricted).code, inside(*restricted).out) == (1, "")
+    assert inside(*restricted, "--accept-restricted").code == 0
 
 
 def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> None:

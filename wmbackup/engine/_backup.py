@@ -240,7 +240,8 @@ class _Backup:
         self._machine = export.machine
         if not writer.files:
             raise _nothing(self._store, tally)
-        tally.refuse(skipped=self._refuse.skipped, withheld=self._refuse.withheld)
+        planned = isinstance(writer, DiscardingWriter)
+        tally.refuse(**self._refuse._asdict(), planned=planned)
         return True
 
     def _seal(

@@ -12,6 +12,7 @@ from typing import BinaryIO
 
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
+from wmbackup.engine._archive_file import NamedPipe, open_file
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -23,7 +24,7 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import reachable, resolved, spool_failure, spool_in, temporary_folder
+from wmbackup.files import resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.trouble import is_of_file
 
@@ -60,7 +61,7 @@ def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
 
     What goes wrong with the archive while it is open is reported with its name.
 
-    Raises NotFound, UsageError, SystemFailure.
+    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure.
     """
     if not isinstance(source, str):
         with _naming("standard input"):
@@ -69,11 +70,16 @@ def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
     if not source:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
     try:
-        file = open(reachable(source), "rb", buffering=0)  # noqa: SIM115 - closed below
+        file = open_file(source)
     except FileNotFoundError:
         raise NotFound(f"there is no file {source}", hint="check its path") from None
     except IsADirectoryError:
         raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+    except NamedPipe as error:
+        raise ArchiveUnavailable(
+            f"{source} is a named pipe, and is not waited for",
+            hint=f"read it from standard input: wmbackup verify - < {shlex.quote(source)}",
+        ) from error
     except OSError as error:
         if os.path.isdir(source):  # which Windows calls a matter of permission
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None

@@ -96,8 +96,11 @@ class Tally:
         self.licenses += len(free)
         return free
 
-    def refuse(self, *, skipped: bool, withheld: bool) -> None:
-        """Raise Incomplete where files were skipped, or licenses withheld, and that is refused."""
+    def refuse(self, *, skipped: bool, withheld: bool, planned: bool = False) -> None:
+        """Raise Incomplete where files were skipped, or licenses withheld, and that is refused.
+
+        ``planned`` says that no more than a plan was to be made.
+        """
         left = []
         if skipped and self._skipped:
             left.append(_count(len(self._skipped), "file", "is skipped", "are skipped"))
@@ -105,7 +108,7 @@ class Tally:
             left.append(_count(len(self._withheld), "license", "is withheld", "are withheld"))
         if left:
             raise Incomplete(
-                f"no archive was written: {' and '.join(left)}",
+                f"no archive {'would be' if planned else 'was'} written: {' and '.join(left)}",
                 hint="leave --strict out to back up the rest",
             )
 
