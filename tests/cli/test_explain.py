@@ -8,7 +8,7 @@ import pytest
 import wmbackup
 from tests.cli.program import Inside, Process
 from wmbackup import hresult
-from wmbackup.cli.vocabulary import KINDS, WARNINGS
+from wmbackup.cli.render.vocabulary import KINDS, WARNINGS
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import Status
 from wmbackup.stores import layouts

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with handled(to_the_end=is_program):
             # Loading takes most of a short run, and a signal may come in the midst of it.
             try:
-                from wmbackup.cli.run import run
+                from wmbackup.cli.program import run
             except (ImportError, MemoryError, OSError) as error:
                 return _failed(
                     f"the program cannot be loaded: {str(error) or type(error).__name__}"

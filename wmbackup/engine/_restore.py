@@ -24,11 +24,11 @@ from wmbackup.errors import (
     UsageError,
     WmbackupError,
 )
-from wmbackup.files import extended, is_inside, resolved
 from wmbackup.item import Skipped
-from wmbackup.locks import Locks
 from wmbackup.quoting import quoted
 from wmbackup.status import Control, Phase, PhaseEvent, SkipEvent, WarningEvent
+from wmbackup.storage.files import extended, is_inside, resolved
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.base import Import, ItemUnavailable, Standing, Store
 from wmbackup.stores.layouts import BAK, DRM, WRITTEN
 

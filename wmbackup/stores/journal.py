@@ -16,8 +16,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from wmbackup.archive.names import is_path
-from wmbackup.descriptors import reading
-from wmbackup.files import PRIVATE
+from wmbackup.storage.descriptors import reading
+from wmbackup.storage.files import PRIVATE
 from wmbackup.stores.ownership import Owner, is_private_file
 from wmbackup.stores.staging import FILES, JOURNAL, NOBODY, OLD, sync_all
 from wmbackup.stores.tree import Tree

@@ -11,11 +11,12 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 
-from wmbackup import remains
-from wmbackup.descriptors import let_go
 from wmbackup.errors import Busy, SystemFailure
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, keeps_modes, make_folders, try_lock
 from wmbackup.status import Control
+from wmbackup.storage import remains
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import PRIVATE, PRIVATE_FOLDER, make_folders, try_lock
+from wmbackup.storage.private_files import keeps_modes
 
 _POLL = 0.1  # seconds between two tries for a lock
 _REMOVAL = 2.0  # seconds that the removal of a file can take at most

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
-from wmbackup.cli.hygiene import all_utc, count, local_time, shown, size, utc, visible
-from wmbackup.cli.output import Checked, Listed, Message, Result, State, Verified
+from wmbackup.cli.render.output import Checked, Listed, Message, Result, State, Verified
+from wmbackup.cli.render.sanitize import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wmbackup.cli.hygiene import shown, visible
+from wmbackup.cli.render.sanitize import shown, visible
 from wmbackup.quoting import elided, quoted
 from wmbackup.status import LeftOutEvent, PhaseEvent, SkipEvent, StatusEvent, WithheldEvent
 

@@ -116,8 +116,9 @@ def _secret() -> bytes | None:
     Raises SystemFailure where it is there and the machine does not read it.
     """
     from wmbackup.errors import SystemFailure, WmbackupError
-    from wmbackup.files import make_folders, read_small_file, remove_leftovers
-    from wmbackup.stores.trouble import is_of_file
+    from wmbackup.storage.files import make_folders, read_small_file
+    from wmbackup.storage.private_files import remove_leftovers
+    from wmbackup.storage.trouble import is_of_file
     from wmbackup.trust.small_files import write
 
     state = state_folder()

@@ -9,7 +9,7 @@ The rules of the terminal:
    a plain line now and then instead.
 3. Colors are for terminals; ``NO_COLOR``, ``TERM=dumb`` and ``--color`` are heard.
 4. Names come from stores and archives, and may be hostile: what is shown of them has gone
-   through `wmbackup.cli.hygiene`, and nothing is parsed as markup.
+   through `wmbackup.cli.render.sanitize`, and nothing is parsed as markup.
 5. ``--quiet`` leaves errors, warnings, and what was asked for.
 6. An error reads ``wmbackup: error: …``, and the next step follows as ``hint: …``.
 """
@@ -22,22 +22,8 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
-from wmbackup.cli.events import about, restricted, step_of
-from wmbackup.cli.hygiene import is_plain_terminal, shown, visible
-from wmbackup.cli.output import (
-    DEPRECATION,
-    DEPRECATION_URL,
-    CheckRow,
-    Explanation,
-    KeyRow,
-    Listed,
-    Result,
-    State,
-)
-from wmbackup.cli.screen import width
-from wmbackup.cli.session import Session, is_terminal
-from wmbackup.cli.table import cells, columns, fit
-from wmbackup.cli.wording import (
+from wmbackup.cli.render.events import about, restricted, step_of
+from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     difference_lines,
     long_lines,
@@ -48,6 +34,20 @@ from wmbackup.cli.wording import (
     risk_cells,
     summary_lines,
 )
+from wmbackup.cli.render.output import (
+    DEPRECATION,
+    DEPRECATION_URL,
+    CheckRow,
+    Explanation,
+    KeyRow,
+    Listed,
+    Result,
+    State,
+)
+from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
+from wmbackup.cli.render.screen import width
+from wmbackup.cli.render.table import cells, columns, fit
+from wmbackup.cli.session import Session, is_terminal
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.quoting import elided
 from wmbackup.status import (
@@ -64,7 +64,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
-    from wmbackup.cli.progress import Bar, Counter
+    from wmbackup.cli.render.progress import Bar, Counter
     from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
 _LONGEST = 4000  # characters of a message
@@ -162,7 +162,7 @@ class Terminal:
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
         if counter is None:
-            from wmbackup.cli.progress import Counter
+            from wmbackup.cli.render.progress import Counter
 
             self._counter = counter = Counter(self._session.steps)
         counter.see(event)
@@ -174,7 +174,7 @@ class Terminal:
 
     def _draw(self, counter: Counter, *, at_once: bool) -> None:
         if self._bar is None:
-            from wmbackup.cli.progress import Bar
+            from wmbackup.cli.render.progress import Bar
 
             self._bar = Bar(counter, color=self._colored[sys.stderr])
         if at_once:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import click
 
-from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import option
-from wmbackup.cli.output import Verified
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.click_ext import option
+from wmbackup.cli.paths import parse_store
 from wmbackup.cli.proof import Proof
+from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.status import Phase

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from wmbackup.cli.app import Seconds, option
-from wmbackup.cli.app import command as declare
+from wmbackup.cli.click_ext import Seconds, option
+from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
-from wmbackup.cli.places import parse_store, standard_output
+from wmbackup.cli.paths import parse_store, standard_output
 from wmbackup.cli.session import Session
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError

@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from wmbackup.cli.app import Seconds, option
-from wmbackup.cli.app import command as declare
-from wmbackup.cli.hygiene import count
+from wmbackup.cli.click_ext import Seconds, option
+from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
-from wmbackup.cli.places import parse_store, standard_input
+from wmbackup.cli.paths import parse_store, standard_input
+from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError

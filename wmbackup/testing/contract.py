@@ -1,29 +1,4 @@
-"""The contract that every store must pass, and a store that fails on command.
-
-To test a store, inherit from `StoreContract` and run pytest::
-
-    import pytest
-    from wmbackup.testing import StoreContract
-
-    class TestMyStore(StoreContract):
-        @pytest.fixture(autouse=True)
-        def use_folder(self, tmp_path):
-            self.folder = tmp_path
-
-        def make_store(self):
-            fill(self.folder / "full")          # with what `content` returns
-            return MyStore(self.folder / "full")
-
-        def content(self):
-            return {b"a.lic": b"a license", b"albums/b.lic": b"another one"}
-
-        def make_target(self):                  # leave it out if the store is read-only
-            return MyStore(self.folder / "empty")
-
-Nothing here needs pytest. Each method whose name begins with ``test_`` checks one rule, and raises
-`ContractBroken` with the sentence that was broken; any runner may call it on a fresh object. The
-rule is the docstring of the method: ``help(StoreContract)`` prints the contract.
-"""
+"""The contract that every store must pass."""
 
 from __future__ import annotations
 
@@ -35,14 +10,12 @@ import threading
 from collections.abc import Mapping
 from typing import ClassVar
 
-from wmbackup.contract_rules import ContractBroken, require, require_raises, rule
 from wmbackup.errors import (
     Cancelled,
     RestoreConflict,
     StoreReadOnly,
     StoreUnavailable,
 )
-from wmbackup.fakes import A_TIME, FakeItem, FakeStore
 from wmbackup.item import ATTRIBUTES, Item
 from wmbackup.status import Control
 from wmbackup.stores.base import (
@@ -53,8 +26,8 @@ from wmbackup.stores.base import (
     Standing,
     Store,
 )
-
-__all__ = ["ContractBroken", "FakeItem", "FakeStore", "StoreContract", "contents"]
+from wmbackup.testing.fakes import A_TIME
+from wmbackup.testing.rules import require, require_raises, rule
 
 _LARGE = 3 * 1024 * 1024 + 1  # bytes: more than a store hands out in one block
 

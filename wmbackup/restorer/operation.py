@@ -1,4 +1,4 @@
-"""One operation on a thread of its own, and the statuses that it speaks in."""
+"""One operation on a thread of its own."""
 
 from __future__ import annotations
 
@@ -12,77 +12,14 @@ from typing import Any, Generic, TypeVar
 
 from wmbackup import limits
 from wmbackup.errors import Busy, Cancelled, TimedOut, WmbackupError
-from wmbackup.status import (
-    Control,
-    Event,
-    ItemEvent,
-    Notify,
-    Phase,
-    PhaseEvent,
-    Status,
-    StatusEvent,
-    WithheldEvent,
-)
+from wmbackup.restorer.statuses import Statuses
+from wmbackup.status import Control, Event
 
 _E_FAIL = 0x80004005
 _GRACE = 2.0  # seconds that an operation gets to end after it was asked to
 _POLL = 0.1  # seconds: a cancel takes no lock and wakes nobody
 _TICK = 0.1 if os.name == "nt" else None  # seconds: a wait there is deaf to Ctrl-C
 _T = TypeVar("_T")
-
-
-class Statuses:
-    """Puts the documented statuses between the engine's events.
-
-    BEGIN comes at most once, END once if BEGIN came. A store that has statuses of its own is
-    passed on as it speaks; what it leaves open is ended here.
-    """
-
-    def __init__(self, notify: Notify, *, silent: bool, begins: Phase) -> None:
-        """Speak to a callback; BEGIN comes with the phase ``begins``, nothing where ``silent``."""
-        self._notify = notify
-        self._silent = silent
-        self._begins = begins
-        self._begun = False
-        self._ended = False
-        self._connected = False
-
-    def pass_on(self, event: Event) -> None:
-        """Pass an event of the engine on, after the status that goes before it."""
-        if isinstance(event, ItemEvent):
-            pass  # by far the most, and no status belongs to them
-        elif isinstance(event, StatusEvent):
-            self._begun = self._begun or event.status is Status.BACKUPRESTORE_BEGIN
-            self._ended = self._ended or event.status is Status.BACKUPRESTORE_END
-        elif not self._silent:
-            self._translate(event)
-        self._notify(event)
-
-    def _translate(self, event: Event) -> None:
-        if isinstance(event, WithheldEvent):
-            self._say(Status.RESTRICTED_LICENSE, value=event.license.kid)
-        elif isinstance(event, PhaseEvent):
-            if event.phase is Phase.AUTHENTICATING:
-                self._connected = True
-                self._say(Status.BACKUPRESTORE_CONNECTING)
-            elif self._connected:
-                self._connected = False
-                self._say(Status.BACKUPRESTORE_DISCONNECTING)
-            if event.phase is self._begins and not self._begun:
-                self._begun = True
-                self._say(Status.BACKUPRESTORE_BEGIN)
-
-    def end(self, hresult: int) -> None:
-        """Say the last status: END where BEGIN was said, or ERROR where that failed."""
-        if self._ended or (self._silent and not self._begun):
-            return
-        if self._begun:
-            self._say(Status.BACKUPRESTORE_END, hresult)
-        elif hresult:
-            self._say(Status.ERROR, hresult)
-
-    def _say(self, status: Status, hresult: int = 0, value: str | None = None) -> None:
-        self._notify(StatusEvent(status, hresult, value))
 
 
 class _CallbackRaised(Exception):

@@ -13,11 +13,11 @@ import click
 
 from wmbackup import __version__
 from wmbackup.cli import settings
-from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import option
-from wmbackup.cli.hygiene import size
+from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows, store_row
-from wmbackup.cli.output import Checked, CheckRow, State
+from wmbackup.cli.render.output import Checked, CheckRow, State
+from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
@@ -28,7 +28,7 @@ from wmbackup.cli.session import (
     worst,
 )
 from wmbackup.errors import ExitCode, WmbackupError
-from wmbackup.files import temporary_folder
+from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import keys
 from wmbackup.trust.small_files import hide_hint
 

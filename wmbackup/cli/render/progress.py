@@ -15,8 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from wmbackup import limits
-from wmbackup.cli.hygiene import count, size
-from wmbackup.cli.screen import NARROWEST, columns, width
+from wmbackup.cli.render.sanitize import count, size
+from wmbackup.cli.render.screen import NARROWEST, columns, width
 from wmbackup.status import ItemEvent, Phase, PhaseEvent, StatusEvent
 
 _EVERY = 0.125  # seconds between two drawings

@@ -8,12 +8,13 @@ import shlex
 import sys
 from collections.abc import Sequence
 
-from wmbackup import limits, remains
+from wmbackup import limits
+from wmbackup.cli.render.stdout import ClosedOutput
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
-from wmbackup.cli.stdout import ClosedOutput
 from wmbackup.cli.surroundings import failure_of
 from wmbackup.errors import Cancelled, ExitCode, SystemFailure, WmbackupError
+from wmbackup.storage import remains
 
 _OF_SURROUNDINGS = (ImportError, MemoryError, RuntimeError, OSError)
 _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}

@@ -8,13 +8,13 @@ from functools import partial
 
 import click
 
-from wmbackup.cli.app import command as declare
-from wmbackup.cli.app import on_command_line, option
+from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.inventories import Opener
-from wmbackup.cli.places import default_store, is_store
-from wmbackup.cli.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
+from wmbackup.cli.paths import default_store, is_store
+from wmbackup.cli.render.messages import FILE
+from wmbackup.cli.render.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
 from wmbackup.cli.session import Session
-from wmbackup.cli.wording import FILE
 from wmbackup.engine import Row, Selection
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.license import KINDS

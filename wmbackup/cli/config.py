@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from wmbackup.config_bounds import MAX_FILE, find_excess
+from wmbackup.cli.config_bounds import MAX_FILE, find_excess
 from wmbackup.errors import UsageError
 
 _POSITION = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")

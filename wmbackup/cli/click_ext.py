@@ -234,7 +234,9 @@ class Program(Group):
         """Load a command."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"wmbackup.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(
+            f"wmbackup.cli.commands.{cmd_name}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from wmbackup.cli import objects
-from wmbackup.cli.output import (
+from wmbackup.cli.render import json_fields
+from wmbackup.cli.render.output import (
     DEPRECATION,
     DEPRECATION_URL,
     CheckRow,
@@ -54,7 +54,9 @@ class JsonLines:
         self._writing = threading.Lock()
 
     def _write(self, kind: str, fields: dict[str, Any]) -> None:
-        line = json.dumps({"schema": objects.SCHEMA, "type": kind, **fields}, separators=(",", ":"))
+        line = json.dumps(
+            {"schema": json_fields.SCHEMA, "type": kind, **fields}, separators=(",", ":")
+        )
         with self._writing:
             self._session.stdout.write(line)
 
@@ -69,7 +71,7 @@ class JsonLines:
     def event(self, event: Event) -> None:
         """See `Output.event`. Single items are not told: they can be a million."""
         if isinstance(event, StatusEvent):
-            self._write("status", objects.status_fields(event))
+            self._write("status", json_fields.status_fields(event))
             self._flush()
         elif isinstance(event, PhaseEvent):
             fields = {"phase": event.phase.value, "items": event.items, "size": event.size}
@@ -80,14 +82,14 @@ class JsonLines:
         elif isinstance(event, LeftOutEvent):
             self._warning("left-out", event.reason, None, event.path)
         elif isinstance(event, WithheldEvent):
-            self._write("license", objects.license_fields(event.license, event.license.path))
+            self._write("license", json_fields.license_fields(event.license, event.license.path))
         elif isinstance(event, WarningEvent):
             self._warning(event.code, event.message, event.hint, None)
 
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._error = error
-        self._write("error", objects.error_fields(error))
+        self._write("error", json_fields.error_fields(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
@@ -98,25 +100,25 @@ class JsonLines:
             "warning",
             {
                 "code": code,
-                "message": objects.unicode_text(message),
-                "hint": objects.unicode_text(hint),
-                **objects.path_fields(path),
+                "message": json_fields.unicode_text(message),
+                "hint": json_fields.unicode_text(hint),
+                **json_fields.path_fields(path),
             },
         )
 
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
-        self._write("plan", objects.plan_fields(plan))
+        self._write("plan", json_fields.plan_fields(plan))
 
     def rows(self, inventory: Listing | None, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         last: Item | None = None
         for row in rows:
             if row.item is not None and row.item is not last:
-                self._write("item", objects.item_fields(row.item, row.sha256))
+                self._write("item", json_fields.item_fields(row.item, row.sha256))
                 last = row.item
             if row.license is not None:
-                self._write("license", objects.license_fields(row.license, row.path))
+                self._write("license", json_fields.license_fields(row.license, row.path))
 
     takes_batches = True
 
@@ -127,13 +129,13 @@ class JsonLines:
                 self.rows(None, batch, long=False)
                 continue
             with self._writing:
-                self._session.stdout.write("\n".join(objects.item_lines(batch)))
+                self._session.stdout.write("\n".join(json_fields.item_lines(batch)))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
         for row in rows:
             if row.license is not None:
-                self._write("license", objects.license_fields(row.license, row.path))
+                self._write("license", json_fields.license_fields(row.license, row.path))
 
     def differences(self, differences: Differences) -> None:
         """See `Output.differences`: the summary has them."""
@@ -145,8 +147,8 @@ class JsonLines:
             {
                 "name": row.name,
                 "state": row.state.value,
-                "message": objects.unicode_text(row.message),
-                "remedy": objects.unicode_text(row.remedy),
+                "message": json_fields.unicode_text(row.message),
+                "remedy": json_fields.unicode_text(row.remedy),
                 "exit_code": int(row.exit_code),
             },
         )
@@ -158,12 +160,12 @@ class JsonLines:
                 "key",
                 {
                     "role": row.role,
-                    "principal": objects.unicode_text(row.principal),
+                    "principal": json_fields.unicode_text(row.principal),
                     "fingerprint": row.fingerprint,
                     "public_key": row.public_key,
                     "valid_after": row.valid_after,
                     "valid_before": row.valid_before,
-                    "file": objects.unicode_text(row.path),
+                    "file": json_fields.unicode_text(row.path),
                 },
             )
 
@@ -200,7 +202,7 @@ class JsonLines:
                 "exit_code": int(code),
                 "exit": code.name.lower().replace("_", "-"),
                 "error": None if self._error is None else self._error.code,
-                "result": objects.result_fields(self._result, self._session.elapsed),
+                "result": json_fields.result_fields(self._result, self._session.elapsed),
             },
         )
         self._flush()

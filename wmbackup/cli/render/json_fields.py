@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from wmbackup import engine, hresult
 from wmbackup.archive.tag_files import BagInfo, format_time
-from wmbackup.cli.hygiene import all_utc, utc
-from wmbackup.cli.output import Checked, Listed, Message, Result, Verified
+from wmbackup.cli.render.output import Checked, Listed, Message, Result, Verified
+from wmbackup.cli.render.sanitize import all_utc, utc
 from wmbackup.errors import WmbackupError
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from wmbackup.cli.output import Listed
-from wmbackup.cli.wording import FILE, RUNNING_OUT
+from wmbackup.cli.render.messages import FILE, RUNNING_OUT
+from wmbackup.cli.render.output import Listed
 from wmbackup.engine import Listing, Row, Selection
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NotFound, UsageError
@@ -18,7 +18,7 @@ from wmbackup.status import Control
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
-    from wmbackup.titles import Title
+    from wmbackup.formats.media import Title
 
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
 _HOURS = {"h": 1, "d": 24, "w": 168}
@@ -137,7 +137,7 @@ def titles_of(folder: str | None, control: Control) -> Titles | None:
     """Read the titles of the media files in a folder, where one is given. Raises NotFound."""
     if folder is None:
         return None
-    from wmbackup.titles import titles_in
+    from wmbackup.formats.media import titles_in
 
     try:
         return Titles(titles_in(folder, control.check))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from wmbackup.cli.hygiene import visible
-from wmbackup.cli.wording import FILE, backup_word, date, title_of
+from wmbackup.cli.render.messages import FILE, backup_word, date, title_of
+from wmbackup.cli.render.sanitize import visible
 from wmbackup.engine import Row
 
 _WIDEST_TITLE = 60  # cells beyond which the eye loses the line on its way to the next column

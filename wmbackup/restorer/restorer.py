@@ -1,10 +1,4 @@
-"""The backup restorer: the documented object behind ``WMCreateBackupRestorer``, for every store.
-
-One object in three roles, asynchronous, as in ``wmsdkidl.h``: ``IWMLicenseBackup``,
-``IWMLicenseRestore`` and ``IWMBackupRestoreProps``. It runs the engine on a thread of its own and
-says everything through a callback, in order: the documented statuses, and between them phases
-and items as events of their own.
-"""
+"""The object itself: its interfaces, flags and properties."""
 
 from __future__ import annotations
 
@@ -22,9 +16,10 @@ from wmbackup.engine._inventory import Selection
 from wmbackup.engine._open import open_archive
 from wmbackup.engine._restore import OnConflict, RestorePlan, RestoreSummary, always, restore
 from wmbackup.errors import Busy, UsageError
-from wmbackup.locks import Locks
-from wmbackup.operation import Operation, Statuses
+from wmbackup.restorer.operation import Operation
+from wmbackup.restorer.statuses import Statuses
 from wmbackup.status import Control, Notify, Phase
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.base import Store, TakesConsent
 from wmbackup.trust import Policy
 from wmbackup.trust.keys import SigningKey

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 
 from wmbackup.archive import sshsig
-from wmbackup.cli.app import HELP, Group, option
-from wmbackup.cli.app import command as declare
+from wmbackup.cli.click_ext import HELP, Group, option
+from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
@@ -14,7 +14,7 @@ from wmbackup.cli.keyring import (
     key_from_file,
     trusted_rows,
 )
-from wmbackup.cli.output import KeyRow, Message
+from wmbackup.cli.render.output import KeyRow, Message
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
