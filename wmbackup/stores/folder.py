@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.archive.constants import MAX_DEPTH, MAX_PATH
 from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.item import Skipped
 from wmbackup.license import License
@@ -24,6 +23,7 @@ from wmbackup.stores.leftovers import look_at
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staging import STAGING
 from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
+from wmbackup.true_path import MAX_DEPTH, MAX_PATH
 
 
 class FolderStore:
