@@ -9,11 +9,12 @@ import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 from wmbackup.cli.session import state_folder
+from wmbackup.cli.signals import wait_readable
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
 
 if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
+    from _typeshed import ReadableBuffer, WriteableBuffer
 
     from wmbackup.stores.exclusion import Exclusion
     from wmbackup.stores.ownership import Owner
@@ -192,7 +193,7 @@ def standard_input() -> BinaryIO:
         descriptor = sys.stdin.fileno()
     except OSError:
         return sys.stdin.buffer  # one that another program put there
-    return open(descriptor, "rb", closefd=False)
+    return io.BufferedReader(_Waited(descriptor, "rb", closefd=False))
 
 
 def standard_output() -> BinaryIO:
@@ -206,6 +207,14 @@ def standard_output() -> BinaryIO:
     # What a buffer still holds when the disk is full would be written, and complained of, by
     # Python itself when it ends.
     return cast("BinaryIO", _Whole(descriptor, "wb", closefd=False))
+
+
+class _Waited(io.FileIO):
+    """A file whose reads a signal ends, whenever it comes."""
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int:
+        wait_readable(self.fileno())
+        return super().readinto(buffer) or 0
 
 
 class _Whole(io.FileIO):

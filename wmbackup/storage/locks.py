@@ -8,6 +8,7 @@ import hashlib
 import os
 import shlex
 import stat
+import sys
 import time
 from collections.abc import Callable, Iterator
 
@@ -118,7 +119,10 @@ def _is_private(folder: str) -> bool:
         return False
     if not stat.S_ISDIR(status.st_mode):
         return False
-    return os.name == "nt" or (status.st_uid == os.geteuid() and not status.st_mode & 0o077)
+    if sys.platform == "win32":
+        return True
+    else:  # noqa: RET505 - for mypy, which knows systems by such branches
+        return status.st_uid == os.geteuid() and not status.st_mode & 0o077
 
 
 def _open_lock(path: str) -> int:
