@@ -24,7 +24,6 @@ PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
 _PART = ".wmbackup-"
 _PART_END = ".part"
-_SPOOL_IN_MEMORY = 1024 * 1024
 _LONG = 240  # characters beyond which Windows may want another form of a path
 
 NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
@@ -63,9 +62,9 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """
 
     def spool() -> IO[bytes]:
-        import tempfile
+        from wmbackup.spool import Spool
 
-        return tempfile.SpooledTemporaryFile(max_size=_SPOOL_IN_MEMORY, dir=folder)
+        return Spool(folder)
 
     return spool
 
@@ -102,7 +101,7 @@ class Draft:
         self._what = what
         self._folder = os.path.dirname(path) or os.curdir
         # `name` is what it is called until then.
-        self.name, self.file = _create_part(self._folder)
+        self.name, self.file = create_part(self._folder)
         self.published = False
         _DRAFTS[self.name] = os.getpid()
 
@@ -202,7 +201,11 @@ def _remove_drafts() -> None:
 atexit.register(_remove_drafts)
 
 
-def _create_part(folder: str) -> tuple[str, BinaryIO]:
+def create_part(folder: str) -> tuple[str, BinaryIO]:
+    """Make a private file under way, locked; return its path as well. Raises OSError.
+
+    Where its run is killed, `remove_leftovers` removes it.
+    """
     while True:
         name = os.path.join(folder, f"{_PART}{os.urandom(8).hex()}{_PART_END}")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -212,12 +215,13 @@ def _create_part(folder: str) -> tuple[str, BinaryIO]:
             if os.name == "nt" or (try_lock(descriptor) and os.fstat(descriptor).st_nlink):
                 return name, os.fdopen(descriptor, "w+b")
         except OSError:
-            _discard(descriptor, name)
+            discard(descriptor, name)
             raise
-        _discard(descriptor, name)
+        discard(descriptor, name)
 
 
-def _discard(file: int | BinaryIO, name: str) -> None:
+def discard(file: int | BinaryIO, name: str) -> None:
+    """Close and remove such a file; one that stays is noted."""
     with contextlib.suppress(OSError):
         os.close(file) if isinstance(file, int) else file.close()
     try:
@@ -309,14 +313,14 @@ def keeps_modes(folder: str) -> bool:
         return False
     remove_leftovers(folder)  # a run that was killed here left its file
     try:
-        name, file = _create_part(folder)
+        name, file = create_part(folder)
     except PermissionError:
         return True
     try:
         status = os.fstat(file.fileno())
         return status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) == PRIVATE
     finally:
-        _discard(file, name)
+        discard(file, name)
 
 
 def make_folders(path: str) -> None:
