@@ -103,7 +103,7 @@ def test_the_version_names_the_archive_formats(inside: Inside, path: tuple[str, 
         (("list", "--store", "Drm:/x"), "did you mean drm:/x? a path of that name is ./Drm:/x"),
         (
             ("restore", "a", "--yes", "--to", "bka:x"),
-            "did you mean bak:x? a path of that name is ./bka:x",
+            "did you mean folder:x? a path of that name is ./bka:x",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
