@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from man.model import Page, Switch
-from wmbackup.cli.output import DEPRECATION, DEPRECATION_URL
+from wmbackup.cli.render.output import DEPRECATION, DEPRECATION_URL
 from wmbackup.errors import ExitCode
 
 DATE = "November 23, 2026"
@@ -158,6 +158,10 @@ def _exit_status() -> str:
     rows = (f".It {code.value}\n{_prose(code.meaning)}\n" for code in ExitCode)
     return (
         f'.Bl -tag -width "143" -compact\n{"".join(rows)}.El\n.Pp\n'
+        "What a run is set up with, the configuration, keys and trust files, is 2\n"
+        "where it is missing, may not be read or is malformed.\n"
+        "A store or an archive that is missing, may not be read or is none is 7.\n"
+        "Trouble of the machine, such as a disk that does not read, is 1.\n"
         "The worst decides: a signal, then an error, then 3, then 0.\n"
         "A code that is not listed here means failure.\n"
     )

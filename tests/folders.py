@@ -10,11 +10,11 @@ from typing import Any
 
 from tests.archives import MAKER, public
 from wmbackup.engine import BackupSummary, RestoreSummary, backup, open_archive, restore
-from wmbackup.keys import SigningKey
 from wmbackup.status import Control, Event, ItemEvent, PhaseEvent, never
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.tree import HandleTree, PathTree
 from wmbackup.trust import Policy, Signer
+from wmbackup.trust.keys import SigningKey
 
 KEY = SigningKey("/key", public(1), exposed=False, private=MAKER)
 POLICY = Policy((Signer("wmbackup@host", public(1)),))

@@ -21,12 +21,12 @@ from tests.environment import BUILD, ROOT, Environment, say
 STEPS: tuple[tuple[str, str, int], ...] = (
     ("make a signing key", "key create", 0),
     (
-        "back the sample store up; one license may not be backed up, hence the exit code 3",
+        "back up the sample store; one license forbids it, hence exit code 3",
         "backup --store sample -o licenses.wmbackup.tar",
         3,
     ),
     (
-        "prove every byte of the archive, and who signed it",
+        "verify every byte of the archive, and its signer",
         "verify licenses.wmbackup.tar",
         0,
     ),
@@ -58,7 +58,7 @@ def main() -> None:
         if code != expected:
             raise SystemExit(code or 1)
     restored = sorted(path for path in (folder / "restored").rglob("*") if path.is_file())
-    say("\n# what came back")
+    say("\n# the restored files")
     for path in restored:
         say(f"{path.relative_to(folder).as_posix()}  {path.stat().st_size} bytes")
     say(f"\nThe archive is {(folder / 'licenses.wmbackup.tar').relative_to(ROOT)};")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar, Self
+
+from wmbackup.limits import remedy  # at once: where files run out, it could not be loaded any more
 
 
 class ExitCode(IntEnum):
@@ -14,7 +17,7 @@ class ExitCode(IntEnum):
 
     OK = 0, "everything was done"
     FAILED = 1, "failed"
-    USAGE = 2, "the command line asks for something that cannot be"
+    USAGE = 2, "the command line, the configuration, a key or a trust file cannot be used"
     PARTIAL = 3, "finished, but some licenses were restricted or skipped"
     DAMAGED = 4, "the archive is damaged, truncated or unsigned, or its signature is invalid"
     UNTRUSTED = 5, "the signer is not trusted, is revoked, or too few signed"
@@ -58,6 +61,12 @@ class UsageError(WmbackupError):
 
     code = "usage"
     exit_code = ExitCode.USAGE
+
+
+class SetupUnusable(UsageError):
+    """A key, a trust file or the configuration is missing, may not be read, or is no file."""
+
+    code = "setup-unusable"
 
 
 class SigningKeyMissing(UsageError):
@@ -122,7 +131,7 @@ class TimedOut(WmbackupError):
 
 
 class SystemFailure(WmbackupError):
-    """The operating system refused: no space, no permission, a broken disk."""
+    """The operating system refused: no space, no permission, a broken disk, a limit."""
 
     code = "system"
 
@@ -136,9 +145,27 @@ class SystemFailure(WmbackupError):
             errno.EPERM: "check the permissions, or run as a user who may",
             errno.EROFS: "choose a place that can be written",
         }
-        reason = (error.strerror or str(error) or type(error).__name__).lower()
-        hint = hints.get(error.errno) if error.errno is not None else None
-        return cls(f"cannot {doing} {name}: {reason}", hint=hint)
+        hint = hints.get(error.errno or 0) or remedy(error.errno)
+        return cls(f"cannot {doing} {name}: {_reason(error)}", hint=hint)
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()
+
+
+class Unconfirmed(SystemFailure):
+    """Something is in its place, whole, and the system did not confirm that the disk holds it."""
+
+    code = "unconfirmed"
+
+    @classmethod
+    def at(cls, error: OSError, what: str, path: str) -> Unconfirmed:
+        """Say what is true of the named thing, such as ``the archive``, after a late failure."""
+        return cls(
+            f"{what} is complete at {path}, but that it is on the disk could not be confirmed:"
+            f" {_reason(error)}",
+            hint="check the disk before you rely on it",
+        )
 
 
 class ArchiveDamaged(WmbackupError):
@@ -161,6 +188,27 @@ class ArchiveUnsigned(ArchiveDamaged):
     code = "archive-unsigned"
 
 
+class EnvelopeDamaged(ArchiveDamaged):
+    """The encryption around the archive does not authenticate, or is malformed."""
+
+    code = "envelope-damaged"
+
+
+class Undecryptable(WmbackupError):
+    """No identity and no passphrase here opens the archive.
+
+    ``recipients`` counts the stanzas of each type in its header, such as ``{"X25519": 2}``.
+    """
+
+    code = "undecryptable"
+    exit_code = ExitCode.UNDECRYPTABLE
+
+    def __init__(self, message: str, *, recipients: Mapping[str, int]) -> None:
+        """Keep the counts, so that a caller can tell what it would take."""
+        super().__init__(message)
+        self.recipients = recipients
+
+
 class UnsupportedArchive(WmbackupError):
     """The archive is of a version, or needs a feature, that this program does not know."""
 
@@ -172,6 +220,12 @@ class NotAnArchive(UnsupportedArchive):
     """The file does not begin as an archive."""
 
     code = "not-an-archive"
+
+
+class ArmoredArchive(UnsupportedArchive):
+    """The archive is an age file in armor, which has to be taken off first."""
+
+    code = "archive-armored"
 
 
 class SignerUntrusted(WmbackupError):
@@ -214,10 +268,22 @@ class NotFound(WmbackupError):
     exit_code = ExitCode.NOT_FOUND
 
 
+class ArchiveUnavailable(NotFound):
+    """The archive may not be read, or is not a file that can be."""
+
+    code = "archive-unavailable"
+
+
 class StoreUnavailable(NotFound):
     """The store is not there, cannot be read, or does not exist on this system."""
 
     code = "store-unavailable"
+
+
+class Incomplete(WmbackupError):
+    """Something would be left behind, and the caller takes that for a failure."""
+
+    code = "incomplete"
 
 
 class NothingToBackUp(NotFound):

@@ -98,7 +98,8 @@ class PhaseEvent(NamedTuple):
 class ItemEvent(NamedTuple):
     """One file is done, or a part of a large one (``index`` then repeats).
 
-    ``index`` counts from 1 within the phase, ``size`` is the bytes done since the last event,
+    ``index`` counts from 1 within the phase, or is 0 where bytes alone are counted, as while an
+    archive is sealed; ``size`` is the bytes done since the last event,
     ``path`` is the true path, slash-separated, in the bytes of the file system.
     """
 
@@ -109,6 +110,13 @@ class ItemEvent(NamedTuple):
 
 class SkipEvent(NamedTuple):
     """A file that is not carried, and why, in words."""
+
+    path: bytes
+    reason: str
+
+
+class LeftOutEvent(NamedTuple):
+    """A file that does not belong to the store, or that nobody wants, and why, in words."""
 
     path: bytes
     reason: str
@@ -128,7 +136,9 @@ class WarningEvent(NamedTuple):
     hint: str | None = None
 
 
-Event = StatusEvent | PhaseEvent | ItemEvent | SkipEvent | WithheldEvent | WarningEvent
+Event = (
+    StatusEvent | PhaseEvent | ItemEvent | SkipEvent | LeftOutEvent | WithheldEvent | WarningEvent
+)
 Notify = Callable[[Event], None]
 
 

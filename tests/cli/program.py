@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import sysconfig
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -243,12 +244,18 @@ class Process(Place):
             cwd=self.here,
             **{**streams, **attributes},
         )
+        # A test that waits for what never comes fails, and does not wait for ever.
+        watch = threading.Timer(2 * DEADLINE, process.kill)
+        watch.start()
         try:
             with process:
-                yield process
+                try:
+                    yield process
+                except BaseException:
+                    process.kill()  # or the end of the process would be waited for
+                    raise
         finally:
-            if process.poll() is None:
-                process.kill()
+            watch.cancel()
 
 
 # A measured run wants to write down what it has seen, which these may not.

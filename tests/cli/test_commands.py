@@ -11,9 +11,9 @@ import pytest
 
 from tests.archives import File, build, private, public
 from tests.cli.program import Inside
-from tests.processes import watch
+from tests.workers import ALWAYS, watch
 from wmbackup.archive import sshsig
-from wmbackup.engine import second_reader, second_writer
+from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode
 from wmbackup.license import License
 
@@ -184,14 +184,13 @@ def test_a_pipe_is_a_usage_error_where_it_would_be_read_twice(ready: Inside) -> 
 # backup
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a second process")
+@pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux only")
 def test_many_files_are_backed_up_and_restored_by_two_processes(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in range(10):
         inside.write(f"store/{number}", b"x")
-    monkeypatch.setattr(second_reader, "_PAYS", 10)
-    monkeypatch.setattr(second_writer, "_PAYS", 10)
+    monkeypatch.setattr(Session, "workers", lambda _session: ALWAYS)
     inside("key", "create")
     watched = watch(monkeypatch)
     processes = next(watched)
@@ -256,27 +255,103 @@ def test_an_unsigned_archive_is_damaged(ready: Inside) -> None:
 # exit codes and their severity
 
 
+def test_accept_skipped_and_exclude(inside: Inside) -> None:
+    """A pipe in the store is no reason for exit code 3 every night."""
+    inside("key", "create")
+    store = inside.store(**{"a.lic": b"a", "b.tmp": b"b"})
+    os.mkfifo(f"{store}/pipe")
+    backup = ("backup", "--store", "store", "-o", "a.tar", "--force", "--no-notice")
+    done = inside(*backup)
+    assert (done.code, "skipped: pipe" in done.err) == (3, True)
+    done = inside(*backup, "--accept-skipped")
+    assert (done.code, "skipped: pipe" in done.err, "1 file skipped" in done.out) == (0, True, True)
+    assert inside(*backup, "--accept-skipped", "--quiet").err == ""
+    assert inside(*backup, "--strict").code == 1
+    assert inside(*backup, "--strict", "--accept-skipped").code == 0
+    done = inside(*backup, "--exclude", "pipe", "--exclude", "*.tmp")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split("\t")[0] for line in inside("list", "a.tar").out.splitlines()] == ["a.lic"]
+    done = inside(*backup, "--exclude", "*", "--json")
+    assert done.code == 7
+    left = [line for line in done.lines if line.get("code") == "left-out"]
+    assert [line["path"] for line in left] == ["a.lic", "b.tmp", "pipe"]
+    assert "matches nothing" in inside(*backup, "--exclude", "[a").err
+    assert inside("backup", "--store", "windows", "--exclude", "a", "-o", "b.tar").code == 2
+    os.unlink(f"{store}/a.lic")
+    os.unlink(f"{store}/b.tmp")
+    assert inside(*backup, "--accept-skipped").code == 7
+
+
 def test_strict_and_accept_restricted(inside: Inside) -> None:
     inside("key", "create")
     backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--quiet")
     assert inside(*backup).code == 3
-    assert inside(*backup, "--strict").code == 1
+    old = inside.read("a.tar")
+    strict = inside(*backup, "--strict")
+    assert strict.code == 1
+    assert strict.errors == ["no archive was written: 1 license is withheld"]
+    assert inside.read("a.tar") == old
     assert inside(*backup, "--accept-restricted").code == 0
     assert inside(*backup, "--accept-restricted", "--strict").code == 0
-    assert inside(*backup, "--strict", "--json").summary["exit"] == "failed"
+    summary = inside(*backup, "--strict", "--json").summary
+    assert (summary["exit"], summary["error"]) == ("failed", "incomplete")
     inside.store()
     os.symlink("x", inside.path("store/link"))
     skipped = ("backup", "--store", "store", "-o", "b.tar", "--force", "--quiet")
     assert inside(*skipped, "--accept-restricted").code == 3  # a file is no license
+    old = inside.read("b.tar")
     assert inside(*skipped, "--accept-restricted", "--strict").code == 1
-    dry = ("backup", "--store", "store", "--dry-run", "--quiet")
-    assert (inside(*dry).code, inside(*dry, "--strict").code) == (3, 1)
+    assert inside.read("b.tar") == old
+    dry = ("backup", "--store", "store", "--dry-run")
+    plan = inside(*dry)
+    assert (plan.code, plan.out.count("\n")) == (3, 1)
+    refused = inside(*dry, "--strict")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.errors == ["no archive would be written: 1 file is skipped"]
+    restricted = ("backup", "--store", "sample", "--dry-run", "--strict")
+    assert (inside(*restricted).code, inside(*restricted).out) == (1, "")
+    assert inside(*restricted, "--accept-restricted").code == 0
 
 
 def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> None:
     assert inside("--json", "explain", "4").out == inside("explain", "4", "--json").out
     assert inside("--no-notice", "check", "--quiet").err == ""
     assert inside("--color", "always", "check", "--color", "never").out.count("\x1b") == 0
+
+
+def test_quiet_and_verbose_overrule_each_other(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The nearer one counts, and of two on the command line the last."""
+    inside("key", "create")
+    backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--no-notice")
+
+    def loudness(*before: str, behind: tuple[str, ...] = ()) -> tuple[bool, bool]:
+        done = inside(*before, *backup, *behind)
+        return "phase: reading" in done.err, done.out.startswith("backed up")
+
+    loud, quiet = (True, True), (False, False)
+    assert loudness(behind=("--quiet", "-v")) == loudness("--quiet", behind=("-v",)) == loud
+    assert loudness(behind=("-v", "--quiet")) == loudness("-v", behind=("--quiet",)) == quiet
+    monkeypatch.setenv("WMBACKUP_QUIET", "1")
+    assert loudness() == quiet
+    assert loudness(behind=("-v",)) == loudness("-v") == loud
+    monkeypatch.setenv("WMBACKUP_VERBOSE", "1")
+    assert loudness() == loud
+    assert loudness(behind=("--quiet",)) == quiet
+    monkeypatch.delenv("WMBACKUP_QUIET")
+    assert loudness(behind=("--quiet",)) == quiet
+
+
+def test_a_withheld_license_is_where_it_was_found(inside: Inside) -> None:
+    """The summary knows as much as the event on the way."""
+    inside("key", "create")
+    lines = inside("backup", "--store", "sample", "-o", "a.tar", "--json", "--no-notice").lines
+    told = next(line for line in lines if line["type"] == "license")
+    (kept,) = lines[-1]["result"]["withheld"]
+    assert kept["path"] == told["path"] == "harbour/low-tide.lic"
+    (planned,) = inside("backup", "--store", "sample", "-n", "--json").summary["result"]["withheld"]
+    assert planned["path"] == kept["path"]
 
 
 @pytest.mark.parametrize("variable", ["WMBACKUP_NO_NOTICE", "WMBACKUP_QUIET"])
@@ -312,7 +387,7 @@ def test_a_bug_is_told_as_one(inside: Inside, monkeypatch: pytest.MonkeyPatch) -
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("wmbackup.cli.check.shutil.disk_usage", broken)
+    monkeypatch.setattr("wmbackup.cli.commands.check.shutil.disk_usage", broken)
     result = inside("check", "--no-notice")
     assert result.code == 1
     assert result.errors == ["this is a bug: KeyError: 'surprise'"]
@@ -326,7 +401,7 @@ def test_an_error_of_the_system_names_the_file(
     def broken(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "/some/file")
 
-    monkeypatch.setattr("wmbackup.cli.check.platform.platform", broken)
+    monkeypatch.setattr("wmbackup.cli.commands.check.platform.platform", broken)
     result = inside("check", "--no-notice")
     assert (result.code, result.errors) == (1, ["cannot use /some/file: permission denied"])
 
@@ -337,14 +412,18 @@ def test_an_error_of_the_system_names_the_file(
 def test_progress_in_a_log_is_a_plain_line_now_and_then(
     ready: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 0.0)
+    monkeypatch.setattr("wmbackup.cli.render.terminal._LOG_EVERY", 0.0)
     err = ready(*BACKUP, "-o", "b.tar", "--progress").err
-    lines = [line for line in err.splitlines() if line.startswith("wmbackup: reading")]
-    assert lines[-1].startswith("wmbackup: reading back, 100%, 12 of 12 files, 7.5 KiB, ")
+    lines = [line for line in err.splitlines() if line.startswith("wmbackup: step")]
+    last = "wmbackup: step 4 of 4: reading back, 100%, 12 of 12 files, 7.5 KiB of 7.5 KiB, "
+    assert lines[-1].startswith(last)
+    sealing = [line for line in lines if "step 3 of 4: sealing" in line]
+    assert sealing
+    assert not any("file" in line for line in sealing)  # no single one of them is done
     assert lines[-1].endswith("WMT_BACKUPRESTORE_END")
     assert "\x1b" not in err
     assert "\r" not in err
-    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 3600.0)
+    monkeypatch.setattr("wmbackup.cli.render.terminal._LOG_EVERY", 3600.0)
     assert "reading" not in ready(*BACKUP, "-o", "c.tar", "--progress").err
 
 
@@ -362,7 +441,7 @@ def test_a_trusted_key_has_its_times(inside: Inside) -> None:
 
 def test_a_key_that_is_too_large_to_be_one_is_no_key(inside: Inside) -> None:
     inside.write("huge", b"x" * 2_000_000)
-    assert inside("verify", "huge", "--allowed-signers", "huge").code == 1
+    assert inside("verify", "huge", "--allowed-signers", "huge").code == 2
     assert inside("key", "trust", "huge").code == 7
 
 
@@ -383,7 +462,7 @@ def test_check_says_what_is_not_trusted_and_what_is_revoked(ready: Inside) -> No
     with open(f"{ready.config}/allowed_signers", "w", encoding="utf-8") as file:
         file.write("nonsense\n")
     failed = ready("check", "--no-notice")
-    assert failed.code == 1
+    assert failed.code == 2
     assert "failed  trust:" in failed.out
     assert re.search(r"^\d checks? failed$", failed.out, re.MULTILINE)
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+
 import make
 import pytest
 
@@ -114,13 +117,21 @@ def test_a_media_file_adds_what_the_license_does_not_say(inside: Inside) -> None
     assert row[5:7] == ["Own", "Example Music Shop"]
 
 
+def test_media_file_of_any_name_matches_a_key_id_in_its_other_alphabet(inside: Inside) -> None:
+    inside.write("store/a.lic", make.v7("+/+//+++AAAA+/+//+++AQ==", meta={}).encode())
+    inside.write("media/recording.dvr-ms", make.song("!*!**!!!AAAA!*!**!!!AQ=="))
+    (row,) = cells(inside("list", *QUIET, "--match-media", "media").out)
+    assert row[5:7] == ["Synthetic Song", "Example Music Shop"]
+    assert cells(inside("list", *QUIET, "--kid", "!*!**!!!AAAA!*!**!!!AQ==").out)
+
+
 def test_the_kind_that_was_found_is_named(inside: Inside) -> None:
     inside.write("store/drmv2.lic", b"x")
     inside.write("store/drmv2.sst", b"x")
     assert inside("list", *QUIET).err == "store (drm store): 2 files, 2 licenses, 2 B\n"
     assert inside("list", *QUIET, "--json").lines[-1]["result"]["store_kind"] == "drm"
     dry = ("backup", "--dry-run", *QUIET)
-    assert "from the drm store; nothing" in inside(*dry).out
+    assert re.search(r"from the drm store, in [\d.]+ s; nothing", inside(*dry).out)
     assert inside(*dry, "--json").lines[-1]["result"]["store_kind"] == "drm"
     assert inside("list", "--no-notice", "--store", "folder:store").err.startswith(
         "folder:store (f"
@@ -141,7 +152,7 @@ def test_a_summary_names_the_restricted_first_and_no_more_than_three(inside: Ins
         inside.write(f"store/{name}.lic", text.encode())
     inside.write("store/plain", b"x")
     out = inside("backup", *QUIET, "-o", "a.tar").out
-    named = ", ".join(f"Song {name} (key ID kid-{name})" for name in "abc")
+    named = ", ".join(f'"Song {name}" (key ID kid-{name})' for name in "abc")
     assert f"; 8 licenses withheld: {named} and 5 more; 4 files skipped" in out
 
 
@@ -161,3 +172,23 @@ def test_what_differs_is_counted_and_chosen_by_titles_of_media(inside: Inside) -
     )
     chosen = inside(*store, "--match-media", "media", "--title", "synthetic")
     assert chosen.out == "- a.lic (expired: such licenses delete themselves)\n"
+
+
+@pytest.mark.parametrize(
+    "host", ["vm by wmbackup@boss", "x" * 60_000, "a\nwmbackup: ok", 'q" by "r']
+)
+def test_a_host_cannot_pass_for_words_of_the_program(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr("platform.node", lambda: host)
+    inside("key", "create")
+    inside("backup", "--store", "sample", "-o", "a.tar")
+    for command in (("verify", "a.tar"), ("restore", "a.tar", "--to", "t", "--dry-run")):
+        result = inside(*command, "--no-notice")
+        assert result.code in {0, 3}
+        text = result.out + result.err
+        assert f" on {host}" not in text
+        assert re.search(r' on "(?:[^"\\]|\\.){1,130}"', text)
+        assert max(map(len, text.splitlines())) < 1000
+    parsed = json.loads(inside("verify", "a.tar", "--json").out.splitlines()[-1])
+    assert parsed["type"] == "summary"

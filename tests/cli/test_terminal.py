@@ -164,6 +164,19 @@ def test_a_question_is_not_asked_where_it_may_not(ready: Process) -> None:
     assert (code, "[y/N]" in text) == (0, False)
 
 
+def test_an_archive_on_standard_input_leaves_nobody_to_ask(ready: Process) -> None:
+    command = f"exec {WMBACKUP} restore - --to b < a.tar"
+    env = ready.environment(TERM="dumb")
+    child = pexpect.spawn(
+        "/bin/sh", ["-c", command], env=env, cwd=ready.here, encoding="utf-8", timeout=30
+    )
+    text = " ".join(str(child.read()).split())
+    child.close()
+    assert child.exitstatus == 2
+    assert "without a terminal" not in text
+    assert "standard input, which is the archive, gives none hint: add --yes" in text
+
+
 def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> None:
     os.unlink(f"{ready.config}/allowed_signers")
     for answer, code, done in (("n", 1, "the key was declined"), ("y", 0, "trusting SHA256:")):
@@ -183,6 +196,7 @@ def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> No
 
 def test_the_bar_is_drawn_on_a_terminal_and_vanishes(ready: Process) -> None:
     ready.write("store/large", os.urandom(40_000_000))
+    ready.write("store/small")
     for width in (40, 80, 200):
         code, text = screen(
             *(ready, "backup", "--store", "store", "-o", "b.tar", "--force", "--no-notice"),
@@ -195,8 +209,40 @@ def test_the_bar_is_drawn_on_a_terminal_and_vanishes(ready: Process) -> None:
         for row in re.split(r"[\n\r]", ESCAPE.sub("", text)):
             assert len(row) <= width or row.startswith("backed up")
         # The cursor goes up and each line of it is taken away.
-        assert text.rindex("\x1b[2K") < text.rindex("backed up 1 file")
+        assert text.rindex("\x1b[2K") < text.rindex("backed up 2 files")
+        for step in ("2/4 reading", "3/4 sealing", "4/4 reading back"):
+            assert (step if width == 40 else f"step {step.replace('/', ' of ', 1)}"[:11]) in text
         assert text.count("\x1b[?25l") == text.count("\x1b[?25h")
+
+
+@pytest.mark.parametrize(
+    ("width", "told"), [(1, None), (2, None), (65535, None), (80, "1"), (80, "99999999")]
+)
+def test_a_terminal_of_any_width_will_do(ready: Process, width: int, told: str | None) -> None:
+    ready.write("store/small")
+    os.symlink("x", ready.path("store/link"))
+    for arguments in (
+        ("--help",),
+        ("list", "a.tar"),
+        ("list", "a.tar", "--long"),
+        ("list", "a.tar", "--at-risk"),
+        ("check",),
+        ("backup", "--store", "store", "-o", "b.tar", "--force"),
+        ("restore", "a.tar", "--to", "out", "--yes", "--on-conflict", "skip"),
+        ("verify", "missing"),
+    ):
+        code, text = screen(ready, *arguments, size=(24, width), COLUMNS=told)
+        assert code in {0, 3, 7}, text
+        assert "this is a bug" not in " ".join(text.split())
+        assert len(text) < 100_000
+
+
+def test_a_thousand_rows_take_the_bar_away_as_often_as_it_is_drawn(ready: Process) -> None:
+    for number in range(1000):
+        ready.write(f"store/{number}.lic")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", "--color", "never")
+    assert text.count(".lic") >= 1000
+    assert text.count("\x1b[?25l") < 200  # it was 1,000; on a machine that stands still it is a few
 
 
 def test_no_bar_where_it_is_not_wanted(ready: Process) -> None:
@@ -211,7 +257,7 @@ def test_a_log_gets_not_one_byte_of_a_bar(ready: Process) -> None:
     assert result.code == 0
     assert result.err == (
         "wmbackup: restricted: harbour/low-tide.lic: its issuer forbids the backup"
-        " (key ID DxwlWmpGl0+tY4ODAE83wQ==, title Low Tide)\n"
+        ' (key ID DxwlWmpGl0+tY4ODAE83wQ==, title "Low Tide")\n'
     )
 
 

@@ -2,8 +2,9 @@
 
 A transcript is a file in ``transcripts``: what it shows, then commands after ``$``, what they say
 (``!`` before what goes to standard error), and the exit code after ``?`` where it is not 0.
-What differs from run to run is written as ``<…>``. To write the answers down anew after a change,
-run the tests with ``WRITE_TRANSCRIPTS=1`` and read what version control says of the difference.
+What differs from run to run is written as ``<…>``, and how long a run took is left out. To write
+the answers down anew after a change, run the tests with ``WRITE_TRANSCRIPTS=1`` and read what
+version control says of the difference.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _TIMES = (
     (re.compile(r"\d{8}T\d{6}(?=Z)"), "%Y%m%dT%H%M%S"),
 )
 _FRACTION = re.compile(r"<now>(?:\.\d{9})?Z")
+_DURATION = re.compile(r', in \d+\.\d s|,"seconds":[\d.]+')
 _ID = re.compile(r'"archive_id":"[0-9a-f]{32}"')
 
 
@@ -44,6 +46,7 @@ class Plain:
         text = text.replace(os.path.dirname(self._program.site), "/etc/xdg")
         for form in ("wmbackup@{}", "on {}", '"host":"{}"', "{}-"):
             text = text.replace(form.format(host), form.format("<host>"))
+        text = _DURATION.sub("", text)
         text = _ID.sub('"archive_id":"<id>"', text)
         for pattern, form in _TIMES:
             text = pattern.sub(_Recent(form), text)

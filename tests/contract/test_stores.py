@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +22,7 @@ from wmbackup.stores.base import Content, Export, Import, ItemUnavailable, Store
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore
 from wmbackup.stores.tree import HandleTree, PathTree, Tree
-from wmbackup.testing import FakeItem, FakeStore, StoreContract
+from wmbackup.testing import ContractBroken, FakeItem, FakeStore, StoreContract
 
 CONTENT = {
     b"a.lic": b"a license",
@@ -215,6 +218,78 @@ def test_the_contract_finds_a_target_in_which_things_are_seen_too_early() -> Non
         "makes_all_or_nothing_in_an_empty_place",
         "adds_all_or_nothing",
     }
+
+
+def _checks(contract: type[StoreContract]) -> dict[str, Callable[[StoreContract], None]]:
+    return {name: getattr(contract, name) for name in dir(contract) if name.startswith("test_")}
+
+
+def test_every_check_has_its_sentence_as_docstring() -> None:
+    sentences = [str(check.__doc__) for check in _checks(StoreContract).values()]
+    assert all(re.fullmatch(r"[A-Z][^.]{20,}\.", sentence) for sentence in sentences)
+    assert len(set(sentences)) == len(sentences) == 18
+
+
+@pytest.mark.parametrize(
+    ("fault", "check", "detail"),
+    [
+        ("twice", "lists_each_path_once", "b'a' is listed twice"),
+        ("dots", "lists_each_path_once", "b'../up' is not a relative path"),
+        ("wrong size", "gives_what_it_says", "b'a' has 1 bytes and says 7"),
+        ("restless", "gives_the_same_twice", "b'a' differs when read again"),
+        (
+            "obliging",
+            "knows_nothing_of_other_paths",
+            "reading b'no such item' did not raise ItemUnavailable",
+        ),
+        ("stranger", "finds_licenses_in_items", "a license in b'a' names b'elsewhere'"),
+        ("deaf", "stops_when_it_is_asked_to", "export did not raise Cancelled"),
+        ("no fault", "says_that_it_takes_nothing_in", "import_ did not raise StoreReadOnly"),
+    ],
+)
+def test_a_broken_rule_is_reported_with_its_sentence(fault: str, check: str, detail: str) -> None:
+    contract = Measured(lambda: _Broken({b"a": b"1"}, location=fault))
+    with pytest.raises(ContractBroken) as raised:
+        getattr(contract, f"test_{check}")()
+    assert raised.value.rule == getattr(StoreContract, f"test_{check}").__doc__
+    assert raised.value.detail.startswith(detail)
+    assert raised.value.rule in str(raised.value)
+    assert raised.value.detail in str(raised.value)
+
+
+def test_an_error_of_any_kind_is_reported_with_the_sentence_that_it_breaks() -> None:
+    class Crashing(FakeStore):
+        def __getattribute__(self, name: str) -> object:
+            if name in {"kind", "export", "licenses", "import_"}:
+                raise TypeError("a mistake in the store")
+            return super().__getattribute__(name)
+
+    target = Crashing({})
+    for name, check in _checks(StoreContract).items():
+        read_only = name == "test_says_that_it_takes_nothing_in"
+        contract = Measured(lambda: Crashing({b"a": b"1"}), None if read_only else target)
+        with pytest.raises(ContractBroken) as raised:
+            getattr(contract, name)()
+        assert raised.value.rule == check.__doc__, name
+        assert raised.value.detail == "TypeError was raised: a mistake in the store", name
+        assert isinstance(raised.value.__cause__, TypeError), name
+
+
+def test_the_contract_holds_without_asserts_and_docstrings() -> None:
+    program = (
+        "from wmbackup.testing import FakeStore, StoreContract\n"
+        "class Contract(StoreContract):\n"
+        "    def make_store(self): return FakeStore({b'a': b'1'})\n"
+        "    def content(self): return {b'a': b'2'}\n"
+        "Contract().test_gives_its_content()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-OO", "-c", program], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "ContractBroken: the store breaks this rule of its contract: An export gives" in last
+    assert last.endswith("(b'a' has other bytes in the export)")
 
 
 def test_a_contract_without_a_store_says_so() -> None:

@@ -20,9 +20,9 @@ import pytest
 
 from tests.folders import POLICY, back_up, bring_back, files, fill, snapshot
 from wmbackup.engine import OnConflict, open_archive, verify
-from wmbackup.errors import SystemFailure
-from wmbackup.files import sync_everything
-from wmbackup.stores import importing
+from wmbackup.errors import HalfRestored, SystemFailure
+from wmbackup.storage.files import sync_everything
+from wmbackup.stores import journal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no SIGKILL")
 
@@ -70,13 +70,13 @@ def failing(at: Callable[[int, str], bool], fault: Fault) -> Iterator[list[str]]
         for name, function in real.items():
             setattr(os, name, wrap(name, function))
         os.supports_dir_fd |= {getattr(os, name) for name in CALLS}
-        vars(importing)["sync_everything"] = wrap("syncfs", real_sync)
+        vars(journal)["sync_everything"] = wrap("syncfs", real_sync)
         yield calls
     finally:
         for name, function in real.items():
             setattr(os, name, function)
         os.supports_dir_fd = supports
-        vars(importing)["sync_everything"] = real_sync
+        vars(journal)["sync_everything"] = real_sync
 
 
 def kill_at(number: int, work: Callable[[], object]) -> bool:
@@ -248,7 +248,7 @@ def breaks(work: Callable[[], object]) -> bool:
     """Whether the work ends in an error, which is the one that it should end in."""
     try:
         work()
-    except SystemFailure:
+    except (SystemFailure, HalfRestored):
         return True
     return False
 

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from hypothesis import strategies as st
 
 from tests.archives import File
-from wmbackup.archive.bag import MAX_NUMBER, BagInfo
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.row_codec import FileRow
+from wmbackup.archive.tag_files import MAX_NUMBER, BagInfo
 from wmbackup.item import ATTRIBUTES, MAX_SIZE
 from wmbackup.license import License
 

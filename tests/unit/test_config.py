@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from wmbackup.config import MAX_FILE, Config, ConfigInvalid, Key, Kind, Table, parse
+from wmbackup.cli.config import Config, ConfigInvalid, Key, Kind, Table, parse
+from wmbackup.cli.config_bounds import MAX_FILE, find_excess
 from wmbackup.errors import ExitCode
 
 
@@ -103,7 +104,7 @@ def test_what_is_no_text_is_refused() -> None:
     assert caught.value.hint == "save it as UTF-8, which is what TOML is written in"
     with pytest.raises(ConfigInvalid, match="f is too large: it may have 64 KiB"):
         parse("f", b"#" * (MAX_FILE + 1), SCHEMA)
-    with pytest.raises(ConfigInvalid, match="f: this is nested too deeply"):
+    with pytest.raises(ConfigInvalid, match="f:1: this is nested more than 8 levels deep"):
         parse("f", b"store = " + b"[" * 30_000, SCHEMA)
     assert parse("f", b"#" * MAX_FILE, SCHEMA).data == {}
 
@@ -186,3 +187,77 @@ def test_the_line_is_found_in_a_long_file(begin: str, middle: str, end: str) -> 
     assert found.line == before.count("\n") + 1
     # It took minutes when each line was tried with all that stands before it.
     assert time.process_time() - started < 5
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ".".join("a" * 16_000) + " = 1",
+        f"[{'.'.join('a' * 16_000)}]",
+        f"x = {{{'.'.join('a' * 16_000)} = 1}}",
+        ".".join(['"a"'] * 8_000) + " = 1",
+        " . ".join("a" * 8_000) + " = 1",
+        f"x = {'[' * 8_000}",
+        f"x = {'[' * 8_000}{']' * 8_000}",
+        f"x = {'{a=' * 8_000}",
+        '[a]\nx = """\n"""\n' + "y." * 9 + "z = 1",
+        # What a key could hide behind, if the ends of strings were taken for others than they are.
+        'x = """a"""" # \\\n' + "y." * 9 + 'z = 1 # "',
+        "x = '''a'''' # \\\n" + "y." * 9 + "z = 1 # '",
+        'x = "a" # "\\\n' + "y." * 9 + 'z = 1 # "',
+        'x = """\\"""" # """\n' + "y." * 9 + 'z = 1 # """',
+    ],
+)
+def test_what_is_nested_deeply_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _text: pytest.fail("it was parsed"))
+    with pytest.raises(ConfigInvalid, match="nested more than 8 levels deep"):
+        parse("file", text.encode(), SCHEMA)
+
+
+def test_points_and_brackets_in_strings_and_comments_are_no_levels() -> None:
+    dots = "a." * 100 + "[" * 100
+    text = f"store = '{dots}'\n# {dots}\nsort = \"path\" # {dots}\n"
+    assert read(text).data["store"] == dots
+
+
+def test_utf_16_is_named_as_that() -> None:
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        with pytest.raises(ConfigInvalid, match="not UTF-8 but UTF-16"):
+            parse("file", "output = 'x'".encode(encoding), SCHEMA)
+
+
+def test_a_word_that_is_too_long_is_refused_before_it_is_parsed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tomllib.loads", lambda _text: pytest.fail("it was parsed"))
+    for word in ("0x" + "f" * 999, "a" * 1001, "-" * 1001, "1_" * 501):
+        for text in (f"\nquiet = {word}", f"\n{word} = true", f"x = [\n{word}]"):
+            with pytest.raises(ConfigInvalid, match=r"f:2: a (word is|number has) too"):
+                parse("f", text.encode(), SCHEMA)
+
+
+def test_numbers_and_names_of_any_length_that_is_read_are_answered() -> None:
+    for text in ("quiet = 0x" + "f" * 990, "store = 0b" + "1" * 990, f"'{'x' * 60_000}' = 1"):
+        with pytest.raises(ConfigInvalid) as caught:
+            parse("f", text.encode(), SCHEMA)
+        assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("piece", ['"', "'", '"""\\', '\\"', "#", "[", "a", "a.", " . ", "[]"])
+def test_the_bounds_are_found_in_one_pass(piece: str) -> None:
+    """Twice the text takes about twice the steps, and not four times."""
+
+    def steps(size: int) -> float:
+        text = f"x = {piece * (size // len(piece))}"
+        best = []
+        for _ in range(3):
+            started = time.process_time()
+            for _ in range(4):
+                find_excess(text)
+            best.append(time.process_time() - started)
+        return min(best)
+
+    small = max(steps(8_000), 0.002)
+    assert steps(64_000) < small * 40  # 8 where it is linear, 64 where it is a square

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import pytest
 from tests.archives import Read, read
 from tests.folders import KEY, TICK, WINDOWS, Log, back_up, fill, is_private, possible, snapshot
 from wmbackup.archive.writer import ArchiveWriter
-from wmbackup.engine import BackupSummary, backing_up, backup, plan_backup
-from wmbackup.engine.backing_up import ReadBackFailed, archive_name
+from wmbackup.engine import BackupSummary, Refuse, _backup, _read_back, backup, plan_backup
+from wmbackup.engine._destination import archive_name
+from wmbackup.engine._read_back import ReadBackFailed
 from wmbackup.errors import (
     Busy,
     Cancelled,
+    Incomplete,
     NotFound,
     NothingToBackUp,
     OutputExists,
@@ -31,11 +34,11 @@ from wmbackup.errors import (
     SystemFailure,
     UsageError,
 )
-from wmbackup.files import Draft
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.status import Control, PhaseEvent, SkipEvent, WarningEvent, WithheldEvent
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.publish import Draft
 from wmbackup.stores.base import Content, Store
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore
@@ -75,6 +78,22 @@ def refuse(number: int) -> Callable[..., Any]:
         raise OSError(number, os.strerror(number))
 
     return call
+
+
+class FailingCall:
+    """A function of the system whose n-th call, counted from 1, fails."""
+
+    def __init__(self, failing: int, number: int, real: Callable[..., Any]) -> None:
+        self._failing = failing
+        self._number = number
+        self._real = real
+        self.made = 0
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        self.made += 1
+        if self.made == self._failing:
+            refuse(self._number)()
+        return self._real(*arguments, **more)
 
 
 def test_a_store_goes_whole_into_a_private_archive(store: Path, output: Path) -> None:
@@ -140,7 +159,7 @@ def test_the_disk_begins_before_all_is_written(
     store: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     began: list[int] = []
-    monkeypatch.setattr(backing_up, "_SYNC_STEP", len(LARGE))
+    monkeypatch.setattr(_backup, "_SYNC_STEP", len(LARGE))
     monkeypatch.setattr(Draft, "sync_ahead", lambda draft: began.append(draft.file.tell()))
     back_up(store, output)
     assert len(began) == 1
@@ -180,17 +199,28 @@ def test_what_is_no_file_is_named_and_counted(store: Path, output: Path) -> None
     assert {e.path for e in log.events if isinstance(e, SkipEvent)} == {b"pipe", b"link"}
 
 
-@pytest.mark.parametrize("path", [b"../up", b"/root", b"a//b", b"zero\0", b"", b"a/./b"])
-def test_a_name_that_no_archive_takes_is_skipped(output: Path, path: bytes) -> None:
+NO_PATH = "its path is absolute, leaves its store, or has an empty component"
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        *((path, NO_PATH) for path in (b"../up", b"/root", b"a//b", b"", b"a/./b")),
+        (b"zero\0", "its path has a zero byte"),
+        (b"x" * 4097, "its path has 4,097 bytes; an archive takes 4,096 at most"),
+        (b"/".join([b"d"] * 101), "it is 100 folders deep; an archive takes 99 at most"),
+    ],
+)
+def test_a_path_that_no_archive_takes_is_skipped(output: Path, path: bytes, reason: str) -> None:
     summary = save(FakeStore({b"a": b"1", path: b"2"}), output)
-    assert summary.skipped == (Skipped(path, "its name cannot stand in an archive"),)
+    assert summary.skipped == (Skipped(path, reason),)
     assert carried(opened(output)) == {b"a": b"1"}
 
 
 def test_more_files_than_an_archive_takes_are_skipped(
     output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmbackup.engine.reading.MAX_FILES", 2)
+    monkeypatch.setattr("wmbackup.engine._tally.MAX_FILES", 2)
     summary = save(FakeStore({b"a": b"1", b"b": b"2", b"c": b"3"}), output)
     assert summary.skipped == (Skipped(b"c", "an archive takes no more than 2 files"),)
 
@@ -249,7 +279,6 @@ def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Pat
         b"b": FakeItem(b"2", attributes=("unknown",)),
         b"future": FakeItem(b"3", mtime_ns=far),
         b"past": FakeItem(b"4", mtime_ns=-far),
-        b"x" * 65536: b"5",
     }
     near = FakeItem(b"1", mtime_ns=far - 1)
     store = FakeStore({b"a": near, **unfit})
@@ -258,6 +287,13 @@ def test_a_file_whose_row_cannot_be_written_is_skipped_and_read_once(output: Pat
     assert all(store.reads.count(path) == 1 for path in unfit)
     assert [item.mtime_ns for item, _ in opened(output).released] == [far - 1]
     assert plan_backup(store, None).skipped == summary.skipped
+
+
+@pytest.mark.parametrize("path", [b"x" * 4096, b"/".join([b"d"] * 100)])
+def test_the_longest_and_the_deepest_path_is_carried(output: Path, path: bytes) -> None:
+    summary = save(FakeStore({path: b"2"}), output)
+    assert summary.skipped == ()
+    assert carried(opened(output)) == {path: b"2"}
 
 
 def test_what_vanishes_from_a_folder_or_becomes_a_pipe_is_skipped(
@@ -337,6 +373,7 @@ def test_a_withheld_license_is_known_and_not_carried(output: Path) -> None:
     summary = save(store, output, log.control())
     assert [known.kid for known in summary.withheld] == ["x", "y"]
     assert all(known.withheld for known in summary.withheld)
+    assert [known.path for known in summary.withheld] == [b"b", b"b"]
     assert summary.skipped == (
         Skipped(b"b", "1 other license stays behind with one that is restricted"),
     )
@@ -582,11 +619,96 @@ def test_another_archive_is_not_taken_for_the_one_that_was_written(
 def test_reading_back_that_fails_otherwise_says_so(
     store: Path, output: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    module = sys.modules["wmbackup.engine.backing_up"]  # its name is the function's as well
-    monkeypatch.setattr(module, "ArchiveReader", refuse(errno.EIO))
+    monkeypatch.setattr(_read_back, "SealedArchive", refuse(errno.EIO))
     with pytest.raises(SystemFailure, match="input/output error"):
         back_up(store, output)
     assert snapshot(output.parent) == {}
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EMFILE, errno.ENOMEM, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "read", "scandir"])
+def test_trouble_of_the_machine_keeps_the_old_archive_and_skips_nothing(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """Whichever call meets it: the archive that is there stays, and the error names the file."""
+    back_up(store, output)
+    old = snapshot(output.parent)
+    log = Log()
+    messages = []
+    for failing in count(1):
+        calls = FailingCall(failing, number, getattr(os, call))
+        monkeypatch.setattr(os, call, calls)
+        try:
+            back_up(store, output, log.control(), replace_output=True)
+        except SystemFailure as error:
+            monkeypatch.undo()
+            messages.append(error.message)
+            if error.message.startswith(("cannot read", "cannot list")):
+                assert snapshot(output.parent) == old
+        if calls.made < failing:  # there are no more
+            break
+        old = snapshot(output.parent)
+    monkeypatch.undo()
+    assert not [event for event in log.events if isinstance(event, SkipEvent)]
+    names = ("a.lic", "b.lic", "empty", "large") if call != "scandir" else (str(store), "sub")
+    reason = os.strerror(number).lower()
+    for name in names:
+        assert any(m.endswith(f"{name}: {reason}") for m in messages), messages
+
+
+@pytest.mark.parametrize("call", ["open", "fsync", "close", "unlink", "rename", "replace", "link"])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_whichever_call_fails_the_error_says_which_archive_is_there(
+    store: Path, output: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, call: str,
+    *, replaces: bool,
+) -> None:  # fmt: skip
+    """Old or new, whole; what is said of it is true, and "cannot write" means the old one."""
+    locks = Locks(f"{tmp_path}/locks")
+    for failing in count(1):
+        output.unlink(missing_ok=True)
+        if replaces:
+            back_up(store, output)
+        old = snapshot(output.parent)
+        calls = FailingCall(failing, errno.EIO, getattr(os, call))
+        monkeypatch.setattr(os, call, calls)
+        message = ""
+        try:
+            back_up(store, output, replace_output=replaces, locks=locks)
+        except SystemFailure as error:
+            message = error.message
+        monkeypatch.undo()
+        after = snapshot(output.parent)
+        is_new = bool(after) and after != old
+        if is_new:
+            assert opened(output).info.files == len(FILES)
+        assert set(after) <= {os.fsencode(output.name)}, message
+        assert is_new is (not message or "is complete" in message), message
+        if calls.made < failing:
+            break
+
+
+def test_what_may_not_be_left_behind_is_refused_before_anything_is_written(
+    output: Path,
+) -> None:
+    store = FakeStore({b"a": b"1", b"b": b"2", b"c": b"3"})
+    save(store, output)
+    old = output.read_bytes()
+    store.lose(b"b")
+    stream = io.BytesIO()
+    with pytest.raises(Incomplete, match="no archive was written: 1 file is skipped") as caught:
+        save(store, output, replace_output=True, refuse=Refuse(skipped=True))
+    assert (caught.value.code, caught.value.exit_code) == ("incomplete", 1)
+    with pytest.raises(Incomplete):
+        backup(store, stream, KEY, refuse=Refuse(skipped=True))
+    assert (output.read_bytes(), stream.getvalue()) == (old, b"")
+    save(store, output, replace_output=True, refuse=Refuse(withheld=True))
+    store.withhold(b"c", License("f", withheld=True), License("f", withheld=True))
+    both = Refuse(skipped=True, withheld=True)
+    with pytest.raises(Incomplete, match="1 file is skipped and 2 licenses are withheld"):
+        save(store, output, replace_output=True, refuse=both)
+    with pytest.raises(Incomplete, match="written: 2 licenses are withheld"):
+        save(store, output, replace_output=True, refuse=Refuse(withheld=True))
+    assert os.listdir(output.parent) == [output.name]
 
 
 @pytest.fixture
@@ -658,7 +780,7 @@ def test_a_plan_reads_everything_and_writes_nothing(store: Path, output: Path) -
     plan = plan_backup(FolderStore(str(store)), str(output), log.control())
     assert plan.path == str(output)
     assert (plan.files, plan.octets) == (4, sum(map(len, FILES.values())))
-    assert sorted(log.items()) == sorted(FILES)
+    assert sorted(set(log.items())) == sorted(FILES)
     assert snapshot(output.parent) == {}
     assert plan_backup(FolderStore(str(store)), None).path is None
     output.touch()

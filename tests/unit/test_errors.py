@@ -38,7 +38,9 @@ def test_every_class_has_a_code_of_its_own() -> None:
         (errors.NotFound, "not-found", 7),
         (errors.Busy, "busy", 8),
         (errors.Cancelled, "cancelled", 130),
-        (TrustFileInvalid, "trust-file-invalid", 1),
+        (errors.SetupUnusable, "setup-unusable", 2),
+        (errors.ArchiveUnavailable, "archive-unavailable", 7),
+        (TrustFileInvalid, "trust-file-invalid", 2),
     ],
 )
 def test_codes_and_exit_codes_are_stable(

@@ -15,15 +15,26 @@ from typing import Any
 import pytest
 
 from tests.folders import is_private
-from wmbackup import files, locks
-from wmbackup.errors import Busy, Cancelled, NotFound, OutputExists, SystemFailure, UsageError
-from wmbackup.files import Draft, is_inside, output_path, remove_leftovers
-from wmbackup.locks import Locks
+from wmbackup.errors import (
+    Busy,
+    Cancelled,
+    NotFound,
+    OutputExists,
+    SystemFailure,
+    Unconfirmed,
+    UsageError,
+)
 from wmbackup.status import Control
+from wmbackup.storage import files, locks
+from wmbackup.storage.files import is_inside
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.private_files import remove_leftovers
+from wmbackup.storage.publish import Draft, output_path
+from wmbackup.storage.spool import spool_in, temporary_folder
 
 HOLD = """
 import sys, time
-from wmbackup.locks import Locks
+from wmbackup.storage.locks import Locks
 from wmbackup.status import Control
 with Locks(sys.argv[1]).hold("store", sys.argv[2], Control()):
     print("held", flush=True)
@@ -113,6 +124,67 @@ def test_a_link_that_fails_for_another_reason_is_told(
     with pytest.raises(OSError, match=os.strerror(errno.EIO)):
         publish(tmp_path / "a", b"data", replace=False)
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_draft_that_is_in_its_place_is_said_to_be_whatever_fails_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, replace: bool
+) -> None:
+    """The folder is not synced, or the file not closed: the new state is there all the same."""
+    path = str(tmp_path / "a")
+    true = f"the archive is complete at {path}, but that it is on the disk could not be confirmed"
+    monkeypatch.setattr(files, "sync_folder", refuse(errno.EIO))
+    draft = Draft(path, "the archive")
+    draft.file.write(b"data")
+    draft.sync()
+    with pytest.raises(Unconfirmed, match=f"{true}: input/output error") as caught:
+        draft.publish(replace=replace)
+    assert (caught.value.code, caught.value.exit_code) == ("unconfirmed", 1)
+    draft.close()
+    assert (tmp_path / "a").read_bytes() == b"data"
+    (tmp_path / "a").unlink()
+    monkeypatch.undo()
+    draft = Draft(path, "the archive")
+    draft.sync()
+    draft.publish(replace=replace)
+    os.close(draft.file.fileno())
+    with pytest.raises(Unconfirmed, match=f"{true}: bad file descriptor"):
+        draft.close()
+    assert names(tmp_path) == ["a"]
+
+
+def test_a_draft_that_keeps_its_first_name_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failing = os.unlink, [True]
+
+    def unlink(name: str) -> None:
+        if failing:
+            failing.pop()
+            refuse(errno.EIO)()
+        real(name)
+
+    monkeypatch.setattr(os, "unlink", unlink)
+    publish(tmp_path / "a", b"data", replace=False)
+    assert names(tmp_path) == ["a"]
+    failing += [True, True]
+    with pytest.raises(SystemFailure, match=r"cannot remove the temporary file of .*/b, which is"):
+        publish(tmp_path / "b", b"data", replace=False)
+    assert (tmp_path / "b").read_bytes() == b"data"
+    monkeypatch.undo()
+    remove_leftovers(str(tmp_path))
+    assert names(tmp_path) == ["a", "b"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others have no setting for this")
+def test_a_folder_that_may_be_written_to_and_not_be_opened_is_synced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(files, "sync_folder", refuse(errno.EACCES))
+    monkeypatch.setattr(files, "sync_everything", synced.append)
+    publish(tmp_path / "a", b"data", replace=True)
+    assert len(synced) == 1
 
 
 def test_a_draft_is_taken_by_nobody_else(tmp_path: Path) -> None:
@@ -206,7 +278,7 @@ def test_syncing_everything_syncs_all_where_one_cannot_be_said(
 def test_a_spool_is_in_memory_while_small_then_in_its_folder_without_a_name(
     tmp_path: Path,
 ) -> None:
-    with files.spool_in(str(tmp_path))() as spool:
+    with spool_in(str(tmp_path))() as spool:
         spool.write(bytes(1000))
         spool.write(bytes(2 * 1024 * 1024))
         at = os.readlink(f"/proc/self/fd/{spool.fileno()}")
@@ -220,12 +292,12 @@ def test_large_temporary_files_go_where_tmpdir_says(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert files.temporary_folder() == str(tmp_path)
+    assert temporary_folder() == str(tmp_path)
     monkeypatch.delenv("TMPDIR")
-    assert files.temporary_folder() == "/var/tmp"
+    assert temporary_folder() == "/var/tmp"
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert files.temporary_folder() == "/tmp"
+    assert temporary_folder() == "/tmp"
 
 
 def test_an_output_is_a_file_or_a_folder_for_the_usual_name(tmp_path: Path) -> None:

@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible
-from wmbackup.errors import Cancelled, HalfRestored, StoreUnavailable
+from wmbackup.errors import Cancelled, StoreUnavailable, SystemFailure
 from wmbackup.item import MAX_SIZE, Skipped
-from wmbackup.status import Control
+from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.stores import folder as module
 from wmbackup.stores.base import ItemUnavailable
+from wmbackup.stores.disk import search
 from wmbackup.stores.folder import FolderExport, FolderStore
 from wmbackup.stores.tree import HandleTree
 
@@ -30,14 +31,13 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> obje
     return way
 
 
-def export(root: Path) -> Any:
-    return FolderStore(str(root)).export(Control())
+def export(root: Path, control: Control | None = None) -> Any:
+    return FolderStore(str(root)).export(control or Control())
 
 
 def blocks(export: FolderExport, path: bytes) -> bytes:
     data = export.read(path).data
-    assert not isinstance(data, bytes)
-    return b"".join(data)
+    return data if isinstance(data, bytes) else b"".join(data)
 
 
 def denied(*_args: object, **_more: object) -> None:
@@ -99,8 +99,19 @@ def test_odd_names_are_names(tmp_path: Path, where: bytes) -> None:
             assert listed.read(where + name).data == name
 
 
+def test_folders_deeper_than_an_archive_takes_are_named_and_not_entered(tmp_path: Path) -> None:
+    (tmp_path / "/".join("d" * 99)).mkdir(parents=True)
+    (tmp_path / "/".join("d" * 99) / "file").write_bytes(b"1")
+    (tmp_path / "/".join("d" * 99) / "d").mkdir()
+    (tmp_path / "/".join("d" * 100) / "file").write_bytes(b"2")
+    with export(tmp_path) as listed:
+        assert listed.paths == [b"d/" * 99 + b"file"]
+        reason = "what is in it is deeper than an archive takes"
+        assert listed.skipped == [Skipped(b"/".join([b"d"] * 100), reason)]
+
+
 def test_a_file_is_found_however_deep_it_is(tmp_path: Path, way: object) -> None:
-    depth = 120
+    depth = 40  # with the folder of the test more bytes than a call of the system takes
     at = os.open(tmp_path, os.O_RDONLY)
     for _ in range(depth):  # one path would be longer than the system takes
         os.mkdir("d" * 100, dir_fd=at)
@@ -162,18 +173,22 @@ def test_a_second_name_of_a_file_is_a_file(tmp_path: Path) -> None:
 def test_what_a_restore_left_is_named_and_not_carried(tmp_path: Path) -> None:
     left = b".wmbackup-restore-0123"
     fill(tmp_path, {left + b"/old/1": b"old", b"sub/" + left + b"/a": b"staged", b"b": b""})
-    with export(tmp_path) as listed:
+    events: list[Event] = []
+    with export(tmp_path, Control(events.append)) as listed:
         assert sorted(listed.paths) == [b"b"]
-        assert listed.skipped == [
-            Skipped(left, "staged by a restore"),
-            Skipped(b"sub/" + left, "staged by a restore"),
-        ]
+        assert not listed.skipped  # nothing is missing: no restore has changed anything
+    folders = {str(tmp_path / os.fsdecode(path)) for path in (left, b"sub/" + left)}
+    warnings = [event for event in events if isinstance(event, WarningEvent)]
+    assert {event.code for event in warnings} == {"foreign-restore"}
+    assert {event.message.split(" is of a restore")[0] for event in warnings} == folders
 
 
-def test_a_half_restored_folder_is_not_taken_for_a_sound_one(tmp_path: Path) -> None:
-    fill(tmp_path, {b".wmbackup-restore-0123/journal": b"{}", b"b": b""})
-    with pytest.raises(HalfRestored, match="cut off half done"), export(tmp_path):
-        pass
+def test_a_journal_that_no_restore_here_wrote_stops_no_backup(tmp_path: Path) -> None:
+    left = b".wmbackup-restore-0123"
+    fill(tmp_path, {left + b"/journal": b"{}", b"b": b""})
+    with export(tmp_path) as listed:
+        assert listed.paths == [b"b"]
+        assert listed.skipped == [Skipped(left, "left by a restore that is not over")]
 
 
 @pytest.mark.parametrize(
@@ -402,20 +417,75 @@ def test_a_file_that_is_read_in_small_pieces_is_whole(
         assert listed.read(b"a").data == b"0123456789"
 
 
-def test_a_file_that_cannot_be_read_to_its_end_is_unavailable(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def refuse(number: int) -> Callable[..., Any]:
+    def call(*_args: object, **_more: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+TROUBLE = (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.EBUSY)
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+@pytest.mark.parametrize("call", ["open", "read", "fstat"])
+def test_trouble_of_the_machine_while_reading_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
 ) -> None:
     fill(tmp_path, {b"a": bytes(LARGE), b"b": b"small"})
-
-    def broken(_descriptor: int, _size: int) -> bytes:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
     with export(tmp_path) as listed:
-        monkeypatch.setattr(os, "read", broken)
-        with pytest.raises(ItemUnavailable, match="it cannot be read: input/output error"):
-            blocks(listed, b"a")
-        with pytest.raises(ItemUnavailable, match="it cannot be read: input/output error"):
-            listed.read(b"b")
+        monkeypatch.setattr(os, call, refuse(number))
+        for path in (b"a", b"b"):
+            with pytest.raises(SystemFailure) as caught:
+                blocks(listed, path)
+            name = tmp_path / path.decode()
+            assert caught.value.message == f"cannot read {name}: {os.strerror(number).lower()}"
+        monkeypatch.undo()
+
+
+def test_trouble_in_the_midst_of_a_large_file_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"a": bytes(LARGE)})
+    with export(tmp_path) as listed:
+        parts = iter(listed.read(b"a").data)
+        assert next(parts)
+        monkeypatch.setattr(os, "read", refuse(errno.EIO))
+        with pytest.raises(SystemFailure, match=r"cannot read .*/a: input/output error"):
+            next(parts)
+        monkeypatch.undo()
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+@pytest.mark.parametrize("where", [1, 2])
+def test_trouble_of_the_machine_while_listing_is_named_as_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: int, number: int
+) -> None:
+    fill(tmp_path, {b"a": b"", b"sub/b": b""})
+    real, calls = os.scandir, []
+
+    def broken(at: Any) -> Any:
+        calls.append(at)
+        return refuse(number)() if len(calls) == where else real(at)
+
+    monkeypatch.setattr(os, "scandir", broken)
+    with pytest.raises(SystemFailure) as caught, export(tmp_path):
+        pass
+    name = tmp_path / ("sub" if where == 2 else "")
+    assert caught.value.message == f"cannot list the folder {name}: {os.strerror(number).lower()}"
+
+
+@pytest.mark.parametrize("number", TROUBLE)
+def test_no_folder_is_taken_for_a_plain_one_for_trouble_of_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    monkeypatch.setattr(os, "listdir", refuse(number))
+    with pytest.raises(SystemFailure, match="cannot list the folder"):
+        assert FolderStore(str(tmp_path)).kind
+    monkeypatch.setattr(os, "scandir", refuse(number))
+    with pytest.raises(SystemFailure, match="cannot list the folder"):
+        search(str(fill(tmp_path, {b"ProgramData/x": b""})))
+    monkeypatch.undo()
 
 
 def test_a_file_larger_than_an_archive_takes_is_unavailable_and_not_read(tmp_path: Path) -> None:

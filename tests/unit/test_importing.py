@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import tracemalloc
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,14 @@ from typing import Any
 import pytest
 
 from tests.folders import FOLDER, TICK, WAYS, files, fill, possible, snapshot
-from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
+from wmbackup.errors import (
+    HalfRestored,
+    NotFound,
+    RestoreConflict,
+    SystemFailure,
+    Unconfirmed,
+    UsageError,
+)
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores import importing
@@ -50,6 +58,27 @@ def refuse(number: int) -> Callable[..., None]:
     return call
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOMEM, errno.ESTALE])
+@pytest.mark.parametrize("call", ["open", "stat"])
+def test_trouble_of_the_machine_is_no_conflict(
+    tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch, call: str, number: int
+) -> None:
+    """A file that the machine does not read is not taken for another one, nor passed over."""
+    target = fill(tmp_path / "target", {b"a": b"new", b"sub/b": b"new"})
+
+    def compare() -> None:
+        with (
+            begin_import(str(target), Control(), replace=True) as import_,
+            monkeypatch.context() as trouble,
+        ):
+            trouble.setattr(way, call, refuse(number))
+            standing(import_, b"a" if call == "open" else b"sub/b")
+
+    with pytest.raises(SystemFailure, match="cannot restore into"):
+        compare()
+    assert files(target) == {b"a": b"new", b"sub/b": b"new"}
+
+
 @pytest.mark.parametrize("target", ["target", "some/more/target"])
 def test_a_missing_folder_appears_by_one_rename(
     tmp_path: Path, way: type[HandleTree], monkeypatch: pytest.MonkeyPatch, target: str
@@ -85,10 +114,12 @@ def test_a_link_to_a_folder_is_one(tmp_path: Path) -> None:
     assert files(tmp_path / "folder") == {b"a": b"1", b"below/b": b"2"}
 
 
-def test_a_target_whose_root_is_missing_is_not_found(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os.path, "isdir", lambda _: False)
+def test_a_target_whose_root_is_missing_is_not_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "is_folder", lambda _: False)
     with pytest.raises(NotFound):
-        put(Path("/missing/target"), {})
+        put(tmp_path / "missing" / "target", {})
 
 
 def test_a_folder_that_appears_in_the_meantime_is_left_alone(tmp_path: Path) -> None:
@@ -367,7 +398,7 @@ def test_a_link_that_fails_for_another_reason_rolls_back(
     fill(tmp_path, {b"a": b"old"})
     for path in (b"a", b"b"):
         monkeypatch.setattr(way, "link", refuse(errno.EIO))
-        with pytest.raises(SystemFailure, match="cannot restore into"):
+        with pytest.raises(SystemFailure, match=r"cannot restore [ab] into"):
             put(tmp_path, {path: b"new"}, replace=True)
     assert snapshot(tmp_path) == {b"a": b"old"}
 
@@ -404,13 +435,42 @@ def test_twins_are_not_laid_over_each_other(tmp_path: Path, target: str) -> None
     assert snapshot(tmp_path) == {b"there": FOLDER}
 
 
+def put_twice(root: Path) -> None:
+    with begin_import(str(root), Control(), replace=True) as import_:
+        import_.put(item(b"a", b"1"), b"1")
+        import_.put(item(b"a", b"2"), b"2")
+        import_.commit()
+
+
 @pytest.mark.parametrize("target", ["target", "missing"])
 def test_a_path_that_comes_twice_is_not_taken_for_one(tmp_path: Path, target: str) -> None:
     (tmp_path / "target").mkdir()
-    with begin_import(str(tmp_path / target), Control(), replace=True) as import_:
-        import_.put(item(b"a", b"1"), b"1")
-        with pytest.raises(RestoreConflict, match="a has the same name as another file"):
-            import_.put(item(b"a", b"2"), b"2")
+    with pytest.raises(RestoreConflict, match="a has the same name as another file"):
+        put_twice(tmp_path / target)
+    assert snapshot(tmp_path) == {b"target": FOLDER}
+
+
+def test_memory_does_not_grow_with_the_number_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wmbackup.storage.spool._IN_MEMORY", 1)
+
+    def peak(count: int) -> int:
+        root = tmp_path / str(count)
+        root.mkdir()
+        tracemalloc.start()
+        with begin_import(str(root), Control(), replace=False) as import_:
+            for number in range(count):
+                one = item(b"folder/%07d" % number, b"1")
+                import_.standing(one, b"")
+                import_.put(one, b"1")
+            import_.commit()
+        _, found = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return found
+
+    peak(100)  # what is loaded once
+    assert (peak(5000) - peak(2000)) / 3000 < 10  # bytes a file
 
 
 @pytest.mark.usefixtures("insensitive")
@@ -484,3 +544,76 @@ def test_a_file_below_another_file_is_named(tmp_path: Path) -> None:
         with pytest.raises(RestoreConflict, match=r"a/b/x has the same name as another file"):
             import_.put(item(b"a/b/x"), b"data")
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("target", ["target", "new"])
+@pytest.mark.parametrize("way", WAYS)
+def test_a_name_that_the_file_system_does_not_take_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str, way: type[HandleTree | PathTree]
+) -> None:
+    def refuses(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: Any, **more: Any) -> object:
+            if any(isinstance(a, bytes) and a.endswith(b"a?b") for a in arguments):
+                raise OSError(errno.EINVAL, "Invalid argument")
+            return real(*arguments, **more)
+
+        return call
+
+    for name in ("create", "link", "rename"):
+        monkeypatch.setattr(way, name, refuses(getattr(way, name)))
+    monkeypatch.setattr(importing, "open_tree", way)
+    (tmp_path / "target").mkdir()
+    before = snapshot(tmp_path)
+    with pytest.raises(SystemFailure, match=r'cannot restore "a\?b" into .*: invalid argument'):
+        put(tmp_path / target, {b"good": b"1", b"a?b": b"2"})
+    assert snapshot(tmp_path) == before
+
+
+def test_a_late_sync_that_fails_says_that_the_folder_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    monkeypatch.setattr(HandleTree, "sync", refuse(errno.EIO))
+    with pytest.raises(Unconfirmed, match="what was restored is complete at"):
+        put(tmp_path / "new", {b"a": b"1"})
+    assert files(tmp_path / "new") == {b"a": b"1"}
+
+
+def test_a_journal_that_is_gone_and_not_synced_says_that_the_restore_is_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    real, calls = HandleTree.sync, []
+
+    def sync(tree: HandleTree, folder: bytes) -> None:
+        calls.append(folder)
+        if len(calls) > 1:  # the first one is that of the new journal
+            raise OSError(errno.EIO, "I/O error")
+        real(tree, folder)
+
+    monkeypatch.setattr(HandleTree, "sync", sync)
+    with pytest.raises(Unconfirmed, match="what was restored is complete at"):
+        put(tmp_path, {b"a": b"1"})
+    assert files(tmp_path) == {b"a": b"1"}
+
+
+def test_an_undo_that_fails_says_that_the_next_run_has_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(importing, "open_tree", HandleTree)
+    fill(tmp_path, {b"a": b"old"})
+    real = HandleTree.rename
+
+    def rename(tree: HandleTree, source: bytes, target: bytes) -> None:
+        if source.endswith(b"/old/0") or target == b"b":
+            raise OSError(errno.EIO, "I/O error")
+        real(tree, source, target)
+
+    monkeypatch.setattr(HandleTree, "rename", rename)
+    monkeypatch.setattr(HandleTree, "link", refuse(errno.EPERM))
+    with pytest.raises(HalfRestored, match="could not be put back: i/o error"):
+        put(tmp_path, {b"a": b"new", b"b": b"2"}, replace=True)
+    monkeypatch.undo()
+    with begin_import(str(tmp_path), Control(), replace=False):
+        pass
+    assert snapshot(tmp_path) == {b"a": b"old"}

@@ -14,11 +14,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from tests.archives import private, public
 from tests.folders import is_private
-from wmbackup import keys
 from wmbackup.archive import sshsig
-from wmbackup.errors import NotFound, SigningKeyMissing, SigningKeyUnusable, SystemFailure
-from wmbackup.keys import KeyExists, PrincipalTaken
-from wmbackup.trust import Signer, TrustFileInvalid, parse_allowed_signers
+from wmbackup.errors import SetupUnusable, SigningKeyMissing, SigningKeyUnusable, SystemFailure
+from wmbackup.trust import (
+    Signer,
+    TrustFileInvalid,
+    keys,
+    parse_allowed_signers,
+    principal_of,
+    small_files,
+    trust_files,
+)
+from wmbackup.trust.allowed_signers import PrincipalTaken, line_of
+from wmbackup.trust.keys import KeyExists
 
 
 def run(*command: str | Path) -> str:
@@ -93,7 +101,8 @@ def _pem(private_key: Any) -> bytes:
 )
 def test_what_is_no_openssh_private_key_is_refused(tmp_path: Path, text: bytes) -> None:
     (tmp_path / "key").write_bytes(text)
-    with pytest.raises(SigningKeyUnusable, match="is not an OpenSSH private key"):
+    reason = "public key" if text.startswith(b"ssh-") else "not an OpenSSH private key"
+    with pytest.raises(SigningKeyUnusable, match=f"is an? {reason}|is {reason}"):
         keys.load(f"{tmp_path}/key")
 
 
@@ -112,9 +121,32 @@ def test_a_missing_key_names_the_command_that_makes_one(tmp_path: Path) -> None:
     assert "wmbackup key create" in str(caught.value.hint)
 
 
-def test_a_key_that_cannot_be_read_is_a_failure_of_the_system(tmp_path: Path) -> None:
-    with pytest.raises(SystemFailure, match="cannot read the signing key"):
+def test_a_key_that_powershell_has_written_is_read_or_named_as_that(tmp_path: Path) -> None:
+    key = keys.create(f"{tmp_path}/key", "host")
+    text = Path(key.path).read_text()
+    Path(key.path).write_bytes(text.replace("\n", "\r\n").encode("utf-8-sig"))
+    assert keys.load(key.path).public == key.public
+    Path(key.path).write_bytes(text.encode("utf-16"))
+    with pytest.raises(SigningKeyUnusable, match="is UTF-16, as Windows PowerShell writes"):
+        keys.load(key.path)
+
+
+def test_a_key_that_cannot_be_read_is_a_fault_of_the_setup(tmp_path: Path) -> None:
+    with pytest.raises(SetupUnusable, match="cannot read the signing key"):
         keys.load(str(tmp_path))
+
+
+def test_a_disk_that_does_not_read_is_a_failure_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "open", broken)
+    with pytest.raises(SystemFailure, match="cannot read the signing key"):
+        keys.load(f"{tmp_path}/key")
+    with pytest.raises(SystemFailure, match="cannot read"):
+        trust_files.read_policy(f"{tmp_path}/signers")
 
 
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o610])
@@ -170,21 +202,22 @@ def test_a_key_that_cannot_be_written_is_a_failure_of_the_system(tmp_path: Path)
     ],
 )
 def test_a_principal_needs_no_quoting(host: str, principal: str) -> None:
-    assert keys.principal_of(host) == principal
+    assert principal_of(host) == principal
 
 
 def test_trusting_a_key_writes_its_line_once(tmp_path: Path) -> None:
     path = f"{tmp_path}/new/allowed_signers"
-    assert keys.trust(path, "wmbackup@a", public(1))
-    assert not keys.trust(path, "wmbackup@a", public(1))
-    assert not keys.trust(path, "wmbackup@other", public(1))
-    assert keys.trust(path, "wmbackup@b", public(2))
+    first, second = Signer("wmbackup@a", public(1)), Signer("wmbackup@b", public(2))
+    assert trust_files.trust(path, first) is None
+    assert trust_files.trust(path, first) == first
+    assert trust_files.trust(path, Signer("wmbackup@other", public(1))) == first
+    assert trust_files.trust(path, second) is None
     text = Path(path).read_text()
     assert text == "".join(
         f'wmbackup@{name} namespaces="archive@wmbackup" {sshsig.public_line(public(seed))}\n'
         for name, seed in (("a", 1), ("b", 2))
     )
-    assert keys.read_policy(path).signers == (
+    assert trust_files.read_policy(path).signers == (
         Signer("wmbackup@a", public(1)),
         Signer("wmbackup@b", public(2)),
     )
@@ -193,16 +226,16 @@ def test_trusting_a_key_writes_its_line_once(tmp_path: Path) -> None:
 def test_trust_keeps_what_somebody_else_wrote(tmp_path: Path) -> None:
     path = tmp_path / "allowed_signers"
     path.write_text("# no line end at the end")
-    keys.trust(str(path), "wmbackup@a", public(1))
+    trust_files.trust(str(path), Signer("wmbackup@a", public(1)))
     assert path.read_text() == (
-        "# no line end at the end\n" + keys.trust_line("wmbackup@a", public(1)) + "\n"
+        "# no line end at the end\n" + line_of(Signer("wmbackup@a", public(1))) + "\n"
     )
 
 
 def test_trust_follows_a_link_to_the_file_and_keeps_it(tmp_path: Path) -> None:
     (tmp_path / "dotfiles").mkdir()
     (tmp_path / "allowed_signers").symlink_to("dotfiles/signers")
-    keys.trust(f"{tmp_path}/allowed_signers", "wmbackup@a", public(1))
+    trust_files.trust(f"{tmp_path}/allowed_signers", Signer("wmbackup@a", public(1)))
     assert (tmp_path / "allowed_signers").is_symlink()
     assert (tmp_path / "dotfiles" / "signers").is_file()
 
@@ -210,32 +243,32 @@ def test_trust_follows_a_link_to_the_file_and_keeps_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("taken", ["wmbackup@a", "x,wmbackup@a", "wmbackup@a,y"])
 def test_a_principal_that_another_key_holds_is_refused(tmp_path: Path, taken: str) -> None:
     path = f"{tmp_path}/allowed_signers"
-    keys.trust(path, taken, public(1))
+    Path(path).write_text(f"{taken} {sshsig.public_line(public(1))}\n")
     before = Path(path).read_bytes()
     with pytest.raises(PrincipalTaken, match="another key is trusted as wmbackup@a") as caught:
-        keys.trust(path, "wmbackup@a", public(2))
+        trust_files.trust(path, Signer("wmbackup@a", public(2)))
     assert "wmbackup@a-2" in str(caught.value.hint)
     assert Path(path).read_bytes() == before
 
 
 def test_a_trust_file_that_cannot_be_read_believes_nobody(tmp_path: Path) -> None:
     path = tmp_path / "allowed_signers"
-    path.write_bytes(b"\n" * (keys.MAX_FILE + 1))
-    with pytest.raises(TrustFileInvalid, match="too large"):
-        keys.read_policy(str(path))
+    path.write_bytes(b"\n" * (small_files.MAX_FILE + 1))
+    with pytest.raises(SetupUnusable, match="is larger than 1,024 KiB"):
+        trust_files.read_policy(str(path))
     path.write_bytes(b"nonsense here\n")
     with pytest.raises(TrustFileInvalid):
-        keys.trust(str(path), "wmbackup@a", public(1))
+        trust_files.trust(str(path), Signer("wmbackup@a", public(1)))
     assert path.read_bytes() == b"nonsense here\n"
-    with pytest.raises(SystemFailure, match="cannot read"):
-        keys.read_policy(str(tmp_path))
+    with pytest.raises(SetupUnusable, match="cannot read"):
+        trust_files.read_policy(str(tmp_path))
 
 
 def test_a_trust_file_that_cannot_be_written_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "allowed_signers"
-    keys.trust(str(path), "wmbackup@a", public(1))
+    trust_files.trust(str(path), Signer("wmbackup@a", public(1)))
     before = path.read_bytes()
 
     def full(_descriptor: int) -> None:
@@ -243,7 +276,7 @@ def test_a_trust_file_that_cannot_be_written_stays(
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemFailure, match="no space") as caught:
-        keys.trust(str(path), "wmbackup@b", public(2))
+        trust_files.trust(str(path), Signer("wmbackup@b", public(2)))
     assert caught.value.hint is not None
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
@@ -251,22 +284,22 @@ def test_a_trust_file_that_cannot_be_written_stays(
 
 def test_a_missing_trust_file_believes_nobody_unless_it_was_named(tmp_path: Path) -> None:
     path = f"{tmp_path}/allowed_signers"
-    assert keys.read_policy(path).signers == ()
-    with pytest.raises(NotFound, match="there is no file"):
-        keys.read_policy(path, must_exist=True)
+    assert trust_files.read_policy(path).signers == ()
+    with pytest.raises(SetupUnusable, match="there is no file"):
+        trust_files.read_policy(path, must_exist=True)
 
 
 def test_revoked_keys_are_read_where_there_is_a_file(tmp_path: Path) -> None:
-    keys.trust(f"{tmp_path}/signers", "wmbackup@a", public(1))
+    trust_files.trust(f"{tmp_path}/signers", Signer("wmbackup@a", public(1)))
     (tmp_path / "revoked").write_text(sshsig.public_line(public(2)) + "\n")
-    policy = keys.read_policy(f"{tmp_path}/signers", f"{tmp_path}/revoked")
+    policy = trust_files.read_policy(f"{tmp_path}/signers", f"{tmp_path}/revoked")
     assert policy.revoked == frozenset({public(2)})
-    assert keys.read_policy(f"{tmp_path}/signers", f"{tmp_path}/none").revoked == frozenset()
+    assert trust_files.read_policy(f"{tmp_path}/signers", f"{tmp_path}/none").revoked == frozenset()
 
 
 def test_a_killed_creation_leaves_no_half_key(tmp_path: Path) -> None:
     code = (
-        "import os, sys; from wmbackup import keys\n"
+        "import os, sys; from wmbackup.trust import keys\n"
         "os.link = lambda *_: os.kill(os.getpid(), 9)\n"
         "keys.create(sys.argv[1], 'host')"
     )
@@ -282,16 +315,18 @@ def test_a_new_key_is_trusted_at_once_under_a_free_name(tmp_path: Path) -> None:
     signers = f"{tmp_path}/signers"
     principals = []
     for number in range(3):
-        key, principal = keys.create_trusted(f"{tmp_path}/key{number}", signers, "host")
-        principals.append(principal)
-        assert keys.read_policy(signers).judge(key.public) == (principal,)
+        made = keys.create_trusted(f"{tmp_path}/key{number}", signers, "host")
+        principals.append(made.principal)
+        assert trust_files.read_policy(signers).check(made.key.public) == (made.principal,)
     assert principals == ["wmbackup@host", "wmbackup@host-2", "wmbackup@host-3"]
 
 
 def test_keys_that_are_trusted_at_once_are_all_trusted(tmp_path: Path) -> None:
     path = str(tmp_path / "allowed_signers")
     threads = [
-        threading.Thread(target=keys.trust, args=(path, f"wmbackup@host{seed}", public(seed)))
+        threading.Thread(
+            target=trust_files.trust, args=(path, Signer(f"wmbackup@host{seed}", public(seed)))
+        )
         for seed in range(1, 9)
     ]
     for thread in threads:

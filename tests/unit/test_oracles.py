@@ -20,8 +20,8 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.archives import MAKER, WITNESS, File, build, private, public, read, reseal, split
-from wmbackup.archive import bag, sshsig
+from tests.archives import COSIGNER, MAKER, File, build, private, public, read, reseal, split
+from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.ustar import BLOCK, END
 from wmbackup.errors import SignerUntrusted
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers
@@ -44,7 +44,7 @@ FILES = (
     File(b"new\nline\\", b"not for a manifest"),
     File(b" leading", b""),
 )
-ARCHIVE = reseal(split(build(FILES)), witnesses=[WITNESS])
+ARCHIVE = reseal(split(build(FILES)), cosigners=[COSIGNER])
 MEMBERS = split(ARCHIVE)
 NAMES = [f"wmbackup-1/{name}" for name in MEMBERS]
 PRINCIPAL = "maker@example.com"
@@ -71,7 +71,7 @@ def done(*command: str | Path, cwd: Path, given: bytes | None = None) -> bytes:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "backup.tar").write_bytes(ARCHIVE)
-    for name, key in (("maker", MAKER), ("witness", WITNESS)):
+    for name, key in (("maker", MAKER), ("cosigner", COSIGNER)):
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.OpenSSH,
@@ -191,7 +191,7 @@ def test_ssh_keygen_accepts_the_signatures(unpacked: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("maker", "tagmanifest-sha256.txt.sig"), ("witness", "tagmanifest-sha256.txt.2.sig")],
+    [("maker", "tagmanifest-sha256.txt.sig"), ("cosigner", "tagmanifest-sha256.txt.2.sig")],
 )
 def test_ssh_keygen_signs_the_same_bytes(folder: Path, key: str, name: str) -> None:
     sign = ("ssh-keygen", "-Y", "sign", "-f", key, "-n", "archive@wmbackup")
@@ -297,7 +297,7 @@ VERDICTS = [
 def believed(text: str) -> bool:
     try:
         policy = Policy(parse_allowed_signers(f"{text}\n".encode()))
-        policy.judge(public(1), (), datetime(2026, 11, 23, 12, tzinfo=UTC))
+        policy.check(public(1), (), datetime(2026, 11, 23, 12, tzinfo=UTC))
     except (TrustFileInvalid, SignerUntrusted):
         return False
     return True
@@ -359,12 +359,20 @@ def test_keys_of_other_types_are_passed_over(
 
 
 def commands() -> list[str]:
-    indented = re.findall(r"^ {5}(\S.*)$", bag.README.decode(), flags=re.MULTILINE)
+    """The commands of the README, but for the script at the end, one a line."""
+    text, _ = tag_files.README.decode().split("HOW TO GIVE THE FILES")
+    indented = re.findall(r"^ {5}(\S.*)$", text, flags=re.MULTILINE)
     decrypt, *more = [command for command in indented if command.startswith("age ")]
     assert not more
     assert decrypt.endswith("| tar -xf -")
     indented.remove(decrypt)  # the archive here is not encrypted
     return indented
+
+
+def script() -> str:
+    """The script at the end of the README, which gives the files their names and times."""
+    _, text = tag_files.README.decode().split("HOW TO GIVE THE FILES")
+    return "\n".join(re.findall(r"^ {5}(.+)$", text, flags=re.MULTILINE))
 
 
 def substituted(command: str) -> str:
@@ -374,10 +382,17 @@ def substituted(command: str) -> str:
     return command
 
 
-def by_hand(folder: Path, tamper: str = ":") -> list[tuple[int, bytes]]:
+def by_hand(
+    folder: Path, tamper: str = ":", *, knows_signer: bool = True
+) -> list[tuple[int, bytes]]:
     # In one shell, as a person would; of each step behind unpacking: exit code and output.
+    # Who knows the signer already has the line, and does not take it from the archive.
     (folder / "new").mkdir()
     unpack, enter, *checks = map(substituted, commands())
+    if knows_signer:
+        del checks[1:3]
+    else:
+        (folder / "signers").unlink()
     script = [unpack, enter, f"{{ {tamper}; }} 2> ../../noise"]
     for number, check in enumerate(checks):
         kept = f"../../out.{number}"
@@ -393,37 +408,49 @@ def by_hand(folder: Path, tamper: str = ":") -> list[tuple[int, bytes]]:
 def test_the_readme_has_the_commands_that_are_expected() -> None:
     programs = [command.split()[0] for command in commands()]
     assert programs == [
-        *("tar", "cd", "ssh-keygen", "sha256sum", "sha256sum"),
+        *("tar", "cd", "ssh-keygen", "key=$(sed", "echo", "ssh-keygen", "sha256sum", "sha256sum"),
         *("cut", "ls", "LC_ALL=C", "find"),
     ]
 
 
 def test_the_readme_followed_to_the_letter_succeeds(folder: Path) -> None:
     steps = by_hand(folder)
-    assert [code for code, _ in steps] == [0] * 7, steps
-    signature, tags, payload, *compared = (output for _, output in steps)
+    assert [code for code, _ in steps] == [0] * 8, steps
+    shown, signature, tags, payload, *compared = (output for _, output in steps)
+    assert shown.startswith(b'Good "archive@wmbackup" signature with ED25519 key SHA256:')
     assert signature.startswith(b'Good "archive@wmbackup" signature for ')
     assert tags.count(b": OK\n") == tags.count(b"\n") == 6
     assert payload.count(b": OK\n") == payload.count(b"\n") == len(FILES)
     assert compared == [b""] * 4
 
 
+def test_the_readme_takes_the_line_of_an_unknown_signer_from_the_archive(folder: Path) -> None:
+    known = (folder / "signers").read_bytes()
+    steps = by_hand(folder, knows_signer=False)
+    assert [code for code, _ in steps] == [0] * 10, steps
+    assert (folder / "signers").read_bytes() == known
+    fingerprint = done("ssh-keygen", "-l", "-f", "maker.pub", cwd=folder).split()[1]
+    assert steps[0][1].split()[-1] == fingerprint
+    assert steps[3][1].startswith(b'Good "archive@wmbackup" signature for ')
+
+
 @pytest.mark.parametrize(
     ("tamper", "fails"),
     [
-        ("printf x >> data/empty", 2),
-        ("printf x | dd of=data/large bs=1 seek=70000 conv=notrunc", 2),
-        ("rm data/empty", 2),
-        ("touch data/more", 6),
-        ("touch fetch.txt", 6),
-        ("touch more.sh", 6),
-        ("ln -s /etc data/more", 6),
-        ("mkdir data/new; touch data/new/more", 6),
-        ("printf '\\n' >> files.jsonl", 1),
-        ("printf '\\n' >> bag-info.txt", 1),
+        ("printf x >> data/empty", 3),
+        ("printf x | dd of=data/large bs=1 seek=70000 conv=notrunc", 3),
+        ("rm data/empty", 3),
+        ("touch data/more", 7),
+        ("touch fetch.txt", 7),
+        ("touch more.sh", 7),
+        ("ln -s /etc data/more", 7),
+        ("mkdir data/new; touch data/new/more", 7),
+        ("printf '\\n' >> files.jsonl", 2),
+        ("printf '\\n' >> bag-info.txt", 2),
         ("printf '\\n' >> tagmanifest-sha256.txt", 0),
-        ("sed -i s/a/b/ tagmanifest-sha256.txt.sig", 0),
-        ("cp tagmanifest-sha256.txt.2.sig tagmanifest-sha256.txt.sig", 0),
+        ("printf '\\n' >> tagmanifest-sha256.txt", 1),
+        ("sed -i s/a/b/ tagmanifest-sha256.txt.sig", 1),
+        ("cp tagmanifest-sha256.txt.2.sig tagmanifest-sha256.txt.sig", 1),
     ],
 )
 def test_the_readme_followed_to_the_letter_sees_what_was_changed(
@@ -431,8 +458,49 @@ def test_the_readme_followed_to_the_letter_sees_what_was_changed(
 ) -> None:
     codes = [code for code, _ in by_hand(folder, tamper)]
     assert codes[fails] != 0
-    if fails == 6:
-        assert codes == [0, 0, 0, 0, 0, 0, 1]
+    if fails == 7:
+        assert codes == [0, 0, 0, 0, 0, 0, 0, 1]
+
+
+A_TIME = 1_161_993_600_000_000_000
+NAMED = (
+    *(File(file.path, file.data, A_TIME + index) for index, file in enumerate(FILES)),
+    File(b'\xfe\xff/\x01\\n"', b"escapes, and not UTF-8"),
+    File(b"tab\t\\u0041\x1f\\\\", b"escapes", -A_TIME),
+    File(b"it's $HOME `ls` %s\\0101 \"", b"what a shell would expand", 5),
+    File(b"ends in a line\n", b"feed", 4_000_000_000 * 10**9),
+)
+
+
+@pytest.mark.parametrize("shell", ["sh", "bash"])
+def test_the_readme_gives_every_file_its_path_and_time(folder: Path, shell: str) -> None:
+    (folder / "backup.tar").write_bytes(build(NAMED))
+    done("tar", "-xf", "backup.tar", cwd=folder)
+    assert done(shell, "-c", script(), cwd=folder / "wmbackup-1") == b""
+    root = os.fsencode(folder / "restored")
+    found = {
+        os.path.relpath(os.path.join(above, name), root): os.path.join(above, name)
+        for above, _, names in os.walk(root)
+        for name in names
+    }
+    assert found.keys() == {file.path for file in NAMED}
+    for file in NAMED:
+        with open(found[file.path], "rb") as opened:
+            assert opened.read() == file.data
+            assert os.fstat(opened.fileno()).st_mtime_ns == file.mtime_ns
+
+
+@pytest.mark.parametrize("path", ["../x", "a/../../x", "/x", "a//x", "./x", "x/"])
+def test_the_readme_gives_no_file_a_path_outside_the_folder(folder: Path, path: str) -> None:
+    unpacked = folder / "wmbackup-1"
+    (unpacked / "data").mkdir(parents=True)
+    (unpacked / "data/item-0000001").write_bytes(b"x")
+    row = f'{{"size":1,"mtime":0,"mtime_ns":0,"path":"{path}","attributes":[]}}\n'
+    (unpacked / "files.jsonl").write_text(row)
+    (unpacked / "manifest-sha256.txt").write_text(f"{'0' * 64}  data/item-0000001\n")
+    result = run("sh", "-c", script(), cwd=unpacked)
+    assert result.stderr == b"no path for data/item-0000001\n"
+    assert [one for one in folder.rglob("*") if one.name in {"x", "restored"}] == []
 
 
 def test_what_the_oracles_accept_the_reader_accepts() -> None:

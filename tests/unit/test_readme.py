@@ -1,31 +1,21 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
 import re
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
 
 import wmbackup
-from wmbackup import keys
 from wmbackup.errors import ExitCode
-from wmbackup.stores.sample import _files
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-PROGRAMS = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-
-
-@pytest.fixture(name="home")
-def a_folder_with_what_the_examples_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    keys.create_trusted("signing_key", "allowed_signers", "host")
-    (tmp_path / "licenses").mkdir()
-    (tmp_path / "licenses/a.lic").write_bytes(b"a license")
-    return tmp_path
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def run(program: str, *arguments: str) -> str:
@@ -40,47 +30,45 @@ def run(program: str, *arguments: str) -> str:
     return done.stdout
 
 
-def test_the_engine_example_runs(home: Path) -> None:
-    assert run(PROGRAMS[0]).splitlines()[-1] == "1"
-    assert (home / "restored/a.lic").read_bytes() == b"a license"
+def test_first_backup_runs_as_printed(tmp_path: Path) -> None:
+    text = README.split("<!-- first backup: begin -->")[1].split("<!-- first backup: end -->")[0]
+    commands = re.findall(r"^\$ wmbackup (.+)$", text, re.MULTILINE)
+    assert len(commands) == 5
+    places = ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_STATE_HOME")
+    env = {**os.environ, **dict.fromkeys(places, str(tmp_path))}
+    codes = [
+        subprocess.run(
+            [sys.executable, "-m", "wmbackup", *command.split()],
+            cwd=tmp_path,
+            env=env,
+            capture_output=True,
+            check=False,
+        ).returncode
+        for command in commands
+    ]
+    assert codes == [0, ExitCode.PARTIAL, 0, 0, 0]
+    assert (tmp_path / "restored/harbour/preview.lic").is_file()
 
 
-def test_the_listening_example_runs() -> None:
-    told = run(PROGRAMS[1]).splitlines()
-    assert "stays behind: Low Tide" in told
-    assert told[-1] == "12 files, 1 license withheld"
+def test_readme_is_short_enough_to_read() -> None:
+    assert len(README.splitlines()) <= 220
 
 
-def test_the_restorer_example_runs(home: Path) -> None:
-    told = run(PROGRAMS[2]).splitlines()
-    assert told[-1] == str(home / "sample.wmbackup.tar")
-    assert any(line.startswith("StatusEvent(status=<Status.BACKUPRESTORE_END") for line in told)
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_every_path_that_is_named_exists(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = set(re.findall(r"\]\(([^):#]+)\)", text))
+    named |= set(re.findall(r"(?<![\w/-])(?:wmbackup|tests|man|\.ci)/[\w./*-]*[\w*]", text))
+    assert named
+    for path in named - {"man/text/wmbackup-NAME.mdoc"}:
+        assert list(ROOT.glob(path)), path
 
 
-def test_the_store_of_ones_own_keeps_the_contract(home: Path) -> None:
-    (home / "zipstore.py").write_text(PROGRAMS[3])
-    (home / "test_mine.py").write_text(PROGRAMS[4])
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_mine.py"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    assert " passed" in done.stdout
-    assert "skipped" not in done.stdout
-
-
-def test_both_manners_take_the_store_of_ones_own(home: Path) -> None:
-    (home / "zipstore.py").write_text(PROGRAMS[3])
-    with zipfile.ZipFile(home / "licenses.zip", "w") as file:
-        for path, (data, _) in _files().items():
-            file.writestr(path.decode(), data)
-    start = "from zipstore import ZipStore\n"
-    engine = PROGRAMS[0].replace('FolderStore("licenses")', 'ZipStore("licenses.zip")')
-    assert run(start + engine).splitlines()[-1] == "12"
-    restorer = PROGRAMS[2].replace("SampleStore()", 'ZipStore("licenses.zip")')
-    assert run(start + restorer).splitlines()[-1] == str(home / "sample.wmbackup.tar")
+def test_every_link_within_contributing_has_its_heading() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    anchors = [re.sub(r"[^\w -]", "", one).lower().replace(" ", "-") for one in headings]
+    assert re.findall(r"\]\(#([^)]+)\)", text) == anchors
 
 
 def test_the_table_of_exit_codes_is_the_enum() -> None:
@@ -90,13 +78,13 @@ def test_the_table_of_exit_codes_is_the_enum() -> None:
 
 
 def test_every_dependency_is_named_with_why() -> None:
-    project = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     listed = re.search(r"^dependencies = \[(.*?)^\]", project, re.MULTILINE | re.DOTALL)
     assert listed is not None
     names = re.findall(r'"([a-z]+)', listed[1])
     assert names
     for name in names:
-        assert re.search(rf"^\| {name} \| .{{10,}} \|$", README, re.MULTILINE), name
+        assert re.search(rf"^\| {name} \| .{{10,}} \|$", CONTRIBUTING, re.MULTILINE), name
 
 
 def test_the_public_names_are_there() -> None:
@@ -105,6 +93,21 @@ def test_the_public_names_are_there() -> None:
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         wmbackup.nothing  # noqa: B018 - asking is the test
     assert importlib.import_module("wmbackup").__version__ == "0.1.0"
+
+
+@pytest.mark.parametrize("name", ["wmbackup", "wmbackup.engine"])
+def test_help_shows_every_public_name_with_its_docstring(name: str) -> None:
+    program = f"import pydoc, {name}; print(pydoc.plain(pydoc.render_doc({name})))"
+    text = run(program)
+    module = importlib.import_module(name)
+    assert set(module.__all__) <= set(dir(module))
+    for public in module.__all__:
+        thing = getattr(module, public)
+        if callable(thing):
+            first = inspect.getdoc(thing).splitlines()[0]  # type: ignore[union-attr] # fails if None
+            assert re.search(rf"^    (class )?{public}\b", text, re.MULTILINE), public
+            assert first in text, public
+    assert "__getattr__" not in text
 
 
 def test_importing_the_package_loads_nothing_else() -> None:

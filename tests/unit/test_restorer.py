@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import pytest
 
-from wmbackup import keys, operation
 from wmbackup.engine import BackupSummary, OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -33,7 +32,6 @@ from wmbackup.errors import (
     WmbackupError,
 )
 from wmbackup.item import Skipped
-from wmbackup.keys import SigningKey
 from wmbackup.license import License
 from wmbackup.restorer import (
     BackupFlags,
@@ -44,11 +42,13 @@ from wmbackup.restorer import (
     Options,
     RestoreFlags,
     create_backup_restorer,
+    operation,
 )
 from wmbackup.status import Control, Event, PhaseEvent, Status, StatusEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, Store
 from wmbackup.stores.folder import FolderStore
-from wmbackup.trust import Policy, Signer
+from wmbackup.trust import Policy, Signer, keys
+from wmbackup.trust.keys import SigningKey
 
 E_INVALIDARG = 0x80070057
 E_FAIL = 0x80004005
@@ -598,7 +598,8 @@ def test_what_still_works_at_the_end_of_the_program_is_canceled(bench: Bench) ->
 
 HANGS = """
 import sys
-from wmbackup import create_backup_restorer, Options, keys
+from wmbackup import create_backup_restorer, Options
+from wmbackup.trust import keys
 from wmbackup.errors import TimedOut
 from wmbackup.testing import FakeStore
 
@@ -723,6 +724,121 @@ def test_an_error_that_comes_while_the_cancel_is_heeded_is_told(bench: Bench) ->
     restorer.backup_licenses(BackupFlags.NONE, Told())
     with pytest.raises(Boom):
         restorer.wait(0.05)
+
+
+def test_the_time_goes_on_after_a_question_and_stands_still_while_it_is_asked(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One clock for all of it, which nothing winds up again."""
+    bench.make_archive()
+    made: list[float | None] = []
+    real = operation._Clock
+
+    class Clock(real):  # type: ignore[valid-type, misc] # made at run time
+        def __init__(self, seconds: float | None) -> None:
+            made.append(seconds)
+            super().__init__(seconds)
+
+    monkeypatch.setattr(operation, "_Clock", Clock)
+    asked: list[float] = []
+
+    def confirm(_plan: RestorePlan) -> bool:
+        asked.append(time.monotonic())
+        time.sleep(0.3)
+        return True
+
+    restorer = bench.restore(Told(), bench.options(confirm=confirm))
+    restorer.restore_licenses(RestoreFlags.NONE, Told())
+    made.clear()
+    restorer.wait(PATIENCE)
+    assert (made, len(asked)) == ([PATIENCE], 1)
+    clock = real(10.0)
+    before = clock.left
+    with clock.stopped():
+        time.sleep(0.3)
+    assert before is not None
+    assert clock.left is not None
+    assert before - clock.left < 0.3
+
+
+# Where the system grants no thread
+
+
+@pytest.fixture
+def threadless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Grant no thread to an operation."""
+    real = threading.Thread.start
+
+    def refuse(self: threading.Thread) -> None:
+        if self.name == "wmbackup":
+            raise RuntimeError("can't start new thread")
+        real(self)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.usefixtures("threadless")
+def test_without_a_thread_wait_does_the_work(bench: Bench) -> None:
+    told, plans = Told(), list[RestorePlan]()
+    restorer = bench.backup(Told())
+    restorer.backup_licenses(BackupFlags.NONE, told)
+    assert told.events == []
+    with pytest.raises(Busy):
+        restorer.backup_licenses(BackupFlags.NONE, told)
+    assert isinstance(restorer.wait(PATIENCE), BackupSummary)
+    assert restorer.wait() is restorer.wait(0)
+    told.keeps_the_rules()
+
+    def confirm(plan: RestorePlan) -> bool:
+        plans.append(plan)
+        return True
+
+    restorer = bench.restore(Told(), bench.options(confirm=confirm))
+    restorer.restore_licenses(RestoreFlags.NONE, Told())
+    assert isinstance(restorer.wait(PATIENCE), RestoreSummary)
+    assert len(plans) == 1
+
+
+@pytest.mark.usefixtures("threadless")
+def test_without_a_thread_it_can_be_canceled_and_be_late(bench: Bench) -> None:
+    store = FakeStore(*map(str, range(500)), before=lambda: time.sleep(0.01))
+    restorer = bench.backup(Told(), store)
+    restorer.backup_licenses(BackupFlags.NONE, Told())
+    with pytest.raises(TimedOut, match=r"within 0\.05 s"):
+        restorer.wait(0.05)
+    told = Told(at=2, do=restorer.cancel_license_backup)
+    restorer.backup_licenses(BackupFlags.NONE, told)
+    with pytest.raises(Cancelled):
+        restorer.wait(PATIENCE)
+    told = Told(at=1, do=boom)
+    restorer.backup_licenses(BackupFlags.NONE, told)
+    with pytest.raises(Boom):
+        restorer.wait(PATIENCE)
+    assert bench.names() == []
+
+
+@pytest.mark.usefixtures("threadless")
+def test_without_a_thread_it_cannot_wait_for_itself_and_others_can(bench: Bench) -> None:
+    inner: list[object] = []
+
+    def wait() -> None:
+        try:
+            inner.append(restorer.wait(0))
+        except Busy as error:
+            inner.append(error)
+
+    gate = Gate()
+    restorer = bench.backup(Told(), FakeStore(before=gate))
+    restorer.backup_licenses(BackupFlags.NONE, Told(at=0, do=wait))
+    results: list[object] = []
+    waiting = threading.Thread(target=lambda: results.append(restorer.wait(PATIENCE)))
+    waiting.start()
+    assert gate.reached.wait(PATIENCE)
+    gate.open()
+    assert restorer.wait(PATIENCE) is not None
+    waiting.join(PATIENCE)
+    assert isinstance(inner[0], Busy)
+    assert results == [restorer.wait()]
 
 
 def test_waiting_twice_gives_the_same(bench: Bench) -> None:

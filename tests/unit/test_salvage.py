@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.archives import Dribble
-from tests.folders import KEY, POLICY, files, fill
+from tests.folders import KEY, POLICY, Log, files, fill
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.engine import RestoreSummary, Selection, backup, open_archive, restore
 from wmbackup.errors import ArchiveDamaged, SignerUntrusted
@@ -61,6 +61,15 @@ def test_a_whole_archive_loses_nothing(archive: bytes, tmp_path: Path, *, pipe: 
     done = salvage(archive, tmp_path, pipe=pipe)
     assert (done.restored, done.plan.lost, done.plan.nameless) == (4, (), 0)
     assert restored(tmp_path) == STORE
+
+
+def test_a_salvage_plans_once(archive: bytes, tmp_path: Path) -> None:
+    (tmp_path / "a.tar").write_bytes(archive)
+    log = Log()
+    with open_archive(str(tmp_path / "a.tar")) as file:
+        target = FolderStore(str(tmp_path / "target"))
+        restore(file, target, POLICY, log.control(), salvage=True)
+    assert log.phases() == ["authenticating", "planning", "verifying", "applying"]
 
 
 def test_of_a_cut_archive_what_is_whole_comes_back_and_the_rest_is_named(

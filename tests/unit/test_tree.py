@@ -4,7 +4,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -12,16 +12,16 @@ from typing import Any, cast
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible, snapshot
-from wmbackup import files
+from wmbackup.storage import files
 from wmbackup.stores import tree as module
 from wmbackup.stores.attributes import attributes_of
+from wmbackup.stores.removal import remove_all
 from wmbackup.stores.tree import (
     EntryKind,
     HandleTree,
     PathTree,
     Tree,
     open_tree,
-    remove_all,
 )
 
 
@@ -218,7 +218,7 @@ def test_a_failed_step_gives_its_handles_back(tmp_path: Path) -> None:
     for _ in range(3):
         with pytest.raises(FileNotFoundError):
             tree.open(b"a/b/missing/file")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) == before + 2, "a and a/b stay open"
     tree.close()
     assert len(os.listdir("/proc/self/fd")) == before - 1
 
@@ -300,3 +300,106 @@ def test_windows_names_are_wtf_8_and_counted_in_utf_16(monkeypatch: pytest.Monke
         ("\\\\?\\C:\\x", "\\\\?\\C:\\x"),
     ):
         assert files.extended(path) == extended
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_removal_of_deep_folders_takes_calls_in_proportion(
+    way: type[HandleTree | PathTree], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = 0
+
+    def counted(real: Callable[..., object]) -> Callable[..., object]:
+        def call(*arguments: object, **more: object) -> object:
+            nonlocal calls
+            calls += 1
+            return real(*arguments, **more)
+
+        return call
+
+    def removed(depth: int) -> int:
+        nonlocal calls
+        root = tmp_path / str(depth)
+        root.mkdir()
+        monkeypatch.chdir(root)
+        os.mkdir("all")
+        for level in range(depth):  # step by step, since the whole path is too long for one call
+            os.chdir("all" if not level else "d")
+            os.mkdir("d")
+            Path("f").write_bytes(b"")
+        monkeypatch.chdir(tmp_path)
+        tree = way(str(root))
+        with monkeypatch.context() as patched:
+            for name in ("open", "stat", "lstat", "unlink", "rename", "replace", "rmdir"):
+                patched.setattr(os, name, counted(getattr(os, name)))
+            calls = 0
+            assert remove_all(tree, b"all") is None
+            found = calls
+        tree.close()
+        assert list(root.iterdir()) == []
+        return found
+
+    assert removed(1600) < 2.2 * removed(800)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("forgetful", [False, True])
+def test_removal_lists_a_folder_of_many_files_few_times(
+    way: type[HandleTree | PathTree], tmp_path: Path, *, forgetful: bool
+) -> None:
+    """Also where the system leaves every other name out while names are removed."""
+    listed = 0
+
+    class Counting(way):  # type: ignore[misc, valid-type]  # a class that is a parameter
+        def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            nonlocal listed
+            for at, entry in enumerate(super().entries(folder)):
+                listed += 1
+                if not (forgetful and at % 2):
+                    yield entry
+
+    fill(tmp_path / "root", {b"all/%d" % number: b"" for number in range(10_000)})
+    tree = Counting(str(tmp_path / "root"))
+    assert remove_all(tree, b"all") is None
+    tree.close()
+    assert list((tmp_path / "root").iterdir()) == []
+    assert listed < 25_000
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_removal_returns_what_is_in_the_way_and_removes_the_rest(
+    way: type[HandleTree | PathTree], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(tmp_path, {b"all/a": b"1", b"all/b": b"2", b"all/c/d": b"3"})
+    real = os.unlink
+
+    def refuse(path: str | bytes, **more: int) -> None:
+        if os.fsencode(path).endswith(b"b"):
+            raise OSError(errno.EBUSY, "busy")
+        real(path, **more)
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    tree = way(str(tmp_path))
+    failure = remove_all(tree, b"all")
+    tree.close()
+    assert failure is not None
+    assert failure.errno == errno.EBUSY
+    assert snapshot(tmp_path) == {b"all": "a folder", b"all/b": b"2"}
+
+
+def test_a_folder_is_listed_by_a_handle_of_its_own(tmp_path: Path) -> None:
+    # On btrfs a handle lists what was there when it was opened.
+    fill(tmp_path, {b"sub/a": b"1"})
+    tree = HandleTree(str(tmp_path))
+    assert tree.stat(b"sub/a") is not None  # which keeps a handle of sub
+    listed: list[int] = []
+    real = os.scandir
+
+    def scandir(handle: int) -> Any:
+        listed.append(handle)
+        return real(handle)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "scandir", scandir)
+        assert [name for name, _ in tree.entries(b"sub")] == [b"a"]
+    assert listed[0] not in {tree._root, *tree._open.values()}
+    tree.close()

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from wmbackup import keys
 from wmbackup.cli import interface as interface_rows
-from wmbackup.cli import main, places, session
+from wmbackup.cli import main, paths, session
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
-from wmbackup.engine.inventory import Selection, inventory_of_archive, inventory_of_store
+from wmbackup.engine._inventory import Selection, inventory_of_archive, inventory_of_store
 from wmbackup.errors import (
     Busy,
     Cancelled,
@@ -22,11 +21,8 @@ from wmbackup.errors import (
     StoreUnavailable,
     UsageError,
 )
-from wmbackup.files import try_lock
 from wmbackup.hresult import InterfaceError
-from wmbackup.keys import SigningKey
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.restorer import BackupFlags, Options, RestoreFlags, create_backup_restorer
 from wmbackup.status import (
     Control,
@@ -38,6 +34,8 @@ from wmbackup.status import (
     WarningEvent,
     WithheldEvent,
 )
+from wmbackup.storage.files import try_lock
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.windows import store as windows
 from wmbackup.stores.windows.findings import Machine, findings
@@ -45,7 +43,8 @@ from wmbackup.stores.windows.following import Outcome
 from wmbackup.stores.windows.merging import merge
 from wmbackup.stores.windows.store import PRIVACY_POLICY, Binding, PartlyRestored, WindowsStore
 from wmbackup.testing import StoreContract
-from wmbackup.trust import Policy
+from wmbackup.trust import Policy, keys, read_policy
+from wmbackup.trust.keys import SigningKey
 
 XP = Machine(
     product="Microsoft Windows XP",
@@ -141,7 +140,7 @@ class Bench:
 
     @property
     def policy(self) -> Policy:
-        return keys.read_policy(str(self.folder / "allowed_signers"))
+        return read_policy(str(self.folder / "allowed_signers"))
 
     @property
     def archive(self) -> str:
@@ -181,7 +180,8 @@ class Bench:
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Iterator[Bench]:
-    key, _ = keys.create_trusted(str(tmp_path / "key"), str(tmp_path / "allowed_signers"), "test")
+    files = (str(tmp_path / "key"), str(tmp_path / "allowed_signers"))
+    key = keys.create_trusted(*files, "test").key
     one = Bench(tmp_path, key)
     yield one
     one.check_nothing_is_left()
@@ -565,7 +565,7 @@ def test_restricted_without_key_ids_are_counted_once() -> None:
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(session, "config_folder", lambda: str(tmp_path / "config"))
     monkeypatch.setattr(session, "state_folder", lambda: str(tmp_path / "state"))
-    monkeypatch.setattr(places, "state_folder", lambda: str(tmp_path / "state"))
+    monkeypatch.setattr(paths, "state_folder", lambda: str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     assert main(["key", "create", "--quiet"]) == ExitCode.OK
     return tmp_path
@@ -573,7 +573,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def as_windows(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
     monkeypatch.setattr(windows, "documented_binding", lambda: fake.binding)
-    for where in ("wmbackup.cli.places", "wmbackup.cli.list"):
+    for where in ("wmbackup.cli.paths", "wmbackup.cli.commands.list"):
         monkeypatch.setattr(f"{where}.default_store", lambda: "windows")
 
 

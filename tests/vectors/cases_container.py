@@ -46,7 +46,7 @@ KEPT_PAYLOAD_MEMBERS = """
 """
 KEPT_SIZES = """
     size-of-bagit-55 size-of-tagmanifest-sha256-478 size-of-sig-311 size-of-2.sig-311
-    size-of-tsr-0 size-of-tsr-65537 size-of-readme-2884 size-of-bag-info-0
+    size-of-tsr-0 size-of-tsr-65537 size-of-readme-5604 size-of-bag-info-0
     size-of-bag-info-65537 size-of-files.jsonl-0 size-of-files.jsonl-2147483649
     size-of-licenses.jsonl-2147483649 size-of-manifest-sha256-2147483649
     size-of-manifest-sha256-2147483648
@@ -471,7 +471,7 @@ def _sizes() -> Vectors:
         signature + b".sig": (309, 311),
         signature + b".2.sig": (309, 311),
         signature + b".tsr": (0, 65537),
-        b"README.txt": (2882, 2884),
+        b"README.txt": (5602, 5604),
         b"bag-info.txt": (0, 65537),
         b"files.jsonl": (0, tables + 1),
         b"licenses.jsonl": (tables + 1,),

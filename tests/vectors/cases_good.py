@@ -37,6 +37,7 @@ KEPT_PAYLOADS = """
     ok-minimal ok-empty-file ok-sizes
 """
 KEPT_PATHS = """
+    ok-path-deep ok-path-long
     ok-own-names-and-items ok-path-not-utf8 ok-path-signs
 """
 KEPT_NAMES = """
@@ -83,14 +84,20 @@ def _paths() -> Vectors:
     mixed = [LICENSE, File(b"B/c.lic", b"1"), File("café.lic".encode(), b"2"), File(b"x:y", b"3")]
     yield _of("own-names-and-items", "two own names and two items", draft(mixed))
     yield _of("path-not-utf8", "a path in path_base64", draft([File(b"caf\xe9.lic", b"1")]))
+    deep = draft([File(b"/".join([b"x:"] * 100), b"1")])
+    yield _of("path-deep", "a path of 100 components", deep)
+    long = draft([File(b"x:" * 2048, b"1")])
+    yield _of("path-long", "a path of 4,096 bytes", long)
     surrogate = draft([File(b"\xed\xa0\x80.lic", b"1")])
     yield _of("path-surrogate", "an encoded surrogate is not UTF-8, so path_base64", surrogate)
     signs = '"\\/\b\f\n\r\t\x01\x1f\x7f\x85é\u2028\ufeff\U0001f600'
     odd = draft([File(signs.encode(), b"1")])
     yield _of("path-signs", "each escape of JSON, and characters that have none", odd)
-    # A row of exactly 65536 bytes: the path takes what the rest leaves.
-    rest = len(File(b"", b"1").at(b"", b"").row())
-    long = draft([File(b"p" * (65536 - rest), b"1")])
+    # A row of exactly 65536 bytes: an unknown key takes what the rest leaves.
+    long = draft([LICENSE])
+    rest = len(long.rows[0].rstrip(b"\n")) + len(b',"x":""' + b"\n")
+    key = b'],"x":"%b"}' % (b"p" * (65536 - rest))
+    long.rows[0] = replace_once(long.rows[0], b"]}", key)
     yield _of("row-longest", "a row of 65536 bytes", long)
     yield _of("item-backslash", "a backslash makes an item", draft([File(b"a\\b", b"1")]))
 

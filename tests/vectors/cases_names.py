@@ -8,7 +8,7 @@ from vector import Vector, Vectors, damaged, keep
 # The vectors of each group that are kept as files.
 KEPT_PATHS = """
     path-empty path-slash-twice path-dot path-parent path-parent-inside path-absolute
-    path-slash-last path-zero path-duplicate
+    path-slash-last path-zero path-duplicate path-deep path-long
 """
 KEPT_ROWS = """
     path-base64-bits path-both path-base64-of-utf8 path-base64-no-padding path-base64-parent
@@ -67,6 +67,10 @@ def _item(name: str, comment: str, *paths: str) -> Vector:
 def _paths() -> Vectors:
     for name, path in {
         "empty": "",
+        "deep": "/".join(["x:"] * 101),
+        "deeper": "/".join(["x:"] * 8000),
+        "long": "x:" * 2048 + "x",
+        "long-base64": "/".join(["x" * 90 + ":"] * 50),
         "dot": ".",
         "dots": "..",
         "parent": "../x:",

@@ -26,8 +26,11 @@ from vector import Vector, Vectors, damaged, keep
 
 Sign = Callable[[Key, bytes], bytes]
 
-# An ECDSA key and an RSA key can sign no archive; their lines are passed over, whatever is in them.
-ECDSA = "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBA=="
+# An ECDSA key can sign no archive, and its line is passed over. Its point is the curve's generator.
+ECDSA = (
+    "ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTYAAAAIbmlzdHAyNTYAAABBBGsX0fLhLEJH+Lzm5W"
+    "OkQPJ3A32BLeszoPShOUXYmMKWT+NC4v4af5uO5+tKfA+eFivOM1drMV7Oy7ZAaDe/UfU="
+)
 
 
 # The vectors of each group that are kept as files.

@@ -38,7 +38,9 @@ def readme() -> bytes:
         text = manual.read()
     start = b".Sh THE README\n.Bd -literal\n"
     body = text[text.index(start) + len(start) :]
-    return body[: body.index(b".Ed\n")].replace(b"\\&", b"").replace(b"\\-", b"-")
+    marks = {b"&": b"", b"-": b"-", b"e": b"\\", b"(aq": b"'", b"(ha": b"^"}
+    shown = body[: body.index(b".Ed\n")]
+    return re.sub(rb"\\(&|-|e|\(aq|\(ha)", lambda mark: marks[mark[1]], shown)
 
 
 README = readme()

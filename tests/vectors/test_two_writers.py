@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from test_vectors import Parsed, Pipe, run
 
 from tests.archives import FileWriter
-from wmbackup.archive.bag import BagInfo
 from wmbackup.archive.names import give_names
-from wmbackup.archive.rows import FileRow
+from wmbackup.archive.row_codec import FileRow
 from wmbackup.archive.sshsig import sign
+from wmbackup.archive.tag_files import BagInfo
 
 # Few letters and short components, so that twins, prefixes, devices and unsafe names are common.
 COMPONENTS = st.one_of(

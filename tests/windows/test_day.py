@@ -24,15 +24,15 @@ from jsonschema import Draft202012Validator
 
 from tests.windows.harness import Double
 from tests.windows.test_system import without
-from wmbackup import keys, owner
-from wmbackup.cli import main, places, session
+from wmbackup.cli import main, paths, session
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
-from wmbackup.files import try_lock
-from wmbackup.locks import Locks
 from wmbackup.status import Control
+from wmbackup.storage.files import try_lock
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
 from wmbackup.testing import FakeItem, FakeStore
+from wmbackup.trust import keys, owner
 
 URL = "https://licenses.invalid/limit"
 KID = "{00112233-4455-6677-8899-AABBCCDDEEFF}"
@@ -85,9 +85,10 @@ class Home:
     def process(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run it in a process of its own, through pipes."""
         code = f"""
-            from wmbackup.cli import main, places, session
+            from wmbackup.cli import main, paths, session
+            from wmbackup.cli import paths
             session.config_folder = lambda: {str(self.folder / "config")!r}
-            session.state_folder = places.state_folder = lambda: {str(self.folder / "state")!r}
+            session.state_folder = paths.state_folder = lambda: {str(self.folder / "state")!r}
             raise SystemExit(main({list(arguments)!r}))
         """
         return subprocess.run(
@@ -110,7 +111,7 @@ def home(
     folder.mkdir()
     monkeypatch.setattr(session, "config_folder", lambda: str(folder / "config"))
     monkeypatch.setattr(session, "state_folder", lambda: str(folder / "state"))
-    monkeypatch.setattr(places, "state_folder", lambda: str(folder / "state"))
+    monkeypatch.setattr(paths, "state_folder", lambda: str(folder / "state"))
     monkeypatch.chdir(folder)
     one = Home(folder, double, capsys)
     assert one.run("key", "create") is ExitCode.OK
@@ -165,7 +166,7 @@ def test_restricted(home: Home) -> None:
         "backup status 27 0",
     )
     assert home.run("backup", "-o", home.archive) is ExitCode.PARTIAL
-    assert "(key ID KID-1==, title Caf\u00e9 Gr\u00f6\u00dfenwahn)" in home.err
+    assert '(key ID KID-1==, title "Caf\u00e9 Gr\u00f6\u00dfenwahn")' in home.err
     assert f"(key ID {KID})" in home.err
     made = home.json("backup", "-o", home.archive, "--force", "--accept-restricted")
     assert made[-1]["exit_code"] == ExitCode.OK
@@ -461,7 +462,7 @@ def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
     monkeypatch.setattr(os, "open", busy)
     with Locks(str(home.folder / "locks")).hold("store", "one", Control()):
         assert len(tries) == 4
-    monkeypatch.setattr("wmbackup.locks._REMOVAL", 0.0)
+    monkeypatch.setattr("wmbackup.storage.locks._REMOVAL", 0.0)
     tries.clear()
     with (
         pytest.raises(SystemFailure, match="permission denied"),
@@ -473,7 +474,7 @@ def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
 def test_a_lock_is_seen_by_other_processes_and_drops_with_its_own(home: Home) -> None:
     code = """
         import os, sys
-        from wmbackup.files import try_lock
+        from wmbackup.storage.files import try_lock
         print(try_lock(os.open(sys.argv[1], os.O_RDWR)), flush=True)
         sys.stdin.read()
     """

@@ -68,9 +68,26 @@ def test_what_was_lent_is_given_back(double: Double, monkeypatch: pytest.MonkeyP
     assert balance["lent"] == balance["freed"] > 3
 
 
-def test_no_license_at_all(double: Double) -> None:
+@pytest.mark.parametrize(
+    "script",
+    [
+        ["no-more 259"],
+        ["no-more 0x80070103"],
+        ["enumeration 0x80070103"],
+        ["get-license 0x80070103"],
+        ["get-license 0x80004005"],
+    ],
+)
+def test_no_license_at_all(double: Double, script: list[str]) -> None:
+    # What an empty store answers, and to which call, is not documented.
+    double.script(*script)
     assert list(enumerate_licenses()) == []
     assert double.said("^stopped count=0$")
+
+
+def test_a_single_license_is_listed(double: Double) -> None:
+    double.script("license xml KID LID")
+    assert [one.kid for one in enumerate_licenses()] == ["KID"]
 
 
 def test_each_key_id_is_asked_about_once(double: Double) -> None:

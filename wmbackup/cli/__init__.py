@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
+def _failed(reason: str) -> int:
+    """Say why there is no program, or none any more."""
+    if sys.stderr is not None:
+        sys.stderr.write(f"wmbackup: error: {reason}\n")
+    return 1
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit code; see the manual."""
     is_program = arguments is None
@@ -23,9 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with handled(to_the_end=is_program):
             # Loading takes most of a short run, and a signal may come in the midst of it.
-            from wmbackup.cli.run import run
-
-            return run(arguments)
+            try:
+                from wmbackup.cli.program import run
+            except (ImportError, MemoryError, OSError) as error:
+                return _failed(
+                    f"the program cannot be loaded: {str(error) or type(error).__name__}"
+                )
+            try:
+                return run(arguments)
+            except MemoryError:  # which came again when it was to be told
+                return _failed("there is not enough memory")
     except Interrupted as signal:
         return signal.exit_code
     finally:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
-from wmbackup.cli.hygiene import count
-from wmbackup.cli.output import CheckRow, State
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.paths import parse_store
+from wmbackup.cli.render.output import CheckRow, State
+from wmbackup.cli.render.sanitize import count
 from wmbackup.errors import ExitCode, StoreUnavailable
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Control

@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 
-from wmbackup import keys
 from wmbackup.archive import sshsig
-from wmbackup.archive.bag import format_time
-from wmbackup.cli.output import KeyRow
+from wmbackup.archive.tag_files import format_time
+from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.session import Session
-from wmbackup.engine.opening import ArchiveInput, identify, open_archive
-from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, UsageError
-from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file
+from wmbackup.engine import SealedArchive, identify
+from wmbackup.engine._open import unavailable
+from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
+from wmbackup.storage.files import reachable, read_small_file
+from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files
 
 
 def trusted_rows(
@@ -37,14 +38,25 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
 
 
-def key_from_file(source: str) -> tuple[str, bytes] | None:
-    """Return principal and key of a key file; None where it is an archive. Raises WmbackupError."""
-    with open_archive(source) as file:
-        text = file.stream.read(keys.MAX_FILE)
+def described(signer: Signer) -> str:
+    """Return whom a line stands for, and how long."""
+    after, before = _time(signer.valid_after), _time(signer.valid_before)
+    since = "" if after is None else f" from {after}"
+    return f"{signer.principals}{since}" + ("" if before is None else f" until {before}")
+
+
+def key_from_file(source: str) -> Signer | None:
+    """Return the key of a key file; None where it is an archive. Raises WmbackupError."""
+    text = _beginning(source)
     if text.startswith(b"wmbackup-"):
         return None
+    if len(text) > small_files.MAX_FILE:
+        raise NotAnArchive(
+            f"{source} is neither an archive nor a public key: it is too large for a key",
+            hint="name an archive, or a file with a line such as that of wmbackup key show",
+        )
     try:
-        principal, key = parse_key_file(text)
+        principal, signer = parse_key_file(text)
     except TrustFileInvalid as error:
         raise NotAnArchive(
             f"{source} is neither an archive nor a public key: {error.message}",
@@ -56,23 +68,38 @@ def key_from_file(source: str) -> tuple[str, bytes] | None:
             hint="write it as the line wmbackup@HOST ssh-ed25519 ..., or name an archive of that"
             " machine",
         )
-    return principal, key
+    return signer
 
 
-def key_from_archive(
-    session: Session, archive: ArchiveInput, fingerprint: str | None
-) -> tuple[str, bytes]:
-    """Return principal and key of who made an archive, after a question. Raises WmbackupError."""
+def _beginning(source: str) -> bytes:
+    """Read as much of a file as a key may have; a pipe is refused, and not waited for."""
+    if not source:
+        raise UsageError("the name of the key is empty", hint="name a key file, or an archive")
+    try:
+        found = read_small_file(reachable(source), small_files.MAX_FILE)
+    except IsADirectoryError:
+        hint = "name a key file or an archive in it"
+        raise UsageError(f"{source} is a folder", hint=hint) from None
+    except OSError as error:
+        raise unavailable(error, source) from error
+    if found is None:
+        raise NotFound(f"there is no file {source}", hint="check its path")
+    return found.data
+
+
+def key_from_archive(archive: SealedArchive) -> Signer:
+    """Return the key that signed an archive, with the principal of its host. Nothing is trusted."""
     key, info = identify(archive)
-    principal = keys.principal_of(info.host)
-    if fingerprint is None:
-        mark = sshsig.fingerprint(key)
-        if not session.interactive:
-            raise ConfirmationNeeded(
-                f"the key that signed {archive.name} is not trusted for being in it",
-                hint=f"if you know it: --fingerprint {mark}",
-            )
-        question = f"Trust {mark}, which says that it is {principal}?"
-        if not session.output.ask(question):
-            raise Declined("nothing was changed: the key was declined")
-    return principal, key
+    return Signer(principal_of(info.host), key)
+
+
+def confirm_key(session: Session, name: str, signer: Signer) -> None:
+    """Ask whether to trust the key of an archive. Raises ConfirmationNeeded, Declined."""
+    mark = sshsig.fingerprint(signer.key)
+    if not session.interactive:
+        raise ConfirmationNeeded(
+            f"the key that signed {name} is not trusted for being in it",
+            hint=f"if you know it: --fingerprint {mark}",
+        )
+    if not session.output.ask(f"Trust {mark}, which says that it is {signer.principals}?"):
+        raise Declined("nothing was changed: the key was declined")

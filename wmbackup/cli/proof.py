@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wmbackup.cli.output import Verified
-from wmbackup.cli.places import standard_input
+from wmbackup.cli.paths import owner, standard_input
+from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
-from wmbackup.engine import open_archive, verify
-from wmbackup.engine.opening import ArchiveInput, spooling
+from wmbackup.engine import SealedArchive, open_archive, verify
+from wmbackup.engine._open import spooling
 from wmbackup.errors import SystemFailure, UsageError, WmbackupError
-from wmbackup.files import temporary_folder
+from wmbackup.limits import remedy
+from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import Policy
 
 # A restore and a comparison are loaded where they are asked for: with them every `verify` would
@@ -42,6 +43,7 @@ class Proof:
     def verify(self, name: str) -> Verified:
         """Verify one; an error is shown, and part of the result."""
         result = Verified("standard input" if name == "-" else name, None, None)
+        before = self._session.elapsed
         try:
             with open_archive(standard_input() if name == "-" else name) as archive:
                 if archive.length is None and (self._against or self._restore_test):
@@ -50,7 +52,13 @@ class Proof:
                         hint="save the archive to a file first",
                     )
                 control = self._session.control()
-                done = verify(archive, self._policy, control, quick=self._quick)
+                done = verify(
+                    archive,
+                    self._policy,
+                    control,
+                    quick=self._quick,
+                    workers=self._session.workers(),
+                )
                 result = result._replace(summary=done)
                 if self._restore_test:
                     self._try_restore(archive)
@@ -62,41 +70,36 @@ class Proof:
         except WmbackupError as error:
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
-        return result
+        return result._replace(seconds=self._session.elapsed - before)
 
-    def _try_restore(self, archive: ArchiveInput) -> None:
+    def _try_restore(self, archive: SealedArchive) -> None:
         from wmbackup.engine import restore
         from wmbackup.stores.folder import FolderStore
-        from wmbackup.stores.journal import private_folder
+        from wmbackup.stores.leftovers import private_folder
 
         control = self._session.control()
         try:
-            with spooling(), private_folder(temporary_folder()) as folder:
+            with spooling(), private_folder(temporary_folder(), owner(), control) as folder:
                 target = FolderStore(f"{folder}/restored")
-                _rewind(archive)
-                restore(archive, target, self._policy, control, helped=True)
+                restore(archive, target, self._policy, control, workers=self._session.workers())
                 differences = self._compare(archive, target)
         except SystemFailure as error:
-            error.hint = (
-                "a restore test needs room for all files: set TMPDIR to a folder that has it"
-            )
+            if isinstance(error.__cause__, OSError) and not remedy(error.__cause__.errno):
+                error.hint = (
+                    "a restore test needs room for all files: set TMPDIR to a folder that has it"
+                )
             raise
         if differences:
             raise WmbackupError(
                 "the restored files differ from the archive", hint="check the disk and its memory"
             )
 
-    def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
+    def _compare(self, archive: SealedArchive, store: Store) -> Differences:
         from wmbackup.engine import compare, inventory_of_archive, inventory_of_store
 
         control = self._session.inventory_control()
-        _rewind(archive)
         with (
             inventory_of_archive(archive, self._policy, control) as ours,
             inventory_of_store(store, control, hashes=True) as (theirs, _),
         ):
             return compare(ours.rows, theirs.rows)
-
-
-def _rewind(archive: ArchiveInput) -> None:
-    archive.stream.seek(archive.start)

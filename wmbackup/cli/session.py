@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wmbackup.cli.stdout import StandardOutput
+from wmbackup.cli.render.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wmbackup.cli.output import Output
-    from wmbackup.config import Config
-    from wmbackup.keys import SigningKey
-    from wmbackup.locks import Locks
-    from wmbackup.status import Control
+    from wmbackup.cli.config import Config
+    from wmbackup.cli.render.output import Output
+    from wmbackup.status import Control, Phase
+    from wmbackup.storage.locks import Locks
     from wmbackup.trust import Policy
+    from wmbackup.trust.keys import Created, SigningKey
+    from wmbackup.workers.process import Workers
 
 
 class Common(NamedTuple):
@@ -47,24 +50,52 @@ class Session:
         self.stdout = StandardOutput()
         self.data_on_stdout = False
         self.accepts_restricted = False
+        self.accepts_skipped = False
         self.running = False
+        self._begun = time.monotonic()
+        self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through
         self.given: dict[str, tuple[int, Any]] = {}
         self.configs: tuple[Config, ...] = ()
         self._output: Output | None = None
+
+    def settle(self) -> None:
+        """Put the common options that were given in force.
+
+        --quiet and --verbose overrule each other: the nearer one counts, of two that are as near
+        the last.
+        """
+        both = [name for name in self.given if name in {"quiet", "verbose"} and self.given[name][1]]
+        if len(both) > 1:
+            del self.given[min(both, key=lambda name: self.given[name][0])]  # the first such one
+        self.common = Common(**{name: value for name, (_, value) in self.given.items()})
 
     @property
     def output(self) -> Output:
         """The renderer, made when it is first needed: its libraries are not free."""
         if self._output is None:
             if self.common.json:
-                from wmbackup.cli.jsonl import JsonLines
+                from wmbackup.cli.render.json_lines import JsonLines
 
                 self._output = JsonLines(self)
             else:
-                from wmbackup.cli.terminal import Terminal
+                from wmbackup.cli.render.terminal import Terminal
 
                 self._output = Terminal(self)
         return self._output
+
+    @property
+    def elapsed(self) -> float:
+        """How long the run has taken, in seconds, without the time that answers took."""
+        return time.monotonic() - self._begun
+
+    @contextlib.contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Wait for somebody, in time that is not the program's."""
+        since = time.monotonic()
+        try:
+            yield
+        finally:
+            self._begun += time.monotonic() - since
 
     @property
     def profile(self) -> str | None:
@@ -98,60 +129,105 @@ class Session:
         """Whether somebody is there to be asked."""
         return not (self.common.no_input or self.common.json) and is_terminal(sys.stdin)
 
-    def locks(self) -> Locks:
-        """Return the locks of this user."""
-        import tempfile
+    def trust_locks(self) -> Locks:
+        """Return the locks for trust files: a run holds one for a moment, so that others wait."""
+        from wmbackup.trust.trust_files import LOCK_WAIT
 
-        from wmbackup.locks import Locks
+        return self.locks(LOCK_WAIT)
 
+    def locks(self, least: float = 0.0) -> Locks:
+        """Return the locks of this user, which are waited for ``least`` seconds or longer."""
+        from wmbackup.storage.locks import Locks, belongs_to_another, shared_folders
+
+        wait = max(self.common.lock_wait, least)
         state = state_folder()
-        if state is None or not _can_hold(state):
-            # A service often has no home, or one that is not there; its runs see each other here.
-            user = os.getuid() if hasattr(os, "getuid") else 0
-            state = os.path.join(tempfile.gettempdir(), f"wmbackup-{user}")
-        return Locks(os.path.join(state, "locks"), self.common.lock_wait)
+        folder = None if state is None or not _can_hold(state) else os.path.join(state, "locks")
+        try:
+            is_usable = folder is not None and not belongs_to_another(folder)
+        except OSError:
+            is_usable = True  # the lock itself says why not
+        if folder is None or not is_usable:
+            # A service often has no home, one that is not there, or that of the user who began it;
+            # its runs see each other here.
+            return Locks(shared_folders, wait)
+        return Locks(folder, wait)
+
+    def workers(self) -> Workers:
+        """Allow worker processes: a user expects both processors to work."""
+        from wmbackup.workers.process import Workers
+
+        return Workers()
 
     def signing_key(self, path: str | None) -> SigningKey:
         """Load the signing key; on a terminal, make one where there is none.
 
         Raises SigningKeyMissing, SigningKeyUnusable.
         """
-        from wmbackup import keys
+        from wmbackup.trust import keys
 
         if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
-            key, principal = keys.create_trusted(
-                signing_key_path(), allowed_signers_path(), host_name()
-            )
+            created = self.create_key()
             self.output.warning(
                 "signing-key-created",
-                f"made a signing key, {key.fingerprint}, trusted as {principal}",
-                f"keep a copy of {key.path}.pub: it is how other machines believe your archives",
+                f"made a signing key, {created.key.fingerprint}, trusted as {created.principal}",
+                f"keep a copy of {keys.public_path(created.key.path)}: other machines need it to"
+                " trust your archives",
             )
-            return key
-        key = keys.load(path or signing_key_path())
+            return created.key
+        key = keys.load(path) if path is not None else keys.load_own(signing_key_path())
+        self.warn_if_exposed(key)
+        if path is None and keys.is_incomplete(key.path):
+            self.output.warning(
+                "signing-key-incomplete",
+                "the run that made the signing key was cut off: this machine may not trust it",
+                "wmbackup key create",
+            )
+        return key
+
+    def create_key(self) -> Created:
+        """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
+        from wmbackup.trust import keys
+
+        self.warn_of_writers(allowed_signers_path(), revoked_keys_path())
+        created = keys.create_trusted(
+            *(signing_key_path(), allowed_signers_path(), host_name(), revoked_keys_path()),
+            self.trust_locks(),
+        )
+        self.warn_if_exposed(created.key)
+        return created
+
+    def warn_if_exposed(self, key: SigningKey) -> None:
+        """Warn of a signing key that other users can read."""
+        from wmbackup.trust import small_files
+
         if key.exposed:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                how_to_hide(key.path),
+                small_files.hide_hint(key.path),
             )
-        return key
 
     def policy(self, allowed_signers: str | None) -> Policy:
-        """Read whom to believe. Raises NotFound, TrustFileInvalid."""
-        from wmbackup import keys
+        """Read whom to trust. Raises TrustFileInvalid, SetupUnusable, SystemFailure."""
+        from wmbackup.trust.trust_files import read_policy
 
         revoked = revoked_keys_path()
-        for path in (allowed_signers, revoked) if allowed_signers else (_trust_file(), revoked):
-            if path is not None and keys.writable_by_others(path):
-                self.output.warning(
-                    "trust-file-exposed",
-                    f"other users can write {path}, and say whom to believe",
-                    f"chmod go-w {path}",
-                )
+        self.warn_of_writers(allowed_signers or _trust_file(), revoked)
         if allowed_signers is not None:
-            return keys.read_policy(allowed_signers, revoked, must_exist=True)
-        return keys.read_policy(allowed_signers_path(), revoked)
+            return read_policy(allowed_signers, revoked, must_exist=True)
+        return read_policy(allowed_signers_path(), revoked)
+
+    def warn_of_writers(self, *paths: str | None) -> None:
+        """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
+        from wmbackup.trust.small_files import check_writers
+
+        exposed = {check_writers(path) for path in paths if path is not None}
+        for place, remedy in sorted(found for found in exposed if found is not None):
+            self.output.warning(
+                "trust-file-exposed",
+                f"other users can write {place}, and say whom to trust",
+                remedy,
+            )
 
     def strictly(self, code: ExitCode) -> ExitCode:
         """Turn "partial" into "failed" where ``--strict`` asks for it."""
@@ -191,13 +267,6 @@ def _can_hold(folder: str) -> bool:
             return False
         folder = parent
     return os.access(folder, os.W_OK)
-
-
-def how_to_hide(path: str) -> str:
-    """Return the command that keeps other users from reading a file."""
-    if os.name == "nt":
-        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
-    return f"chmod 600 {path}"
 
 
 def host_name() -> str:

@@ -11,13 +11,20 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, PREFIX, Seconds, on_command_line, program
+from wmbackup.cli.click_ext import (
+    COMMON,
+    FROM_COMMAND_LINE,
+    PREFIX,
+    Seconds,
+    on_command_line,
+    program,
+)
 from wmbackup.cli.session import Session, config_folder, site_config_folder
 from wmbackup.cli.usage import complaint
-from wmbackup.errors import SystemFailure, UsageError
+from wmbackup.errors import SetupUnusable, SystemFailure, UsageError
 
 if TYPE_CHECKING:
-    from wmbackup.config import Config, Key, Table, Value
+    from wmbackup.cli.config import Config, Key, Table, Value
 
 FILE = "wmbackup.toml"
 
@@ -45,14 +52,14 @@ def commands_below(group: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 def schema() -> Table:
     """Return what a file may hold, by the live tree: all commands are loaded for it."""
-    from wmbackup.config import Table
+    from wmbackup.cli.config import Table
 
     top = _table(program)
     return Table(top.keys, {**top.tables, "profile": Table(named=top)})
 
 
 def _table(command: click.Command) -> Table:
-    from wmbackup.config import Table
+    from wmbackup.cli.config import Table
 
     keys = {key_of(option): _key(option) for option in options_of(command)}
     tables = {}
@@ -65,7 +72,7 @@ def _table(command: click.Command) -> Table:
 
 
 def _key(option: click.Option) -> Key:
-    from wmbackup.config import Key, Kind
+    from wmbackup.cli.config import Key, Kind
 
     if option.count:
         kind = Kind.COUNT
@@ -94,7 +101,7 @@ def read() -> tuple[Config, ...]:
     for folder in (config_folder(), site_config_folder()):
         text = None if folder is None else _read(os.path.join(folder, FILE))
         if folder is not None and text is not None:
-            from wmbackup.config import parse
+            from wmbackup.cli.config import parse
 
             known = known or schema()
             found.append(parse(os.path.join(folder, FILE), text, known))
@@ -102,20 +109,28 @@ def read() -> tuple[Config, ...]:
 
 
 def _read(path: str) -> bytes | None:
+    from wmbackup.cli.config_bounds import MAX_FILE
+    from wmbackup.storage.files import read_small_file
+
     try:
-        # A pipe without a writer would not even open.
         if stat.S_ISFIFO(os.stat(path).st_mode):
-            from wmbackup.config import ConfigInvalid
+            from wmbackup.cli.config import ConfigInvalid
 
             raise ConfigInvalid(f"{path} is a pipe", hint="make it a file")
-        with open(path, "rb") as file:
-            from wmbackup.config import MAX_FILE
-
-            return file.read(MAX_FILE + 1)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:  # which reading it says better
+        pass
+    try:
+        found = read_small_file(path, MAX_FILE)
+    except NotADirectoryError:
         return None
     except OSError as error:
-        raise SystemFailure.of(error, "read the configuration", path) from error
+        from wmbackup.storage.trouble import is_of_file
+
+        failure = SystemFailure.of(error, "read the configuration", path)
+        if is_of_file(error):
+            raise SetupUnusable(failure.message, hint=failure.hint) from error
+        raise failure from error
+    return None if found is None else found.data
 
 
 def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 import click
 from click.core import ParameterSource
 
-from wmbackup.cli.app import COMMANDS, program
+from wmbackup.cli.click_ext import COMMANDS, program
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
 

@@ -7,12 +7,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
+from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
+from wmbackup.storage.descriptors import let_go, reading
+from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.attributes import attributes_of
-from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld
-from wmbackup.stores.tree import Tree
+from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld, WorkerFolder
+from wmbackup.stores.tree import HandleTree, Tree, decode
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {
@@ -25,13 +28,17 @@ _SYSTEM_REASONS = {
 class FileReader:
     """Reads files of a tree, and recognizes the licenses in them."""
 
-    def __init__(self, tree: Tree, *, withholds: bool) -> None:
-        """Take the tree; ``withholds`` says that what forbids its backup stays where it is."""
+    def __init__(self, tree: Tree, *, withholds: bool, root: str = "") -> None:
+        """Take the tree; ``withholds`` says that what forbids its backup stays where it is.
+
+        ``root`` is the path of the tree, for messages.
+        """
         self._tree = tree
         self._withholds = withholds
+        self._root = root
 
     def read(self, path: bytes) -> Content:
-        """Read a file, by its true path. Raises ItemUnavailable or ItemWithheld."""
+        """Read a file, by its true path. Raises ItemUnavailable, ItemWithheld, SystemFailure."""
         try:
             descriptor = self._tree.open(path)
             try:
@@ -43,9 +50,9 @@ class FileReader:
                 data = _read_up_to(descriptor, before.st_size)
                 after = os.fstat(descriptor)
             finally:
-                os.close(descriptor)
+                let_go(descriptor)
         except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+            raise self._refused(path, error) from error
         # It is the same open file, so that nothing but these can differ.
         if not len(data) == before.st_size == after.st_size or (
             before.st_mtime_ns != after.st_mtime_ns
@@ -59,7 +66,7 @@ class FileReader:
     def _large(self, path: bytes, status: os.stat_result, descriptor: int) -> Content:
         if status.st_size > MAX_SIZE:
             raise ItemUnavailable("it has 8 GiB or more, which no archive takes")
-        with os.fdopen(os.dup(descriptor), "rb") as file:
+        with reading(os.dup(descriptor)) as file:
             licenses = recognize_file(path.rpartition(b"/")[2], file, status.st_size)
         if _differs(status, os.fstat(descriptor)):
             raise _changed()
@@ -90,9 +97,19 @@ class FileReader:
                 if _differs(expected, os.fstat(descriptor)):
                     raise _changed()
             finally:
-                os.close(descriptor)
+                let_go(descriptor)
         except OSError as error:
-            raise ItemUnavailable(f"it cannot be read: {reason(error)}") from error
+            raise self._refused(path, error) from error
+
+    def _refused(self, path: bytes, error: OSError) -> ItemUnavailable | SystemFailure:
+        if is_of_file(error):
+            return ItemUnavailable(f"it cannot be read: {reason(error)}")
+        return SystemFailure.of(error, "read", os.path.join(self._root, decode(path)))
+
+
+def reader_in_worker(folder: WorkerFolder) -> FileReader:
+    """Return what reads, in a worker process, as the export that shares the folder does."""
+    return FileReader(HandleTree(folder.root), withholds=folder.withholds)
 
 
 def reason(error: OSError) -> str:

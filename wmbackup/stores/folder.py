@@ -7,17 +7,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.errors import HalfRestored, StoreUnavailable
-from wmbackup.files import reachable
+from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.item import Skipped
 from wmbackup.license import License
-from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, SharedFolder
+from wmbackup.quoting import quoted
+from wmbackup.status import Control, LeftOutEvent, WarningEvent
+from wmbackup.storage.files import reachable
+from wmbackup.storage.trouble import is_of_file
+from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, WorkerFolder
+from wmbackup.stores.exclusion import EXCLUDED, Exclusion
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
-from wmbackup.stores.journal import STAGING, is_half_restored
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
-from wmbackup.stores.tree import EntryKind, Tree, encode, open_tree
+from wmbackup.stores.leftovers import look_at
+from wmbackup.stores.ownership import Owner
+from wmbackup.stores.staging import STAGING
+from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
+from wmbackup.true_path import MAX_DEPTH, MAX_PATH
 
 
 class FolderStore:
@@ -25,23 +31,39 @@ class FolderStore:
 
     gives_statuses: ClassVar[bool] = False
 
-    def __init__(self, path: str, layout: Layout | None = None, *, all_files: bool = False) -> None:
+    def __init__(
+        self,
+        path: str,
+        layout: Layout | None = None,
+        *,
+        all_files: bool = False,
+        exclusion: Exclusion | None = None,
+        owner: Owner | None = None,
+    ) -> None:
         """Name the folder; nothing is opened yet, and for a restore it need not exist.
 
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
-        does not belong to the layout as well.
+        does not belong to the layout as well, ``exclusion`` leaves files out. ``owner`` knows
+        what this user's restores left where the file system keeps no owners.
         """
+        self.owner = owner or Owner()
         self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
+        self._exclusion = exclusion or Exclusion(())
 
     @property
     def layout(self) -> Layout:
-        """What kind of folder it is; one that cannot be listed is a plain one."""
+        """What kind of folder it is; one that is missing or may not be listed is a plain one.
+
+        Raises SystemFailure where the machine does not list it.
+        """
         if self._layout is None:
             try:
                 self._layout = find_layout(map(encode, os.listdir(self.root)))
-            except OSError:
+            except OSError as error:
+                if not is_of_file(error):
+                    raise SystemFailure.of(error, "list the folder", self.root) from error
                 return FOLDER
         return self._layout
 
@@ -56,7 +78,7 @@ class FolderStore:
         return self.root
 
     def licenses(self, control: Control) -> Iterator[License]:
-        """Enumerate what can be recognized in the files. Raises StoreUnavailable."""
+        """Enumerate what can be recognized in the files. Raises StoreUnavailable, SystemFailure."""
         with self.export(control) as export:
             for path in export.paths:
                 control.check()
@@ -69,7 +91,7 @@ class FolderStore:
 
     @contextmanager
     def export(self, control: Control) -> Iterator[FolderExport]:
-        """List the files. Raises StoreUnavailable."""
+        """List the files. Raises StoreUnavailable, SystemFailure."""
         try:
             tree = open_tree(self.root)
         except OSError as error:
@@ -79,24 +101,27 @@ class FolderStore:
         finally:
             tree.close()
 
-    def takes(self, path: bytes) -> bool:
-        """Whether a file belongs to the store."""
-        return self._all_files or self.layout.takes(path)
+    def excluded(self, path: bytes, *, is_folder: bool) -> str | None:
+        """Return why a file or a folder is not wanted; None where it is."""
+        pattern = self._exclusion.pattern_for(path, is_folder=is_folder)
+        return None if pattern is None else f"{EXCLUDED}{quoted(pattern)}"
 
-    def enters(self, folder: bytes) -> bool:
-        """Whether anything below a folder can belong to the store."""
-        return self._all_files or self.layout.enters(folder)
+    def foreign(self, path: bytes) -> str | None:
+        """Return why a file does not belong to the store; None where it does."""
+        return None if self._all_files else self.layout.foreign(path)
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore into the folder, which is created where it is missing."""
-        return begin_import(self.root, control, replace=replace)
+        return begin_import(self.root, control, replace=replace, owner=self.owner)
 
 
-def _unavailable(root: str, error: OSError) -> StoreUnavailable:
+def _unavailable(root: str, error: OSError) -> StoreUnavailable | SystemFailure:
     if isinstance(error, FileNotFoundError):
         return StoreUnavailable(f"there is no folder {root}", hint="check the path after --store")
     if isinstance(error, NotADirectoryError):
         return StoreUnavailable(f"{root} is not a folder", hint="name the folder it is in")
+    if not is_of_file(error):
+        return SystemFailure.of(error, "list the folder", root)
     return StoreUnavailable(
         f"cannot read the folder {root}: {reason(error)}",
         hint="check its permissions, or run as a user who may read it",
@@ -107,12 +132,18 @@ class FolderExport:
     """The files below a folder, listed once."""
 
     def __init__(self, tree: Tree, store: FolderStore, control: Control) -> None:
-        """List them. Raises StoreUnavailable where the folder itself cannot be listed."""
+        """List them.
+
+        Raises StoreUnavailable where the folder itself cannot be listed, SystemFailure where the
+        machine is what does not list it or one below it.
+        """
         self._tree = tree
         self._store = store
+        self._control = control
         self._withholds = store.layout.withholds
-        self._reader = FileReader(tree, withholds=self._withholds)
-        self._left_out = 0
+        self._reader = FileReader(tree, withholds=self._withholds, root=store.root)
+        self._left_out: list[LeftOutEvent] = []
+        self._excluded: list[LeftOutEvent] = []
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
         self.licenses: Sequence[License] = ()
@@ -128,71 +159,99 @@ class FolderExport:
             try:
                 waiting += self._list(folder, folder + b"/")
             except OSError as error:
-                self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+                if not is_of_file(error):
+                    name = os.path.join(store.root, decode(folder))
+                    raise SystemFailure.of(error, "list the folder", name) from error
+                self._pass_over_closed(folder, error)
         # A folder lists its names in any order; what is said of them comes in one.
         self.skipped.sort(key=lambda skipped: skipped.path)
         self._remark(control)
 
     def _remark(self, control: Control) -> None:
-        """Say what is to be said of the set as a whole."""
+        """Report what is left out, and what is to be noted about the set as a whole."""
         layout = self._store.layout
+        for left_out in sorted(self._left_out + self._excluded):
+            control.notify(left_out)
         if self._left_out:
-            control.notify(_others(self._left_out) if self.paths else _only_others(layout.kind))
+            count = len(self._left_out)
+            control.notify(_others(count) if self.paths else _only_others(layout.kind, count))
         if layout.parts and self.paths:
-            names = (path.rpartition(b"/")[2].lower() for path in self.paths)
+            names = (path.lower() for path in self.paths)
             for remark in layout.remarks(layout.parts.intersection(names)):
                 control.notify(remark)
 
     def _list(self, folder: bytes, prefix: bytes) -> list[bytes]:
-        below, takes = [], self._store.takes
+        below = []
         for name, kind in self._tree.entries(folder):
             path = prefix + name
-            if kind is EntryKind.FOLDER:
-                if name.startswith(STAGING):
-                    self._pass_over(path)
-                elif self._store.enters(path):
-                    below.append(path)
+            if name.startswith(STAGING):
+                self._pass_over(path, kind)
+            elif excluded := self._store.excluded(path, is_folder=kind is EntryKind.FOLDER):
+                self._excluded.append(LeftOutEvent(path, excluded))
+            elif kind is EntryKind.FOLDER:
+                if path.count(b"/") >= MAX_DEPTH - 1 or len(path) >= MAX_PATH:
+                    self.skipped.append(
+                        Skipped(path, "what is in it is deeper than an archive takes")
+                    )
                 else:
-                    self._left_out += 1
-            elif not takes(path):
-                self._left_out += 1
+                    below.append(path)
+            elif (foreign := self._store.foreign(path)) is not None:
+                self._left_out.append(LeftOutEvent(path, foreign))
             elif kind is EntryKind.FILE:
                 self.paths.append(path)
             else:
                 self.skipped.append(Skipped(path, kind.value))
         return below
 
-    def _pass_over(self, staging: bytes) -> None:
-        """Skip what a restore staged. Raises HalfRestored where it has begun to change files."""
-        if is_half_restored(self._tree, staging):
+    def _pass_over_closed(self, folder: bytes, error: OSError) -> None:
+        """Leave out a folder that cannot be listed, and skip it where it may have licenses."""
+        foreign = self._store.foreign(folder + b"/any")
+        if foreign is None:
+            self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+        else:
+            self._left_out.append(LeftOutEvent(folder, foreign))
+
+    def _pass_over(self, staging: bytes, kind: EntryKind) -> None:
+        """Leave out what a restore left, or what has a name as if, and name it.
+
+        It is skipped where something is missing from the backup for it. Raises HalfRestored where
+        a restore of this user has begun to change files.
+        """
+        folder = staging.rpartition(b"/")[0]
+        where = os.path.join(self._store.root, decode(folder)) if folder else self._store.root
+        found = look_at(self._tree, staging, where, self._store.owner)
+        if found.is_half_restored:
             raise HalfRestored(
-                f"a restore into {self._store.root} is under way or was cut off half done",
+                f"a restore into {where} is under way or was cut off half done",
                 hint="run the restore again: it puts back first what it had changed",
             )
-        self.skipped.append(Skipped(staging, "staged by a restore"))
+        self._control.notify(found.warning)
+        if kind is not EntryKind.FOLDER:
+            self.skipped.append(Skipped(staging, "its name is one that a restore needs"))
+        elif found.may_have_changed:
+            self.skipped.append(Skipped(staging, "left by a restore that is not over"))
 
     def read(self, path: bytes) -> Content:
-        """Read one of `paths`. Raises ItemUnavailable or ItemWithheld."""
+        """Read one of `paths`. Raises ItemUnavailable, ItemWithheld, SystemFailure."""
         return self._reader.read(path)
 
-    @property
-    def shared(self) -> SharedFolder | None:
-        """See `SharedExport`: only systems with folder handles have it."""
+    def worker_view(self) -> WorkerFolder | None:
+        """See `WorkerExport`: only systems with folder handles have it."""
         root = self._tree.handle()
-        return None if root is None else SharedFolder(root, self._withholds)
+        return None if root is None else WorkerFolder(root, self._withholds)
 
 
 def _others(count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
-        f"files and folders of other software are left out: {count}",
-        "wmbackup backup --all-files carries them as well",
+        f"files of other software are left out: {count:,}",
+        "add --verbose to list them, or --all-files to back them up as well",
     )
 
 
-def _only_others(kind: str) -> WarningEvent:
+def _only_others(kind: str, count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
-        f"nothing here is of a {kind} store: all files and folders are left out",
-        "name the folder that has the files, or take all of them with folder:PATH",
+        f"nothing here is of a {kind} store: files of other software are left out: {count:,}",
+        "name the folder that has the license files, or take all files with folder:PATH",
     )

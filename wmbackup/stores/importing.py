@@ -11,51 +11,75 @@ import contextlib
 import hashlib
 import os
 import stat
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import IO
 
-from wmbackup.errors import NotFound, RestoreConflict, SystemFailure, UsageError
-from wmbackup.files import NO_LINKS, resolved, sync_everything
+from wmbackup.errors import (
+    HalfRestored,
+    NotFound,
+    RestoreConflict,
+    SystemFailure,
+    Unconfirmed,
+    UsageError,
+)
 from wmbackup.item import Item
 from wmbackup.status import Control
-from wmbackup.stores.base import Import, ItemUnavailable, Standing
-from wmbackup.stores.journal import LOCK, Journal, Move, Staging, is_staging, undo_leftovers
-from wmbackup.stores.tree import Tree, encode, is_possible, name_length, open_tree
-from wmbackup.stores.writing import finish_file, write_file
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import NO_LINKS, is_folder, resolved
+from wmbackup.storage.spool import spool_in, temporary_folder
+from wmbackup.storage.trouble import is_of_file
+from wmbackup.stores.base import Import, Standing
+from wmbackup.stores.journal import Journal, Move
+from wmbackup.stores.leftovers import undo_leftovers
+from wmbackup.stores.ownership import Owner
+from wmbackup.stores.staged_import import StagedImport, twin
+from wmbackup.stores.staging import Staging
+from wmbackup.stores.tree import Tree, encode, open_tree
 
 _BLOCK = 1024 * 1024
 
 
 @contextlib.contextmanager
-def begin_import(root: str, control: Control, *, replace: bool) -> Iterator[Import]:
+def begin_import(
+    root: str, control: Control, *, replace: bool, owner: Owner | None = None
+) -> Iterator[Import]:
     """Begin a restore into a folder, undoing first what an earlier run left there.
 
-    Raises NotFound, UsageError, SystemFailure.
+    ``owner`` knows its files again where modes do not tell. Raises NotFound, UsageError,
+    SystemFailure.
     """
-    if os.path.lexists(root) and not os.path.isdir(root):
-        raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
-    ancestor, missing = _split(resolved(root))
+    owner = owner or Owner()
+    doing = "restore into"
+    import_: StagedImport | None = None
     try:
+        if not is_folder(root) and os.path.lexists(root):
+            raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
+        ancestor, missing = _split(resolved(root))
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
-            undo_leftovers(tree, control)
-            _undo_above(ancestor, control)
+            doing = "undo an earlier restore into"
+            undo_leftovers(tree, control, owner=owner, where=ancestor)
+            _undo_above(ancestor, control, owner)
+            doing = "restore into"
             import_ = (
-                _NewFolder(tree, control, missing)
+                _NewFolder(tree, control, owner, root, missing)
                 if missing
-                else _Existing(tree, control, replace=replace)
+                else _Existing(tree, control, owner, root, replace=replace)
             )
-            with contextlib.closing(import_):
+            try:
                 yield import_
+            finally:
+                import_.close(ancestor)
     except OSError as error:
-        raise SystemFailure.of(error, "restore into", root) from error
+        if import_ is not None and import_.committed:
+            raise Unconfirmed.at(error, "what was restored", root) from error
+        raise SystemFailure.of(error, doing, root) from error
 
 
 def _split(root: str) -> tuple[str, list[bytes]]:
     """Return the nearest folder that is there, and the names that are missing below it."""
     missing: list[bytes] = []
-    while not os.path.isdir(root):
+    while not is_folder(root):
         parent, name = os.path.split(root)
         if parent == root:
             raise NotFound(f"there is no folder {root}", hint="create it first")
@@ -64,116 +88,30 @@ def _split(root: str) -> tuple[str, list[bytes]]:
     return root, missing
 
 
-def _undo_above(folder: str, control: Control) -> None:
+def _undo_above(folder: str, control: Control, owner: Owner) -> None:
     # A restore that made this folder, or one on the way to it, was staged above it.
     while (parent := os.path.dirname(folder)) != folder:
-        with contextlib.suppress(OSError), contextlib.closing(open_tree(parent)) as tree:
-            undo_leftovers(tree, control)
+        try:
+            with contextlib.closing(open_tree(parent)) as tree:
+                undo_leftovers(tree, control, owner=owner)
+        except OSError as error:
+            if not is_of_file(error):  # a folder that this user may not list or change is another's
+                raise
         folder = parent
 
 
-class _Import(ABC):
-    """What both manners share: files are staged one by one."""
-
-    def __init__(self, tree: Tree, control: Control) -> None:
-        self._tree = tree
-        self._control = control
-        self._longest = tree.longest_name()
-        self._folders: set[bytes] = set()
-        self._staging_made: Staging | None = None
-
-    @property
-    def _staging(self) -> Staging:
-        # Made when the first file comes: a plan alone changes nothing.
-        if self._staging_made is None:
-            self._staging_made = Staging(self._tree)
-            self._prepare(self._staging_made)
-        return self._staging_made
-
-    @abstractmethod
-    def _prepare(self, staging: Staging) -> None:
-        """Make the folders that staging needs."""
-
-    @abstractmethod
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
-
-    @abstractmethod
-    def _staged(self, path: bytes) -> bytes:
-        """Return where the file of a path was staged."""
-
-    def close(self) -> None:
-        """Undo what was not committed."""
-        if self._staging_made is not None:
-            self._staging_made.close()
-
-    def put(self, item: Item, data: bytes) -> None:
-        """See `Import.put`."""
-        try:
-            path = self.place(item.path)
-            write_file(self._tree, path, data, item)
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise _twin(item.path) from None
-
-    @property
-    def root(self) -> int | None:
-        """See `SharedImport.root`."""
-        return self._tree.handle()
-
-    def take_back(self, path: bytes) -> None:
-        """See `SharedImport.take_back`."""
-        with contextlib.suppress(FileNotFoundError):
-            self._tree.unlink(self._staged(path))
-
-    def stage(self, item: Item) -> BinaryIO:
-        """See `Import.stage`."""
-        try:
-            return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
-        except (FileExistsError, IsADirectoryError, NotADirectoryError):
-            raise _twin(item.path) from None
-
-    def accept(self, item: Item) -> None:
-        """See `Import.accept`."""
-        finish_file(self._tree, self._staged(item.path), item)
-
-    def _make_folders(self, folder: bytes) -> None:
-        parts = folder.split(b"/")
-        for depth in range(1, len(parts) + 1):
-            part = b"/".join(parts[:depth])
-            if part not in self._folders:
-                with contextlib.suppress(FileExistsError):
-                    self._tree.make_folder(part)
-                self._folders.add(part)
-
-    def _check_name(self, item: Item) -> None:
-        if not is_possible(item.path):
-            raise ItemUnavailable("Windows takes no such name")
-        # No part is longer than the whole, in whatever unit.
-        if len(item.path) > self._longest and any(
-            name_length(part) > self._longest for part in item.path.split(b"/")
-        ):
-            raise ItemUnavailable("its name is too long for this file system")
-        if is_staging(item.path):
-            raise ItemUnavailable("its name is one that a restore needs for itself")
-
-    def _sync(self) -> None:
-        descriptor = self._tree.open(self._staging.name + LOCK)
-        try:
-            sync_everything(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-class _NewFolder(_Import):
+class _NewFolder(StagedImport):
     """The target is missing: it is made complete beside its place and renamed there."""
 
-    def __init__(self, tree: Tree, control: Control, missing: list[bytes]) -> None:
-        super().__init__(tree, control)
+    def __init__(
+        self, tree: Tree, control: Control, owner: Owner, root: str, missing: list[bytes]
+    ) -> None:
+        super().__init__(tree, control, owner, root)
         self._missing = missing
 
     def _prepare(self, staging: Staging) -> None:
         self._made = b"/".join([staging.name + b"/made", *self._missing[1:]])
-        self._make_folders(self._made)
+        self._make_folders(self._made + b"/any")
 
     def standing(self, item: Item, sha256: bytes) -> Standing:
         """See `Import.standing`."""
@@ -183,14 +121,15 @@ class _NewFolder(_Import):
     def _staged(self, path: bytes) -> bytes:
         return self._made + b"/" + path
 
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
-        staging = self._staging
+    def staging_path(self, path: bytes) -> bytes:
+        """See `WorkerImport.staging_path`."""
+        _ = self._staging  # which is made before anything in it
         staged = self._staged(path)
-        folder = staged.rpartition(b"/")[0]
-        if folder not in self._folders and folder != staging.name:
-            self._make_folders(folder)
+        self._make_folders(staged)
         return staged
+
+    def keep(self, path: bytes) -> None:
+        """See `WorkerImport.keep`: nothing is remembered here."""
 
     def commit(self) -> None:
         """See `Import.commit`."""
@@ -202,19 +141,23 @@ class _NewFolder(_Import):
                 f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
             )
         self._tree.rename(made, self._missing[0])
+        self.committed = True
         self._tree.sync(b"")
 
 
-class _Existing(_Import):
+class _Existing(StagedImport):
     """The target is there: files are staged inside it and moved to their places by a journal."""
 
-    def __init__(self, tree: Tree, control: Control, *, replace: bool) -> None:
-        super().__init__(tree, control)
+    def __init__(
+        self, tree: Tree, control: Control, owner: Owner, root: str, *, replace: bool
+    ) -> None:
+        super().__init__(tree, control, owner, root)
         self._replace = replace
-        self._numbers: dict[bytes, int] = {}
+        self._outstanding: dict[bytes, int] = {}  # places that nothing was put into yet
         self._count = 0  # of numbers that were given
+        self._placed: IO[bytes] = spool_in(temporary_folder())()
+        self._given_back: set[int] = set()
         self._conflicts: set[bytes] = set()
-        self._applied: set[int] = set()
 
     def _prepare(self, staging: Staging) -> None:
         staging.make_places()
@@ -224,7 +167,8 @@ class _Existing(_Import):
         self._check_name(item)
         if self._is_blocked(item.path):
             return Standing.BLOCKED
-        status = self._tree.stat(item.path)
+        with self._naming(item.path):
+            status = self._tree.stat(item.path)
         if status is None:
             return Standing.NEW
         if stat.S_ISREG(status.st_mode) and status.st_size == item.size:
@@ -237,21 +181,31 @@ class _Existing(_Import):
 
     def _is_blocked(self, path: bytes) -> bool:
         """Whether something that is no folder stands where a folder has to be."""
-        folder = path.rpartition(b"/")[0]
-        while folder:
+        parts = path.split(b"/")
+        # As a rule all of them are there. Where not, no more than seven are looked at.
+        there, missing, depth = 0, len(parts), len(parts) - 1
+        while missing - there > 1:
             try:
-                status = self._tree.stat(folder)
-            except OSError:
+                status = self._tree.stat(b"/".join(parts[:depth]))
+            except OSError as error:
+                if not is_of_file(error):
+                    raise
                 return True  # a link, or a folder that this user may not enter
-            if status is not None:
-                return not stat.S_ISDIR(status.st_mode)
-            folder = folder.rpartition(b"/")[0]
+            if status is None:
+                missing = depth
+            elif not stat.S_ISDIR(status.st_mode):
+                return True
+            else:
+                there = depth
+            depth = (there + missing) // 2
         return False
 
     def _hash(self, path: bytes) -> bytes | None:
         try:
             descriptor = self._tree.open(path)
-        except OSError:
+        except OSError as error:
+            if not is_of_file(error):
+                raise
             return None  # unreadable: whatever it is, it is not known to be the same
         digest = hashlib.sha256()
         try:
@@ -259,73 +213,153 @@ class _Existing(_Import):
                 self._control.check()
                 digest.update(block)
         finally:
-            os.close(descriptor)
+            let_go(descriptor)
         return digest.digest()
 
-    def _staged(self, path: bytes) -> bytes:
-        return self._staging.file(self._numbers[path])
+    def close(self, where: str) -> None:
+        """See `StagedImport.close`."""
+        self._placed.close()
+        super().close(where)
 
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
-        if path in self._numbers:
-            raise _twin(path)
-        self._numbers[path] = self._count
+    def _staged(self, path: bytes) -> bytes:
+        return self._staging.file(self._outstanding[path])
+
+    def staging_path(self, path: bytes) -> bytes:
+        """See `WorkerImport.staging_path`."""
+        if path in self._outstanding:
+            raise twin(path)
+        self._outstanding[path] = self._count
+        self._placed.write(len(path).to_bytes(4, "big") + path)
         self._count += 1
         return self._staged(path)
 
+    def keep(self, path: bytes) -> None:
+        """See `WorkerImport.keep`."""
+        del self._outstanding[path]
+
+    def put(self, item: Item, data: bytes) -> None:
+        """See `Import.put`."""
+        super().put(item, data)
+        self.keep(item.path)
+
+    def accept(self, item: Item) -> None:
+        """See `Import.accept`."""
+        super().accept(item)
+        self.keep(item.path)
+
     def take_back(self, path: bytes) -> None:
-        """See `SharedImport.take_back`."""
+        """See `WorkerImport.take_back`."""
         super().take_back(path)
-        del self._numbers[path]
+        self._given_back.add(self._outstanding.pop(path))
+
+    def _places(self) -> Iterator[tuple[bytes, int]]:
+        """Yield the paths that were staged with their numbers, in order."""
+        self._placed.seek(0)
+        for number in range(self._count):
+            path = self._placed.read(int.from_bytes(self._placed.read(4), "big"))
+            if number not in self._given_back and path not in self._outstanding:
+                yield path, number
 
     def commit(self) -> None:
         """See `Import.commit`."""
-        if not self._numbers:
+        if not self._count:
             return
+        self._refuse_twins()
         self._sync()
         self._control.check()
-        journal = Journal.write(self._tree, self._staging.name, self._numbers)
+        journal = Journal.write(self._tree, self._staging.name, self._places(), self._owner)
         try:
-            for move in journal.moves:
+            self._keep_what_is_replaced(journal)
+            for move in journal.moves():
                 self._control.check()
-                self._apply(move)
-                self._applied.add(move.inode)
+                try:
+                    self._apply(journal, move)
+                except OSError as error:
+                    raise self._failure(move.path, error) from error
             self._sync()
-            journal.done()
-        except BaseException:
-            journal.undo()
+            journal.forget()
+        except BaseException as error:
+            self._undo(journal, error)
             raise
+        self.committed = True
+        self._tree.sync(self._staging.name)
 
-    def _apply(self, move: Move) -> None:
-        tree = self._tree
-        if move.replaces:
+    def _refuse_twins(self) -> None:
+        """Raise RestoreConflict for names that are one to the file system.
+
+        Own names never are (see `archive.names`), so nothing is looked for where there are no
+        others.
+        """
+        if not self._has_items or not self._names.folds():
+            return
+        path = self._names.first_twin(path for path, _ in self._places())
+        if path is not None:
+            raise twin(path)
+
+    def _undo(self, journal: Journal, cause: BaseException) -> None:
+        """Put everything back. Raises HalfRestored where that fails, and the next run has to."""
+        try:
+            journal.undo()
+        except OSError as error:
+            if journal.is_undone:
+                return  # the next run does it once more, which changes nothing
+            reason = (error.strerror or str(error)).lower()
+            raise HalfRestored(
+                f"the restore into {self._root} failed, and what it had changed could not be put"
+                f" back: {reason}",
+                hint="run the restore again: it puts back first what was changed",
+            ) from cause
+
+    def _keep_what_is_replaced(self, journal: Journal) -> None:
+        """Give the files that are replaced a second name, and bring those to the disk.
+
+        Without that, a crash could keep the new file under the name and lose the other one: not
+        every file system writes names in the order in which they were given.
+        """
+        kept = False
+        for move in journal.moves():
+            if not move.replaces:
+                continue
+            self._control.check()
             # What was not there when the plan was made is not replaced by it.
             if not self._replace or move.path not in self._conflicts:
                 raise _in_the_way(move.path)
-            if self._is_one_of_ours(move.path):
-                raise _twin(move.path)
-            _keep_old(tree, move)
+            try:
+                _keep_old(self._tree, move)
+            except FileNotFoundError:
+                # It was there a moment ago: another name of the same file took it along.
+                raise twin(move.path) from None
+            except OSError as error:
+                raise self._failure(move.path, error) from error
+            kept = True
+        if kept:
+            self._sync()
+
+    def _apply(self, journal: Journal, move: Move) -> None:
+        tree = self._tree
+        if move.replaces:
+            there, kept = tree.stat(move.path), tree.stat(move.old)
+            if there is not None and (kept is None or there.st_ino != kept.st_ino):
+                raise self._taken(journal, move.path)
             tree.rename(move.staged, move.path)
             return
-        folder = move.path.rpartition(b"/")[0]
-        if folder:
-            self._make_folders(folder)
+        self._make_folders(move.path)
         try:
             tree.link(move.staged, move.path)
         except FileExistsError:
-            ours = self._is_one_of_ours(move.path)
-            raise (_twin if ours else _in_the_way)(move.path) from None
+            raise self._taken(journal, move.path) from None
         except OSError as error:
             if error.errno not in NO_LINKS:
                 raise
             if tree.stat(move.path) is not None:
-                raise _in_the_way(move.path) from None
+                raise self._taken(journal, move.path) from None
             tree.rename(move.staged, move.path)
 
-    def _is_one_of_ours(self, path: bytes) -> bool:
-        """Whether what stands there came from this very archive, under a name like it."""
-        status = self._tree.stat(path)
-        return status is not None and status.st_ino in self._applied
+    def _taken(self, journal: Journal, path: bytes) -> RestoreConflict:
+        """Return why a path is taken: by a name like it from this very archive, or by others."""
+        there = self._tree.stat(path)
+        ours = there is not None and any(move.inode == there.st_ino for move in journal.moves())
+        return twin(path) if ours else _in_the_way(path)
 
 
 def _keep_old(tree: Tree, move: Move) -> None:
@@ -336,13 +370,6 @@ def _keep_old(tree: Tree, move: Move) -> None:
         if error.errno not in NO_LINKS:
             raise
         tree.rename(move.path, move.old)
-
-
-def _twin(path: bytes) -> RestoreConflict:
-    return RestoreConflict(
-        f"{os.fsdecode(path)} has the same name as another file on this file system",
-        hint="restore into a folder on a file system that tells such names apart",
-    )
 
 
 def _in_the_way(path: bytes) -> RestoreConflict:

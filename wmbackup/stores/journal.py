@@ -7,174 +7,209 @@ the folder, puts back what stood there before.
 from __future__ import annotations
 
 import contextlib
+import errno
+import hmac
 import json
 import os
-import stat
 from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from wmbackup.archive.names import is_path
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, try_lock
-from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.tree import Tree, open_tree, remove_all
+from wmbackup.storage.descriptors import reading
+from wmbackup.storage.files import PRIVATE
+from wmbackup.stores.ownership import Owner, is_private_file
+from wmbackup.stores.staging import FILES, JOURNAL, NOBODY, OLD, sync_all
+from wmbackup.stores.tree import Tree
+from wmbackup.stores.ways import made_folders, new_folders
+from wmbackup.true_path import is_path
 
-STAGING = b".wmbackup-restore-"
-"""What the names of staging folders begin with: no archive may bring one."""
+_END = b"end "
+"""What the last line of a whole journal begins with; the MAC of the others follows."""
 
-LOCK = b"/lock"
-_JOURNAL = b"/journal"
-_FILES = b"/files/"
-_OLD = b"/old/"
-
-
-class Staging:
-    """A private folder that belongs to one run, which holds it by a lock."""
-
-    def __init__(self, tree: Tree) -> None:
-        """Make it below the root. Raises OSError."""
-        self.tree = tree
-        self.name, self._lock = _create_locked(tree)
-
-    def make_places(self) -> None:
-        """Make the folders for new files and for those that they replace. Raises OSError."""
-        for folder in (_FILES, _OLD):
-            self.tree.make_folder(self.name + folder[:-1], PRIVATE_FOLDER)
-
-    def file(self, number: int) -> bytes:
-        """Return where a file is staged."""
-        return self.name + _FILES + b"%d" % number
-
-    def close(self) -> None:
-        """Remove it with all that is in it, unless a journal there has still to be undone."""
-        try:
-            # Locked as long as there is anything in it: nobody else is to look at it meanwhile.
-            if os.name != "nt" and not _has_journal(self.tree, self.name):
-                remove_all(self.tree, self.name)
-        finally:
-            os.close(self._lock)
-        if os.name == "nt" and not _has_journal(self.tree, self.name):
-            remove_all(self.tree, self.name)
-
-
-def _create_locked(tree: Tree) -> tuple[bytes, int]:
-    while True:
-        name = STAGING + os.urandom(8).hex().encode()
-        tree.make_folder(name, PRIVATE_FOLDER)
-        # Another run that removes leftovers may meet it before it is locked.
-        with contextlib.suppress(FileNotFoundError, FileExistsError):
-            lock = tree.create(name + LOCK, PRIVATE)
-            if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-                return name, lock
-            os.close(lock)
-
-
-def _has_journal(tree: Tree, staging: bytes) -> bool:
-    return tree.stat(staging + _JOURNAL) is not None
+_MAX_LINE = 64 * 1024
+_STAYS = {errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT, errno.ENOTDIR, errno.ELOOP}
+"""What the system answers where a folder that a restore made is not removed: somebody put a file
+into it, or took it away."""
 
 
 class Move(NamedTuple):
-    """One file on its way: from ``staged`` to ``path``, what stood there to ``old``.
+    """One file on its way: from ``staged`` to ``path``, the existing file there to ``old``.
 
-    ``inode`` tells the staged file from any other that may come to stand there.
+    ``inode`` tells the staged file from any other that may come to be there. File systems without
+    inodes of their own give them anew when they are mounted; ``size`` (bytes) and ``mtime_ns``
+    tell there.
     """
 
     staged: bytes
     old: bytes
     path: bytes
     inode: int
+    size: int
+    mtime_ns: int
     replaces: bool
 
+    def moved(self, there: os.stat_result, *, exactly: bool) -> bool:
+        """Whether what is there is the staged file; ``exactly`` by its inode."""
+        if there.st_ino == self.inode:
+            return True
+        return not exactly and (there.st_size, there.st_mtime_ns) == (self.size, self.mtime_ns)
 
-def _move(staging: bytes, number: int, path: bytes, inode: int, *, replaces: bool) -> Move:
+
+def _move(staging: bytes, number: int, path: bytes, *rest: int, replaces: bool) -> Move:
     digits = b"%d" % number
-    return Move(staging + _FILES + digits, staging + _OLD + digits, path, inode, replaces)
+    inode, size, mtime_ns = rest
+    return Move(
+        staging + FILES + digits,
+        staging + OLD + digits,
+        path,
+        inode,
+        size,
+        mtime_ns,
+        replaces,
+    )
 
 
 class Journal:
-    """What a commit is about to do: the moves, and the folders that it makes on the way."""
+    """What a commit is about to do: the moves, and the folders that it makes on the way.
 
-    def __init__(self, tree: Tree, staging: bytes, moves: list[Move], made: list[bytes]) -> None:
-        """Keep what was planned or read."""
+    It is read from its file each time, for there can be ten million moves.
+    """
+
+    def __init__(self, tree: Tree, staging: bytes, *, exactly: bool = True) -> None:
+        """Take a journal that is written; ``exactly`` says that inodes tell files apart."""
         self._tree = tree
         self._staging = staging
-        self.moves = moves
-        self._made = made
+        self._exactly = exactly
+        self.count = 0
+        """How many files it moves, where it was read or written here."""
+        self.is_undone = False
+        """Whether `undo` has put everything back, be it on the disk or not yet."""
 
     @classmethod
-    def write(cls, tree: Tree, staging: bytes, places: Mapping[bytes, int]) -> Journal:
-        """Look at the place of each staged file and write the journal. Raises OSError."""
-        moves = []
-        for path, number in places.items():
-            staged = tree.stat(staging + _FILES + b"%d" % number)
-            inode = 0 if staged is None else staged.st_ino
-            replaces = tree.stat(path) is not None
-            moves.append(_move(staging, number, path, inode, replaces=replaces))
-        made = _missing_folders(tree, places)
-        rows = [
-            {"number": number, "path": _text(m.path), "inode": m.inode, "replaces": m.replaces}
-            for m, number in zip(moves, places.values(), strict=True)
-        ]
-        content = {
-            "inode": _inode(tree, staging),
-            "moves": rows,
-            "made": [_text(path) for path in made],
-        }
-        text = json.dumps(content).encode()
-        journal = cls(tree, staging, moves, made)
+    def write(
+        cls,
+        tree: Tree,
+        staging: bytes,
+        places: Iterable[tuple[bytes, int]],
+        owner: Owner = NOBODY,
+    ) -> Journal:
+        """Look at the place of each staged file and write the journal.
+
+        ``places`` are the paths and the numbers of the staged files. Raises OSError.
+        """
+        journal = cls(tree, staging)
         try:
-            _write(tree, staging, text)
+            _write(tree, staging, journal._lines(places), owner)
         except BaseException:
             with contextlib.suppress(OSError):
                 journal.done()
             raise
         return journal
 
+    def _lines(self, places: Iterable[tuple[bytes, int]]) -> Iterator[bytes]:
+        yield _line({"inode": _inode(self._tree, self._staging)})
+        way: list[bytes] = []
+        for path, number in places:
+            made = 0
+            for folder in new_folders(path, way):
+                if made or self._tree.stat(folder) is None:  # and so is all that is below it
+                    made += 1
+            staged = self._tree.stat(self._staging + FILES + b"%d" % number)
+            row = {
+                "number": number,
+                "path": _text(path),
+                "inode": 0 if staged is None else staged.st_ino,
+                "size": 0 if staged is None else staged.st_size,
+                "mtime_ns": 0 if staged is None else staged.st_mtime_ns,
+                "replaces": self._tree.stat(path) is not None,
+                "made": made,
+            }
+            self.count += 1
+            yield _line(row)
+
     @classmethod
-    def read(cls, tree: Tree, staging: bytes) -> Journal | None:
-        """Read the journal of a run that ended; None where it is not whole. Raises OSError."""
-        with os.fdopen(tree.open(staging + _JOURNAL), "rb") as file:
-            text = file.read()
-        try:
-            content = json.loads(text)
-            # A journal that came along in some other way, unpacked or copied, is not carried out.
-            if content["inode"] != _inode(tree, staging):
-                return None
-            moves = [
-                _move(
-                    staging,
-                    int(row["number"]),
-                    _path(row["path"]),
-                    int(row["inode"]),
-                    replaces=bool(row["replaces"]),
-                )
-                for row in content["moves"]
-            ]
-            return cls(tree, staging, moves, [_path(text) for text in content["made"]])
-        except (ValueError, KeyError, TypeError):
+    def read(cls, tree: Tree, staging: bytes, owner: Owner = NOBODY) -> Journal | None:
+        """Read the journal of a run that ended; None where it is not this user's, or not whole.
+
+        Raises OSError.
+        """
+        authentic = _is_authentic(tree, staging, owner)
+        if not (authentic or os.name == "nt" or is_private_file(tree, staging + JOURNAL)):
             return None
+        journal = cls(tree, staging, exactly=not authentic)
+        try:
+            rows = journal._rows()
+            # A journal that came along in some other way, unpacked or copied, is carried out only
+            # where it is authenticated.
+            if next(rows)["inode"] != _inode(tree, staging) and not authentic:
+                return None
+            for row in rows:
+                journal._move(row)
+                int(row["made"])
+                journal.count += 1
+        except (ValueError, KeyError, TypeError, RecursionError, StopIteration):
+            return None
+        return journal
+
+    def moves(self) -> Iterator[Move]:
+        """Yield the moves. Raises OSError."""
+        return (self._move(row) for row in self._rows() if "path" in row)
+
+    def _made(self) -> Iterator[bytes]:
+        """Yield the folders that were made (see `made_folders`). Raises OSError."""
+        rows = (row for row in self._rows() if "path" in row)
+        return made_folders((_path(row["path"]), int(row["made"])) for row in rows)
+
+    def _move(self, row: Mapping[str, Any]) -> Move:
+        return _move(
+            self._staging,
+            int(row["number"]),
+            _path(row["path"]),
+            *(int(row[key]) for key in ("inode", "size", "mtime_ns")),
+            replaces=bool(row["replaces"]),
+        )
+
+    def _rows(self) -> Iterator[Mapping[str, Any]]:
+        with reading(self._tree.open(self._staging + JOURNAL)) as file:
+            while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise TypeError("a row of a journal is no object")
+                yield row
+            if not line:
+                raise ValueError("the journal ends too early")
 
     def done(self) -> None:
-        """Forget it: from now on nothing undoes what was done. Raises OSError."""
-        self._tree.unlink(self._staging + _JOURNAL)
+        """Forget it for good, on the disk as well. Raises OSError."""
+        self.forget()
         self._tree.sync(self._staging)
 
+    def forget(self) -> None:
+        """Remove it: from now on nothing undoes what was done. Raises OSError."""
+        self._tree.unlink(self._staging + JOURNAL)
+
     def undo(self) -> None:
-        """Put everything back, as far as what stands there is what was put there.
+        """Put everything back, as far as what is there now is what was put there.
 
         Raises OSError where that is not possible; the journal stays then, for another try.
         """
         failure: OSError | None = None
-        for move in reversed(self.moves):
+        for move in self.moves():
             try:
                 self._undo(move)
             except OSError as error:
                 failure = error
         if failure is not None:
             raise failure
-        for folder in self._made:
-            with contextlib.suppress(OSError):
+        for folder in self._made():
+            try:
                 self._tree.remove_folder(folder)
+            except OSError as error:
+                if error.errno not in _STAYS:
+                    raise
+        self.is_undone = True
+        # Without this, a crash could keep the removal of the journal and lose what was put back.
+        sync_all(self._tree, self._staging)
         with contextlib.suppress(FileNotFoundError):
             self.done()
 
@@ -182,35 +217,43 @@ class Journal:
         tree = self._tree
         there = tree.stat(move.path)
         if tree.stat(move.old) is not None:
-            if there is None or there.st_ino == move.inode:
+            if there is None or move.moved(there, exactly=self._exactly):
                 tree.rename(move.old, move.path)
-        elif there is not None and there.st_ino == move.inode and not move.replaces:
-            tree.unlink(move.path)
+        elif there is not None and not move.replaces and move.moved(there, exactly=self._exactly):
+            staged = tree.stat(move.staged)
+            # Where files have one name only, one that is staged still was not moved.
+            if self._exactly or staged is None or staged.st_ino == there.st_ino:
+                tree.unlink(move.path)
 
 
-def _missing_folders(tree: Tree, paths: Iterable[bytes]) -> list[bytes]:
-    seen: set[bytes] = set()
-    missing = []
-    for path in paths:
-        folder = path.rpartition(b"/")[0]
-        while folder and folder not in seen:
-            seen.add(folder)
-            if tree.stat(folder) is None:
-                missing.append(folder)
-            folder = folder.rpartition(b"/")[0]
-    # The deepest first, which is the order in which they can be removed again.
-    return sorted(missing, key=lambda path: -path.count(b"/"))
-
-
-def _write(tree: Tree, staging: bytes, text: bytes) -> None:
+def _write(tree: Tree, staging: bytes, lines: Iterable[bytes], owner: Owner) -> None:
     # Under another name until it is whole: half a journal must not look like one.
     draft = staging + b"/journal.new"
     with os.fdopen(tree.create(draft, PRIVATE), "wb") as file:
-        file.write(text)
+        mac = owner.begin_mac(staging)
+        for line in lines:
+            file.write(line)
+            if mac is not None:
+                mac.update(line)
+        file.write(_END + (b"" if mac is None else mac.hexdigest().encode()) + b"\n")
         file.flush()
         os.fsync(file.fileno())
-    tree.rename(draft, staging + _JOURNAL)
+    tree.rename(draft, staging + JOURNAL)
     tree.sync(staging)
+
+
+def _is_authentic(tree: Tree, staging: bytes, owner: Owner) -> bool:
+    mac = owner.begin_mac(staging)
+    if mac is None:
+        return False
+    with reading(tree.open(staging + JOURNAL)) as file:
+        while (line := file.readline(_MAX_LINE)) and not line.startswith(_END):
+            mac.update(line)
+    return hmac.compare_digest(line[len(_END) :].strip(), mac.hexdigest().encode())
+
+
+def _line(row: Mapping[str, object]) -> bytes:
+    return json.dumps(row).encode() + b"\n"
 
 
 def _text(path: bytes) -> str:
@@ -227,91 +270,3 @@ def _path(text: str) -> bytes:
 def _inode(tree: Tree, folder: bytes) -> int:
     status = tree.stat(folder)
     return 0 if status is None else status.st_ino
-
-
-def is_staging(path: bytes) -> bool:
-    """Whether a path leads through a folder that a restore made, or pretends to."""
-    return path.startswith(STAGING) or b"/" + STAGING in path
-
-
-def is_half_restored(tree: Tree, staging: bytes) -> bool:
-    """Whether a restore through this staging folder has begun to change files. Raises OSError."""
-    return _has_journal(tree, staging)
-
-
-@contextlib.contextmanager
-def private_folder(folder: str) -> Iterator[str]:
-    """Make a folder that goes away, at the latest when the next one is made. Raises OSError."""
-    with contextlib.closing(open_tree(folder)) as tree:
-        undo_leftovers(tree)
-        staging = Staging(tree)
-        try:
-            yield os.path.join(folder, os.fsdecode(staging.name))
-        finally:
-            staging.close()
-
-
-def undo_leftovers(tree: Tree, control: Control | None = None) -> None:
-    """Undo what runs left that ended before they could, and say so. Raises OSError."""
-    for name, _ in list(tree.entries(b"")):
-        if name.startswith(STAGING) and _is_ours(tree, name):
-            lock = _lock_of_the_dead(tree, name)
-            if lock is None:
-                continue
-            try:
-                undone = _undo(tree, name, control or Control())
-                if undone and os.name != "nt":
-                    remove_all(tree, name)
-            finally:
-                os.close(lock)
-            if undone and os.name == "nt":  # which removes no open file
-                remove_all(tree, name)
-
-
-def _undo(tree: Tree, name: bytes, control: Control) -> bool:
-    """Undo a dead run; return whether nothing in its staging is needed any more."""
-    if not _has_journal(tree, name):
-        return True
-    journal = Journal.read(tree, name)
-    if journal is None:
-        return False  # whoever finds it needs what it kept, and nothing else does
-    journal.undo()
-    control.notify(
-        WarningEvent(
-            "rolled-back",
-            "an earlier restore into this folder was cut off; what it had changed was put back:"
-            f" {len(journal.moves)} files",
-        )
-    )
-    return True
-
-
-def _is_ours(tree: Tree, name: bytes) -> bool:
-    status = tree.stat(name)
-    if status is None or not stat.S_ISDIR(status.st_mode):
-        return False
-    # A journal that this user did not write is not carried out.
-    return not hasattr(os, "geteuid") or (
-        status.st_uid == os.geteuid() and not status.st_mode & 0o077
-    )
-
-
-def _lock_of_the_dead(tree: Tree, name: bytes) -> int | None:
-    """Return the lock of a staging folder whose run has ended, and hold it; None otherwise."""
-    try:
-        lock = tree.open(name + LOCK)
-    except FileNotFoundError:
-        # Not locked yet, or half removed. An empty one is made anew by whoever needs it.
-        with contextlib.suppress(OSError):
-            tree.remove_folder(name)
-            return None
-        try:
-            lock = tree.create(name + LOCK, PRIVATE)
-        except OSError:
-            return None
-    except OSError:
-        return None
-    if try_lock(lock) and (os.name == "nt" or os.fstat(lock).st_nlink):
-        return lock
-    os.close(lock)
-    return None

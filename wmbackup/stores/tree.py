@@ -17,7 +17,9 @@ from collections.abc import Collection, Iterator
 from enum import Enum
 from typing import Protocol
 
-from wmbackup.files import extended, resolved
+from wmbackup import limits
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
@@ -27,7 +29,7 @@ _FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLOSE
 # Without O_NONBLOCK a named pipe that takes a file's place would hang the reader.
 _READ = os.O_RDONLY | _NO_FOLLOW | getattr(os, "O_NONBLOCK", 0) | _CLOSE | _BINARY
 _CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOSE | _BINARY
-_HANDLES = 32  # folders kept open at once
+_HANDLES = 32  # folders kept open at once, of the files that a process may open an eighth
 _GONE = {errno.ENOENT, errno.ENOTDIR}
 _NO_NAME = re.compile(rb'[\0-\x1f<>:"\\|?*]')
 """What Windows has in no name. A colon would lead to another drive or to a stream of another file,
@@ -45,6 +47,9 @@ class EntryKind(Enum):
 
 class Tree(Protocol):
     """What both ways can do. Everything raises OSError."""
+
+    where: str
+    """The path of the root, for messages."""
 
     def close(self) -> None:
         """Give the handles back."""
@@ -128,22 +133,24 @@ class HandleTree:
 
         Raises OSError.
         """
+        self.where = "" if isinstance(root, int) else root
         self._root = root if isinstance(root, int) else os.open(root, _FOLDER & ~_NO_FOLLOW)
         self._open: dict[bytes, int] = {}
+        # Two at least: the last folder on a way leads to the next.
+        self._most = limits.part_of_files(8, at_least=2, at_most=_HANDLES)
 
     def close(self) -> None:
         """Give the handles back."""
         self._forget()
-        os.close(self._root)
+        let_go(self._root)
 
     def handle(self) -> int:
         """See `Tree.handle`."""
         return self._root
 
     def _forget(self) -> None:
-        for descriptor in self._open.values():
-            os.close(descriptor)
-        self._open.clear()
+        while self._open:
+            let_go(self._open.popitem()[1])
 
     def _at(self, folder: bytes) -> int:
         if not folder:
@@ -151,32 +158,44 @@ class HandleTree:
         found = self._open.get(folder)
         if found is not None:
             return found
-        if len(self._open) >= _HANDLES:
-            self._forget()
-        start = folder.rpartition(b"/")[0]
-        while start and start not in self._open:
-            start = start.rpartition(b"/")[0]
-        handle = self._open[start] if start else self._root
-        kept = handle
-        for name in folder[len(start) :].strip(b"/").split(b"/"):
-            try:
-                step = os.open(name, _FOLDER, dir_fd=handle)
-            finally:
-                if handle != kept:
-                    os.close(handle)
-            handle = step
-        self._open[folder] = handle
+        at = folder.rpartition(b"/")[0]
+        while at and at not in self._open:
+            at = at.rpartition(b"/")[0]
+        handle = self._open[at] if at else self._root
+        # Each on the way is kept: whoever goes up again, step by step, begins there.
+        for name in folder[len(at) :].strip(b"/").split(b"/"):
+            handle = os.open(name, _FOLDER, dir_fd=handle)
+            at = at + b"/" + name if at else name
+            if len(self._open) >= self._most:
+                let_go(self._open.pop(next(iter(self._open))))
+            self._open[at] = handle
         return handle
 
     def _split(self, path: bytes) -> tuple[int, bytes]:
         folder, _, name = path.rpartition(b"/")
         return self._at(folder), name
 
+    @contextlib.contextmanager
+    def _at_both(self, source: bytes, target: bytes) -> Iterator[tuple[int, bytes, int, bytes]]:
+        """Give the folders and the names of two paths."""
+        to, new = self._split(target)
+        to = os.dup(to)  # looking for the other one may close it
+        try:
+            yield *self._split(source), to, new
+        finally:
+            let_go(to)
+
     def entries(self, folder: bytes) -> Iterator[tuple[bytes, EntryKind]]:
         """See `Tree.entries`."""
-        with os.scandir(self._at(folder)) as scan:
-            for entry in scan:
-                yield os.fsencode(entry.name), _kind(entry)
+        # Through a handle of its own: one that was opened earlier lists on btrfs what was there
+        # then.
+        handle = os.open(b".", _FOLDER, dir_fd=self._at(folder))
+        try:
+            with os.scandir(handle) as scan:
+                for entry in scan:
+                    yield os.fsencode(entry.name), _kind(entry)
+        finally:
+            let_go(handle)
 
     def stat(self, path: bytes) -> os.stat_result | None:
         """See `Tree.stat`."""
@@ -205,18 +224,13 @@ class HandleTree:
 
     def rename(self, source: bytes, target: bytes) -> None:
         """See `Tree.rename`."""
-        # The second look-up could close the first one's handle.
-        to, new = self._split(target)
-        at, old = self._split(source)
-        to, new = self._split(target)
-        os.rename(old, new, src_dir_fd=at, dst_dir_fd=to)
+        with self._at_both(source, target) as (at, old, to, new):
+            os.rename(old, new, src_dir_fd=at, dst_dir_fd=to)
 
     def link(self, source: bytes, target: bytes) -> None:
         """See `Tree.link`."""
-        to, new = self._split(target)
-        at, old = self._split(source)
-        to, new = self._split(target)
-        os.link(old, new, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
+        with self._at_both(source, target) as (at, old, to, new):
+            os.link(old, new, src_dir_fd=at, dst_dir_fd=to, follow_symlinks=False)
 
     def unlink(self, path: bytes) -> None:
         """See `Tree.unlink`."""
@@ -225,7 +239,9 @@ class HandleTree:
 
     def remove_folder(self, folder: bytes) -> None:
         """See `Tree.remove_folder`."""
-        self._forget()
+        for known in [*self._open]:
+            if known == folder or known.startswith(folder + b"/"):
+                let_go(self._open.pop(known))
         handle, name = self._split(folder)
         os.rmdir(name, dir_fd=handle)
 
@@ -254,6 +270,7 @@ class PathTree:
 
     def __init__(self, root: str) -> None:
         """Look at the root. Raises OSError."""
+        self.where = root
         self._root = extended(resolved(root))
         if not stat.S_ISDIR(os.stat(self._root).st_mode):
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), root)
@@ -378,19 +395,3 @@ def name_length(name: bytes) -> int:
     if os.name != "nt":
         return len(name)
     return len(decode(name).encode("utf-16-le", "surrogatepass")) // 2
-
-
-def remove_all(tree: Tree, folder: bytes) -> None:
-    """Remove a folder and all below it, as far as it goes; links are removed, not followed."""
-    folders = [folder]
-    for at in folders:  # grows while it is walked, however deep it goes
-        with contextlib.suppress(OSError):
-            for name, kind in list(tree.entries(at)):
-                if kind is EntryKind.FOLDER:
-                    folders.append(at + b"/" + name)
-                    continue
-                with contextlib.suppress(OSError):
-                    tree.unlink(at + b"/" + name)
-    for at in reversed(folders):
-        with contextlib.suppress(OSError):
-            tree.remove_folder(at)

@@ -23,7 +23,7 @@ struct object {
     script *script;
     int id;
     LONG refs;
-    int position;    /* LICENSE: -1 before the first */
+    int position;    /* LICENSE: of the license that is loaded, licenses behind the last one */
     wchar_t *kid;    /* LICENSE: only this one, or NULL for all */
     DWORD event[8];  /* MANAGEMENT: waiting events */
     int events;
@@ -150,6 +150,22 @@ static HRESULT STDMETHODCALLTYPE shut_down(object *o)
     return enter(o, MANAGEMENT, "Shutdown") ? S_OK : E_INVALIDARG;
 }
 
+/* Both put the license that comes next into the object: "Enumerating Licenses in the Local License
+   Store" says that an enumeration begins with the first license loaded. */
+static void load_next(object *o)
+{
+    do
+        o->position++;
+    while (o->position < o->script->licenses && o->kid &&
+           wcscmp(o->kid, o->script->license[o->position].kid));
+}
+
+static void load_first(object *o)
+{
+    o->position = -1;
+    load_next(o);
+}
+
 static HRESULT STDMETHODCALLTYPE create_license_enumeration(object *o, license_filter *filter,
                                                             void **answer)
 {
@@ -165,7 +181,6 @@ static HRESULT STDMETHODCALLTYPE create_license_enumeration(object *o, license_f
     if (FAILED(o->script->enumeration))
         return o->script->enumeration;
     object *l = make(LICENSE, o->script);
-    l->position = -1;
     if (filter->kid && check_bstr(o->script, "CreateLicenseEnumeration", "bstrKID", filter->kid))
         l->kid = _wcsdup(filter->kid);
     if (filter->rights)
@@ -173,6 +188,7 @@ static HRESULT STDMETHODCALLTYPE create_license_enumeration(object *o, license_f
     if (filter->allowed_source_ids)
         check_bstr(o->script, "CreateLicenseEnumeration", "bstrAllowedSourceIDs",
                    filter->allowed_source_ids);
+    load_first(l);
     *answer = l;
     return S_OK;
 }
@@ -213,7 +229,7 @@ static HRESULT STDMETHODCALLTYPE reset_enumeration(object *o)
 {
     if (!enter(o, LICENSE, "ResetEnumeration"))
         return E_UNEXPECTED;
-    o->position = -1;
+    load_first(o);
     return S_OK;
 }
 
@@ -223,10 +239,8 @@ static HRESULT STDMETHODCALLTYPE get_next(object *o)
         return E_UNEXPECTED;
     if (FAILED(o->script->get_next))
         return o->script->get_next;
-    do
-        o->position++;
-    while (o->position < o->script->licenses && o->kid &&
-           wcscmp(o->kid, o->script->license[o->position].kid));
+    if (o->position < o->script->licenses)
+        load_next(o);
     return o->position < o->script->licenses ? S_OK : o->script->no_more;
 }
 
@@ -247,6 +261,9 @@ static HRESULT STDMETHODCALLTYPE get_license(object *o, BYTE **bytes, DWORD *siz
     *size = *type = 0;
     if (FAILED(o->script->get_license))
         return o->script->get_license;
+    /* What an empty store answers is not documented; this is one of the answers that it may give. */
+    if (!o->script->licenses)
+        return o->script->no_more;
     if (!(l = here(o, "GetLicense")))
         return E_UNEXPECTED;
     wchar_t wide[1024];

@@ -25,6 +25,7 @@ from wmbackup.stores.windows.wmdrmsdk import (
     IWMDRMLicenseQuery,
     IWMDRMProvider,
     LicenseStateData,
+    is_no_more,
     provider,
 )
 
@@ -46,10 +47,22 @@ def _collect(control: Control) -> list[License]:
         source = stack.enter_context(provider())
         management = stack.enter_context(source.create(IWMDRMLicenseManagement))
         reader = _Reader(control, _query(source, management, stack))
-        licenses = stack.enter_context(management.enumeration())
-        while licenses.next():
+        try:
+            licenses = stack.enter_context(management.enumeration())
+        except InterfaceError as error:
+            if is_no_more(error.hresult):
+                return []  # what an empty store answers is not documented
+            raise
+        # The first license is loaded when the enumeration is made.
+        loaded = True
+        while loaded:
             control.check()
-            found.append(reader.read(licenses))
+            license_ = reader.read(licenses)
+            loaded = licenses.next()
+            if license_ is not None:
+                found.append(license_)
+            elif loaded or found:
+                found.append(License(OTHER))
     return found
 
 
@@ -75,17 +88,23 @@ class _Reader:
         self._terms: dict[str, Terms] = {}
         self._actions: Sequence[str] = tuple(ACTIONS)
 
-    def read(self, licenses: IWMDRMLicense) -> License:
+    def read(self, licenses: IWMDRMLicense) -> License | None:
+        """Read the license that is loaded; None where it cannot be read, or there is none."""
         found = self._read(licenses)
-        return self._ask(found.kid).applied_to(found)
+        return None if found is None else self._ask(found.kid).applied_to(found)
 
-    def _read(self, licenses: IWMDRMLicense) -> License:
+    def _read(self, licenses: IWMDRMLicense) -> License | None:
         address, size, kind = c_void_p(), DWORD(), DWORD()
         try:
-            licenses.GetLicense(ctypes.byref(address), ctypes.byref(size), ctypes.byref(kind))
+            answer = licenses.GetLicense(
+                ctypes.byref(address), ctypes.byref(size), ctypes.byref(kind)
+            )
         except InterfaceError as error:
-            self._warn("license-unreadable", error)
-            return License(OTHER)
+            if not is_no_more(error.hresult):
+                self._warn("license-unreadable", error)
+            return None
+        if is_no_more(answer):
+            return None
         return license_of(kind.value, take_bytes(address.value, size.value))
 
     def _ask(self, kid: str | None) -> Terms:

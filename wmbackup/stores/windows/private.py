@@ -7,8 +7,9 @@ import os
 from collections.abc import Callable, Iterator
 
 from wmbackup.errors import SystemFailure
-from wmbackup.files import PRIVATE_FOLDER
-from wmbackup.stores.journal import Staging, undo_leftovers
+from wmbackup.storage.files import PRIVATE_FOLDER
+from wmbackup.stores.leftovers import undo_leftovers
+from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import decode, open_tree
 
 
@@ -27,9 +28,23 @@ def private_folder(base: str, restrict: Callable[[str], object]) -> Iterator[str
             stack.callback(tree.close)
             undo_leftovers(tree)
             staging = Staging(tree)
-            stack.callback(staging.close)
+            stack.callback(_remove, staging)
             folder = os.path.join(os.path.abspath(base), decode(staging.name))
             restrict(folder)
         except OSError as error:
             raise SystemFailure.of(error, "make a private folder in", base) from error
         yield os.path.join(folder, "licenses")
+
+
+def _remove(staging: Staging) -> None:
+    failure = staging.close()
+    if failure is not None:
+        raise SystemFailure.of(failure, "remove the private folder", decode(staging.name))
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """Return the sizes of the files in a folder that somebody else is writing; {} without one."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        # Not DirEntry.stat: what Windows keeps in the folder is old while the file is open.
+        return {entry.name: os.stat(entry.path).st_size for entry in entries}
+    return {}

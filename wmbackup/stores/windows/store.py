@@ -14,11 +14,12 @@ from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
 from wmbackup.errors import ExitCode, StoreUnavailable, SystemFailure, WmbackupError
-from wmbackup.files import PRIVATE_FOLDER, temporary_folder
 from wmbackup.hresult import Category, InterfaceError, find
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
+from wmbackup.storage.files import PRIVATE_FOLDER
+from wmbackup.storage.spool import temporary_folder
 from wmbackup.stores.base import Content, Import, ItemWithheld, Standing
 from wmbackup.stores.folder import FolderExport, FolderStore
 from wmbackup.stores.importing import begin_import
@@ -59,8 +60,8 @@ if sys.platform == "win32":
 
     def documented_binding() -> Binding:
         """Return the documented interface of this system."""
-        from wmbackup import owner
         from wmbackup.stores.windows import enumeration, interface, machine
+        from wmbackup.trust import owner
 
         return Binding(
             machine=machine.this_machine,

@@ -140,7 +140,7 @@ class IWMDRMLicenseManagement(IWMDRMEventGenerator):
 
 
 class IWMDRMLicense(Interface):
-    """An enumeration, and the license that it stands at."""
+    """An enumeration, and the license that is loaded: the first one, until `next` is called."""
 
     iid = guid("C9E0A5F3-DD22-4DC4-B795-88FA91F0516B")
     ResetEnumeration = Method(3, doing="begin the enumeration again")
@@ -151,13 +151,18 @@ class IWMDRMLicense(Interface):
     GetLicenseProperty = Method(6, c_void_p, c_void_p, doing="read a license's property")
 
     def next(self) -> bool:
-        """Go to the next license; False behind the last one."""
+        """Load the next license; False behind the last one."""
         try:
-            return self.GetNext() != ERROR_NO_MORE_ITEMS
+            return not is_no_more(self.GetNext())
         except InterfaceError as error:
-            if error.hresult == 0x80070000 | ERROR_NO_MORE_ITEMS:
+            if is_no_more(error.hresult):
                 return False
             raise
+
+
+def is_no_more(hresult: int | None) -> bool:
+    """Whether an answer says that there are no more items, as a Win32 number or as an HRESULT."""
+    return hresult in {ERROR_NO_MORE_ITEMS, 0x80070000 | ERROR_NO_MORE_ITEMS}
 
 
 class IWMDRMLicenseQuery(Interface):

@@ -1,0 +1,242 @@
+"""The key that signs archives.
+
+It is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-keygen`` knows it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from wmbackup.archive import sshsig
+from wmbackup.errors import (
+    OutputExists,
+    SetupUnusable,
+    SigningKeyMissing,
+    SigningKeyUnusable,
+    SystemFailure,
+    WmbackupError,
+)
+from wmbackup.storage.files import make_folders
+from wmbackup.trust import small_files
+from wmbackup.trust.allowed_signers import PrincipalTaken
+from wmbackup.trust.policy import Signer, principal_of
+from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_signers, trust_held
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from wmbackup.storage.locks import Locks
+
+
+class KeyExists(WmbackupError):
+    """There is a signing key already, and another would orphan what it signed."""
+
+    code = "key-exists"
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """The key that signs archives. ``public`` is 32 raw bytes, ``path`` the private file."""
+
+    path: str
+    public: bytes
+    exposed: bool
+    private: Ed25519PrivateKey = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """``SHA256:…`` as ``ssh-keygen -l`` prints it."""
+        return sshsig.fingerprint(self.public)
+
+    def sign(self, message: bytes) -> bytes:
+        """Return the armored SSHSIG of a message."""
+        return sshsig.sign(self.private, message)
+
+
+class Created(NamedTuple):
+    """A signing key that is complete and trusted.
+
+    ``completed`` says that an earlier run had made it, and was cut off.
+    """
+
+    key: SigningKey
+    principal: str
+    completed: bool
+
+
+def load(path: str) -> SigningKey:
+    """Read a signing key.
+
+    Raises SigningKeyMissing, SigningKeyUnusable, SetupUnusable or SystemFailure.
+    """
+    found = small_files.read(path, "the signing key")
+    if found is None:
+        raise SigningKeyMissing(
+            f"there is no signing key at {path}",
+            hint="make one with: wmbackup key create, or name one with --signing-key",
+        )
+    private = _parse_private(path, found.data)
+    exposed = small_files.is_exposed(path, found.mode)
+    return SigningKey(path, sshsig.public_of(private), exposed, private)
+
+
+def load_own(path: str) -> SigningKey:
+    """Read the signing key of this user, as `load` does, and say how to make another one."""
+    try:
+        return load(path)
+    except SigningKeyUnusable as error:
+        error.hint = make_another(path)
+        raise
+
+
+def make_another(path: str) -> str:
+    """Return the commands that make another signing key and keep the old one."""
+    return f"make another one: {small_files.move_away(path)} && wmbackup key create"
+
+
+def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
+    # Only those who sign load a private key, and it takes a tenth of the start of the others.
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+    )
+
+    try:
+        private = serialization.load_ssh_private_key(text, password=None)
+    except TypeError:
+        reason = "is protected by a passphrase, which nobody can give in an unattended run"
+    except (ValueError, OverflowError, NotImplementedError, UnsupportedAlgorithm, KeyError):
+        # The parser's ways to refuse a file, such as a point in compressed form, are many.
+        reason = "is not an OpenSSH private key"
+    else:
+        if isinstance(private, Ed25519PrivateKey):
+            return private
+        reason = "is not an Ed25519 key"
+    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
+        reason = "is UTF-16, as Windows PowerShell writes texts; save it as UTF-8"
+    elif text.startswith(b"ssh-"):
+        reason = "is a public key; the private one is needed"
+    raise SigningKeyUnusable(
+        f"the signing key {path} {reason}", hint="name another with --signing-key"
+    )
+
+
+def create(path: str, host: str) -> SigningKey:
+    """Make a signing key and its ``.pub`` file beside it.
+
+    Raises KeyExists and leaves the one that is there; SystemFailure.
+    """
+    key = _create_private(path)
+    _write_public(key, host)
+    return key
+
+
+def _create_private(path: str) -> SigningKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
+        Ed25519PrivateKey,
+    )
+
+    private = Ed25519PrivateKey.generate()
+    text = private.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.OpenSSH,
+        serialization.NoEncryption(),
+    )
+    try:
+        make_folders(os.path.dirname(path) or os.curdir)
+        if os.path.lexists(path):
+            raise _exists(path)
+        small_files.write(path, text, "the signing key", replace=False)
+    except OutputExists:
+        raise _exists(path) from None
+    except OSError as error:
+        raise SystemFailure.of(error, "write the signing key", path) from error
+    return load(path)  # also to see who can read it: some file systems keep no modes
+
+
+def _write_public(key: SigningKey, host: str) -> None:
+    path = public_path(key.path)
+    line = f"{sshsig.public_line(key.public)} {principal_of(host)}\n"
+    try:
+        small_files.write(path, line.encode(), "the public key")
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error
+
+
+def public_path(path: str) -> str:
+    """Return where the public part of a signing key is."""
+    return f"{path}.pub"
+
+
+def _exists(path: str) -> KeyExists:
+    return KeyExists(
+        f"there is a signing key at {path}",
+        hint="keep it: the archives that it signed are trusted because of it",
+    )
+
+
+def is_incomplete(path: str) -> bool:
+    """Whether the run that made a signing key was cut off: its ``.pub`` file comes last."""
+    return os.path.lexists(path) and not os.path.lexists(public_path(path))
+
+
+def create_trusted(
+    path: str,
+    allowed_signers: str,
+    host: str,
+    revoked: str | None = None,
+    locks: Locks | None = None,
+) -> Created:
+    """Make a signing key, trust it, and write its ``.pub`` file, in this order.
+
+    What an earlier run left undone is completed. Where another key holds ``wmbackup@HOST``, as
+    after a reinstallation, the new one gets a number behind it. Raises KeyExists where there is
+    nothing to do, and as `load` and `trust` do.
+    """
+    with held(allowed_signers, locks) as file:
+        trusted = read_signers(file)  # before there is a key to be lost
+        read_revoked(revoked)
+        completed = os.path.lexists(path)
+        with _completable(path):
+            key = load_own(path) if completed else _create_private(path)
+            is_known = any(signer.key == key.public for signer in trusted)
+            if is_known and completed and not is_incomplete(path):
+                raise _exists(path)
+            principal = _trust_own(file, key, host, revoked)
+            if not os.path.lexists(public_path(path)):
+                _write_public(key, host)
+        return Created(key, principal, completed)
+
+
+@contextlib.contextmanager
+def _completable(path: str) -> Iterator[None]:
+    """Add the next step to what goes wrong on the way to a key that is trusted."""
+    try:
+        yield
+    except KeyRevoked as error:
+        error.hint = make_another(path)
+        raise
+    except (SystemFailure, SetupUnusable) as error:
+        if os.path.lexists(path):
+            complete = "complete the signing key with: wmbackup key create"
+            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
+        raise
+
+
+def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> str:
+    principal = base = principal_of(host)
+    number = 1
+    while True:
+        try:
+            known = trust_held(file, Signer(principal, key.public), revoked)
+        except PrincipalTaken:
+            number += 1
+            principal = f"{base}-{number}"
+        else:
+            return principal if known is None else known.principals

@@ -1,0 +1,161 @@
+"""Small files of the setup: keys, trust files. Regular files alone are read, private ones written.
+
+What is wrong with such a file itself, that it is missing, may not be read or is no file, is a fault
+of the setup (`SetupUnusable`); trouble of the machine is a `SystemFailure`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shlex
+import stat
+import sys
+from typing import NamedTuple
+
+from wmbackup.errors import SetupUnusable, SystemFailure
+from wmbackup.storage.files import SmallFile, read_small_file, resolved
+from wmbackup.storage.private_files import keeps_modes, remove_leftovers
+from wmbackup.storage.publish import Draft
+from wmbackup.storage.trouble import is_of_file
+
+MAX_FILE = 1024 * 1024
+"""The largest key or trust file that is read, in bytes."""
+
+if sys.platform == "win32":
+    from wmbackup.trust import owner
+
+    def _restrict(path: str) -> None:
+        with contextlib.suppress(OSError):  # a disk without access lists; the key is then exposed
+            owner.restrict(path)
+
+    def is_exposed(path: str, _mode: int) -> bool:
+        """Whether others than its owner may read a file."""
+        try:
+            return owner.is_exposed(path)
+        except OSError:
+            return True
+
+else:
+
+    def _restrict(_path: str) -> None:
+        """It was made with a mode that says so."""
+
+    def is_exposed(_path: str, mode: int) -> bool:
+        """Whether others than its owner may read a file."""
+        return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def read(path: str, what: str = "") -> SmallFile | None:
+    """Return a small file, or None where there is none; ``what`` names it in messages.
+
+    Raises SetupUnusable, SystemFailure.
+    """
+    try:
+        found = read_small_file(path, MAX_FILE)
+    except OSError as error:
+        raise unusable(error, f"read {what}".rstrip(), path) from error
+    if found is not None and len(found.data) > MAX_FILE:
+        raise SetupUnusable(
+            f"{path} is larger than {MAX_FILE // 1024:,} KiB", hint="name another file"
+        )
+    return found
+
+
+def unusable(error: OSError, doing: str, path: str) -> SetupUnusable | SystemFailure:
+    """Return the error for a file of the setup that cannot be read."""
+    failure = SystemFailure.of(error, doing, path)
+    if not is_of_file(error):
+        return failure
+    return SetupUnusable(failure.message, hint=failure.hint)
+
+
+def write(path: str, text: bytes, what: str = "the file", *, replace: bool = True) -> None:
+    """Write a small private file at once and for good; ``what`` names it in messages.
+
+    Raises OSError, OutputExists, Unconfirmed.
+    """
+    path = resolved(path)
+    remove_leftovers(os.path.dirname(path))
+    draft = Draft(path, what)
+    try:
+        _restrict(draft.name)
+        draft.file.write(text)
+        draft.sync()
+        draft.publish(replace=replace)
+    finally:
+        draft.close()
+
+
+class Exposed(NamedTuple):
+    """Something that a group of users can write, and what ends it."""
+
+    path: str
+    remedy: str
+
+
+def check_writers(path: str) -> Exposed | None:
+    """Return what of a file, or of the folder that holds it, its group can write.
+
+    In a folder that others can write they can put another file in its place. A private group of
+    the user is not told from others, and a file system without modes says it of everything: both
+    are returned. On Windows, access lists say it, and None is returned. Raises SetupUnusable for
+    what everybody can write, SystemFailure where the machine does not tell.
+    """
+    if os.name != "posix":
+        return None
+    path = resolved(path)
+    folder = os.path.dirname(path)
+    for place, sticky in ((path, 0), (folder, stat.S_ISVTX)):
+        try:
+            mode = os.stat(place).st_mode
+        except OSError:
+            continue
+        if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & sticky:
+            continue
+        if not _keeps_modes(folder):
+            return Exposed(place, mount_hint(path))
+        remedy = f"chmod go-w {shlex.quote(place)}"
+        if mode & stat.S_IWOTH:
+            raise SetupUnusable(
+                f"every user can write {place}, and so decide whom to trust", hint=remedy
+            )
+        return Exposed(place, remedy)
+    return None
+
+
+def move_away(path: str) -> str:
+    """Return the command that gives a file another name."""
+    if os.name == "nt":
+        return f'move "{path}" "{path}.old"'
+    return f"mv {shlex.quote(path)} {shlex.quote(path + '.old')}"
+
+
+def mount_hint(path: str) -> str:
+    """Return what helps where a file is on a file system that keeps no modes."""
+    return f"the file system of {path} keeps no modes: mount it with umask=077, or use another one"
+
+
+def hide_hint(path: str) -> str:
+    """Return what keeps other users from reading a file: a command, where there is one."""
+    if os.name == "nt":
+        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
+    try:
+        by_mode = _keeps_modes(os.path.dirname(path) or os.curdir)
+    except SystemFailure:  # a hint is given with an error, and never in its place
+        by_mode = True
+    return f"chmod 600 {shlex.quote(path)}" if by_mode else mount_hint(path)
+
+
+def _keeps_modes(folder: str) -> bool:
+    """Whether a folder keeps modes; it is taken at its word where nobody may write in it.
+
+    Trouble of the machine says nothing about modes. Raises SystemFailure.
+    """
+    try:
+        return keeps_modes(folder)
+    except OSError as error:
+        if error.errno == errno.EROFS or is_of_file(error):
+            return True
+        raise SystemFailure.of(error, "make a file in", folder) from error
