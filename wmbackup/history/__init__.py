@@ -1,1 +1,1 @@
-"""The line of archives of one store: which to keep, what came before, what is known of it."""
+"""The series of archives of one store: what is known of it, its order, and which of it to keep."""

@@ -1,14 +1,47 @@
-"""Which archives to keep: the rules of ``restic forget``, united.
+"""Which archives to keep: the rules of ``restic forget`` (0.14), united.
 
-Pure functions over moments. Whoever calls them decides what counts: archives that cannot be
-checked, or that come from the future, are not handed in.
+Pure functions over times. The caller decides what counts: archives that cannot be checked, or
+that come from the future, are not passed in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A span of time: whole days of the calendar, and seconds besides.
+
+    A day has 23 or 25 hours where summer time begins or ends.
+    """
+
+    days: int = 0
+    seconds: int = 0
+
+    def __bool__(self) -> bool:
+        """Whether it is longer than nothing."""
+        return bool(self.days or self.seconds)
+
+    @property
+    def length(self) -> timedelta:
+        """Its length where all days have 24 hours."""
+        return timedelta(days=self.days, seconds=self.seconds)
+
+    def before(self, moment: datetime, zone: tzinfo | None = None) -> datetime:
+        """Return the time that lies this long before another, by the calendar of ``zone``.
+
+        Without a zone it is the one of this machine. Before the first year there is no time: then
+        the earliest is returned.
+        """
+        try:
+            wall = moment.astimezone(zone).replace(tzinfo=None) - timedelta(days=self.days)
+            local = wall.astimezone() if zone is None else wall.replace(tzinfo=zone)
+            return local.astimezone(UTC) - timedelta(seconds=self.seconds)
+        except (OverflowError, OSError, ValueError):
+            return datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +56,7 @@ class RetentionPolicy:
     weekly: int = 0
     monthly: int = 0
     yearly: int = 0
-    within: timedelta = timedelta()
+    within: Span = Span()
 
     def __bool__(self) -> bool:
         """Whether there is any rule: without one, nothing may be removed."""
@@ -64,9 +97,10 @@ def reasons_to_keep(
         _Bucket("monthly", policy.monthly, lambda moment, _index: (moment.year, moment.month)),
         _Bucket("yearly", policy.yearly, lambda moment, _index: moment.year),
     ]
+    limit = policy.within.before(moments[0], zone) if policy.within and moments else None
     kept = []
     for index, moment in enumerate(moments):
-        within = bool(policy.within) and moment > moments[0] - policy.within
+        within = limit is not None and moment > limit
         local = moment.astimezone(zone)
         rules = [bucket.reason for bucket in buckets if bucket.keeps(local, index)]
         kept.append((*(("within",) if within else ()), *rules))
