@@ -76,6 +76,7 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
 
         return SampleStore(exclusion)
     if text == "windows":
+        from wmbackup.cli.part import runner
         from wmbackup.stores.windows.store import WindowsStore
 
         if exclusion:
@@ -84,7 +85,8 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
                 hint="leave --exclude out",
             )
         state = state_folder()
-        return WindowsStore(None if state is None else os.path.join(state, "private"))
+        private = None if state is None else os.path.join(state, "private")
+        return WindowsStore(private, runner=runner())
     if text.startswith(PREFIXES):
         return None
     from wmbackup.stores.registered import open_registered

@@ -111,6 +111,10 @@ WARNINGS: Mapping[str, Meaning] = {
         "the Windows Media interface sent a status that is not documented; it changes nothing",
         "send a report of this computer: wmbackup check --report FILE.zip",
     ),
+    "interface-crashed": (
+        "Microsoft's component crashed when it was released, after its work was done",
+        "there is nothing to do; describe it with wmbackup check --report FILE.zip",
+    ),
     "restricted-failed": (
         "a license is restricted and came with a failure of its own; the others are backed up",
         "see the HRESULT that came along: wmbackup explain HRESULT",
