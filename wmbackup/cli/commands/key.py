@@ -39,15 +39,15 @@ def _group() -> None:
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
 @option(
     "--identity", is_flag=True, command_line_only=True, section="What",
-    help="make an age identity instead, which opens what is encrypted for it",
+    help="make an age identity instead, which opens archives",
 )  # fmt: skip
 def _create(session: Session, *, identity: bool) -> ExitCode:
     """Make the signing key of this user and trust it.
 
     It is an OpenSSH Ed25519 key without a passphrase, so that cron can sign.
 
-    With --identity make what opens encrypted archives instead, and print its recipient: others
-    encrypt for it with backup --recipient.
+    With --identity make what opens encrypted archives instead, and print its recipient, for which
+    others encrypt.
     """
     if identity:
         return _create_identity(session)
