@@ -16,7 +16,7 @@ _wmbackup_command() {
         operand='@archives -'
         ;;
     'list')
-        options+=' --store --against --kid --title --path --kind --restricted --at-risk --expired --expires-within --match-media --long --sort --allowed-signers'
+        options+=' --store --against --kid --title --path --kind --restricted --at-risk --expired --expires-within --match-media --long --columns --sort --allowed-signers'
         operand='@archives -'
         ;;
     'verify')
@@ -75,6 +75,7 @@ _wmbackup_value() {
     'list'' --kind') value='wmdrm-v7 wmdrm-v1 wmdrm-response wmdrm-header playready-header playready-license playready-store wmdrm-v7-store wmdrm-v7-state wmdrm-v1-store wmdrm-v1-key wmdrm-data-store wmdrm-v7-backup wmdrm-v7-key-backup wmdrm-v1-backup wmdrm-v1-key-backup wmdrm-other file' ;;
     'list'' --expires-within') value='@nothing' ;;
     'list'' --match-media') value='@folders' ;;
+    'list'' --columns') value='@nothing' ;;
     'list'' --sort') value='path title kind kid distributor issued expires size' ;;
     'list'' --allowed-signers') value='@files' ;;
     'verify'' --against') value='@stores' ;;

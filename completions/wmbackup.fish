@@ -15,7 +15,7 @@ function __wmbackup_look
         else if test "$word" = --
             set only yes
         else if string match -qr -- '^-.' $word
-            contains -- $word --against --allowed-signers --color --exclude --expires-within --fingerprint --kid --kind --lock-wait --match-media --on-conflict --output --path --profile --signing-key --sort --store --timeout --title --to -o; and set value yes
+            contains -- $word --against --allowed-signers --color --columns --exclude --expires-within --fingerprint --kid --kind --lock-wait --match-media --on-conflict --output --path --profile --signing-key --sort --store --timeout --title --to -o; and set value yes
         else if contains -- "$__wmbackup_path $word" ' backup' ' restore' ' list' ' verify' ' check' ' key' 'key create' 'key list' 'key show' 'key trust' ' explain'
             set __wmbackup_path (string trim -- "$__wmbackup_path $word")
         else
@@ -125,7 +125,8 @@ complete -c wmbackup -n '__wmbackup_at \'list\'' -l expired -d 'licenses that ha
 complete -c wmbackup -n '__wmbackup_at \'list\'' -l expires-within -x -a '(__wmbackup_offer @nothing)' -d 'licenses that will expire in so many h(ours), d(ays) or w(eeks)'
 complete -c wmbackup -n '__wmbackup_at \'list\'' -l match-media -x -a '(__wmbackup_offer @folders)' -d 'take missing titles and shops from the protected media files in this folder'
 complete -c wmbackup -n '__wmbackup_at \'list\'' -l long -d 'all that is known'
-complete -c wmbackup -n '__wmbackup_at \'list\'' -l sort -x -a '(__wmbackup_offer path title kind kid distributor issued expires size)' -d 'sort by this'
+complete -c wmbackup -n '__wmbackup_at \'list\'' -l columns -x -a '(__wmbackup_offer @nothing)' -d 'show these columns: path, size, modified, kind, kid, lid, title, distributor, issued, begins, expires, backup'
+complete -c wmbackup -n '__wmbackup_at \'list\'' -l sort -x -a '(__wmbackup_offer path title kind kid distributor issued expires size)' -d 'sort by this; on a terminal by path unless something else is said'
 complete -c wmbackup -n '__wmbackup_at \'list\'' -l allowed-signers -x -a '(__wmbackup_offer @files)' -d 'an allowed_signers file instead of the one of key trust'
 complete -c wmbackup -n '__wmbackup_at \'list\' 1' -a '(__wmbackup_offer @archives -)'
 complete -c wmbackup -n '__wmbackup_at \'verify\'' -l quick -d 'the signature, the head and the length only, not every byte'

@@ -71,7 +71,8 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '--expires-within' = 'licenses that will expire in so many h(ours), d(ays) or w(eeks)'
             '--match-media' = 'take missing titles and shops from the protected media files in this folder'
             '--long' = 'all that is known'
-            '--sort' = 'sort by this'
+            '--columns' = 'show these columns: path, size, modified, kind, kid, lid, title, distributor, issued, begins, expires, backup'
+            '--sort' = 'sort by this; on a terminal by path unless something else is said'
             '--allowed-signers' = 'an allowed_signers file instead of the one of key trust'
         }
         'verify' = [ordered]@{
@@ -144,6 +145,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'list --kind' = @('wmdrm-v7', 'wmdrm-v1', 'wmdrm-response', 'wmdrm-header', 'playready-header', 'playready-license', 'playready-store', 'wmdrm-v7-store', 'wmdrm-v7-state', 'wmdrm-v1-store', 'wmdrm-v1-key', 'wmdrm-data-store', 'wmdrm-v7-backup', 'wmdrm-v7-key-backup', 'wmdrm-v1-backup', 'wmdrm-v1-key-backup', 'wmdrm-other', 'file')
         'list --expires-within' = @('@nothing')
         'list --match-media' = @('@folders')
+        'list --columns' = @('@nothing')
         'list --sort' = @('path', 'title', 'kind', 'kid', 'distributor', 'issued', 'expires', 'size')
         'list --allowed-signers' = @('@files')
         'verify --against' = @('@stores')
