@@ -40,7 +40,7 @@ OFFERS: list[tuple[str, list[str]]] = [
     ("--json key ", ["create", "list", "show", "trust"]),
     ("--vers", ["--version"]),
     ("backup --vers", ["--version"]),
-    ("backup --acc", ["--accept-restricted"]),
+    ("backup --acc", ["--accept-restricted", "--accept-skipped"]),
     ("verify --acc", []),
     ("backup --store ", FOLDERS + STORES),
     ("backup --store my", ["my dir"]),
