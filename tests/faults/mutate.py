@@ -284,8 +284,8 @@ def _part(
             break
         lines = record["lines"].get(str(package / mutant.path), {})
         tests = [test for test in lines.get(str(mutant.line), []) if test in record["seconds"]]
-        if not tests and any(lines.get(str(mutant.line), [])):
-            tests = [*record["seconds"]]  # it runs when the module is loaded
+        if not tests and str(mutant.line) in lines:  # it runs when the module is loaded
+            tests = [*record["seconds"].keys() & {test for some in lines.values() for test in some}]
         outcome = "not run" if not tests else ""
         outcome = outcome or _try(mutant, package, _within_budget(tests, record["seconds"]))
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
