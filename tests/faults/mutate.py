@@ -65,23 +65,25 @@ _CALCULATED: Mapping[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A changed module. ``what`` says the change without a line number."""
+    """A changed module. ``where`` is a function, ``what`` says the change, without line numbers."""
 
     path: str
     line: int
+    where: str
     what: str
     source: str
 
     @property
     def name(self) -> str:
         """What it is known by."""
-        return f"{self.path}: {self.what}"
+        return f"{self.path}: {self.where}: {self.what}"
 
 
 def mutants(path: str, text: str) -> Iterator[Mutant]:
     """Yield every small change of a module."""
     tree = ast.parse(text)
     nodes = [node for node in ast.walk(tree) if not _is_inert(node)]
+    functions = _functions(tree)
     inert = {id(inner) for node in ast.walk(tree) if _is_inert(node) for inner in ast.walk(node)}
     for node in nodes:
         if id(node) in inert:
@@ -91,7 +93,18 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
             old_text, new_text = ast.unparse(node), ast.unparse(changed)
             line: int = getattr(node, "lineno", 0)
             what = f"{_short(old_text)} -> {_short(new_text)}"
-            yield Mutant(path, line, what, ast.unparse(ast.fix_missing_locations(new)))
+            where = functions.get(id(node), "module")
+            yield Mutant(path, line, where, what, ast.unparse(ast.fix_missing_locations(new)))
+
+
+def _functions(tree: ast.Module) -> dict[int, str]:
+    """Return for each node in a function, by its identity, what the innermost one is called."""
+    return {
+        id(inner): node.name
+        for node in ast.walk(tree)  # from the outside to the inside
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+    }
 
 
 def copy_of(tree: ast.Module, node: ast.AST) -> ast.Module:
