@@ -84,7 +84,9 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
     tree = ast.parse(text)
     nodes = [node for node in ast.walk(tree) if not _is_inert(node)]
     functions = _functions(tree)
-    inert = {id(inner) for node in ast.walk(tree) if _is_inert(node) for inner in ast.walk(node)}
+    left_out = [node for node in ast.walk(tree) if _is_inert(node)]
+    left_out += [node for owner in ast.walk(tree) if (node := _annotation(owner)) is not None]
+    inert = {id(inner) for node in left_out for inner in ast.walk(node)}
     for node in nodes:
         if id(node) in inert:
             continue
@@ -128,14 +130,18 @@ def _short(text: str) -> str:
 
 
 def _is_inert(node: ast.AST) -> bool:
-    """Whether nothing that runs depends on it: annotations, docstrings, imports for types."""
-    if isinstance(node, ast.AnnAssign | ast.arg):
-        return node.annotation is not None and isinstance(node, ast.arg)
+    """Whether nothing that runs depends on it: docstrings, imports, and what is for types."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _annotation(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.FunctionDef):
+        return node.returns
+    return node.annotation if isinstance(node, ast.AnnAssign | ast.arg) else None
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
