@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render.output import Checked, KeyRow, Listed, Message, Result, State, Verified
-from wmbackup.cli.render.sanitize import all_utc, count, local_time, shown, size, utc, visible
+from wmbackup.cli.render.sanitize import (
+    all_utc,
+    count,
+    local_time,
+    shown,
+    size,
+    time_shown,
+    utc,
+    visible,
+)
 from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
 
@@ -51,8 +60,11 @@ _PLAIN_COLUMNS = (
 _NO_LICENSE = "\t" * (len(_PLAIN_COLUMNS) - 3)  # path, size and time are of the file
 
 
-def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
-    """Return what is said at the end of a run that took so many seconds."""
+def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) -> list[str]:
+    """Return what is reported at the end of a run that took so many seconds.
+
+    Times are ``local`` for a terminal, and in UTC elsewhere.
+    """
     took = f"in {duration(seconds)}"
     match result:
         case None:
@@ -64,7 +76,7 @@ def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
         case Message():
             lines = [visible(result.text)]
         case list():
-            lines = [_verified(one) for one in result if one.summary is not None]
+            lines = [_verified(one, local=local) for one in result if one.summary is not None]
         case engine.RestoreSummary():
             lines = [_restore(result, took)]
         case engine.BackupSummary():
@@ -156,7 +168,7 @@ def _restore(done: RestoreSummary, took: str) -> str:
     return f"restored {amount} to {target}{extra}, {took}{same}{skipped}"
 
 
-def _verified(one: Verified) -> str:
+def _verified(one: Verified, *, local: bool) -> str:
     if one.summary is None:
         return ""
     info = one.summary.info
@@ -165,7 +177,7 @@ def _verified(one: Verified) -> str:
     return (
         f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
         f" {count(info.files, 'file')}, {size(info.octets)},"
-        f" made {local_time(info.created)} by {_words(one.summary.principals)}"
+        f" made {time_shown(info.created, local=local)} by {_words(one.summary.principals)}"
         f" on {_word(info.host)}{_left_behind(info.withheld, info.skipped)}"
     )
 
@@ -196,17 +208,19 @@ def _checked(done: Checked) -> str:
     return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
 
 
-def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
+def plan_lines(
+    plan: RestorePlan, *, everything: bool, local: bool = False
+) -> list[tuple[str, str]]:
     """Return the plan of a restore as labels and texts, one line each.
 
-    ``everything`` names more than the first few conflicts.
+    ``everything`` names more than the first few conflicts. Times are ``local`` for a terminal.
     """
     info = plan.info
-    signers = _words(plan.principals)
+    signers, created = _words(plan.principals), time_shown(info.created, local=local)
     conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
     files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
     lines = [
-        ("archive: ", f"made {local_time(info.created)} on {_word(info.host)} by {signers}"),
+        ("archive: ", f"made {created} on {_word(info.host)} by {signers}"),
         ("from:    ", f"{_word(info.store_kind)} store {_word(info.store)}"),
         ("to:      ", visible(plan.target)),
         ("plan:    ", f"{files}, {size(plan.size)} to write"),
@@ -336,7 +350,7 @@ def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
     except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
         return visible(text)
-    return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d %H:%M %z}" if long else f"{moment:%Y-%m-%d}"
 
 
 def file_date(mtime_ns: int) -> str:
