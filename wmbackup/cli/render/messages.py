@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
+from wmbackup.cli.render.differing import difference_counts
 from wmbackup.cli.render.output import Checked, KeyRow, Listed, Message, Result, State, Verified
 from wmbackup.cli.render.sanitize import (
     all_utc,
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
-        Differences,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -173,6 +173,12 @@ def _verified(one: Verified, *, local: bool) -> str:
         return ""
     info = one.summary.info
     what = "head, length and signature are good" if one.summary.quick else "ok"
+    if one.differences:
+        what = what if one.summary.quick else "verified"
+        counts = difference_counts(one.differences)
+        what += f", but it differs from {_word(one.against)} ({counts})"
+    elif one.differences is not None:
+        what += f", nothing differs from {_word(one.against)}"
     tested = ", restored on trial" if one.restore_tested else ""
     return (
         f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
@@ -186,18 +192,8 @@ def _listed(done: Listed) -> str:
     amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
     kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
     if done.differences is not None:
-        return f"{visible(done.name)}{kind}: {_differing(done.differences)}"
+        return f"{visible(done.name)}{kind}: {difference_counts(done.differences)}"
     return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
-
-
-def _differing(found: Differences) -> str:
-    if not found:
-        return "nothing differs"
-    expired = f" ({len(found.expired):,} of them expired: no damage)" if found.expired else ""
-    return (
-        f"{count(len(found.added), 'file')} added, {len(found.gone):,} gone{expired},"
-        f" {len(found.changed):,} changed"
-    )
 
 
 def _checked(done: Checked) -> str:
@@ -246,15 +242,6 @@ def plan_lines(
     if plan.left_out:
         lines.append(("  not selected: ", count(plan.left_out, "file")))
     return lines
-
-
-def difference_lines(differences: Differences) -> list[str]:
-    """Return what differs, one line each."""
-    lines = [f"+ {shown(path)}" for path in differences.added]
-    for path in differences.gone:
-        why = " (expired: such licenses delete themselves)" if path in differences.expired else ""
-        lines.append(f"- {shown(path)}{why}")
-    return lines + [f"~ {shown(path)}" for path in differences.changed]
 
 
 def backup_word(license_: License | None) -> str:

@@ -22,11 +22,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     date,
-    difference_lines,
     key_line,
     long_lines,
     plain_header,
@@ -273,9 +273,11 @@ class Terminal:
             told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)
             self._err(told.replace("hint:", label, 1))
 
-    def differences(self, differences: Differences) -> None:
+    def differences(self, differences: Differences, first: str, second: str) -> None:
         """See `Output.differences`."""
         self._stand_still()
+        if differences and not self._common.quiet:
+            self._err(wrapped("", difference_legend(first, second), sys.stderr))
         for line in difference_lines(differences):
             self._out(line)
 
