@@ -10,6 +10,7 @@ from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.encryption import Own
 from wmbackup.cli.render.output import KeyRow
+from wmbackup.cli.render.sanitize import time_shown
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
 from wmbackup.engine._open import unavailable
@@ -47,11 +48,13 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
 
 
-def described(signer: Signer) -> str:
-    """Return whom a line stands for, and how long."""
-    after, before = _time(signer.valid_after), _time(signer.valid_before)
-    since = "" if after is None else f" from {after}"
-    return f"{signer.principals}{since}" + ("" if before is None else f" until {before}")
+def described(signer: Signer, *, local: bool) -> str:
+    """Return whom a line stands for, and how long; times are ``local`` for a terminal."""
+    text = signer.principals
+    for word, moment in (("from", signer.valid_after), ("until", signer.valid_before)):
+        if moment is not None:
+            text += f" {word} {time_shown(moment, local=local)}"
+    return text
 
 
 def key_from_file(source: str) -> Signer | None:

@@ -28,12 +28,12 @@ class Proof:
         self,
         session: Session,
         policy: Policy,
-        against: Store | None,
+        against: tuple[str, Store] | None,
         *,
         quick: bool,
         restore_test: bool,
     ) -> None:
-        """Keep what is asked for."""
+        """Keep what is asked for; ``against`` is a store with the name that it was given by."""
         self._session = session
         self._policy = policy
         self._against = against
@@ -65,9 +65,10 @@ class Proof:
                     self._try_restore(archive)
                     result = result._replace(restore_tested=True)
                 if self._against is not None:
-                    differences = self._compare(archive, self._against)
-                    self._session.output.differences(differences)
-                    result = result._replace(differences=differences)
+                    against, store = self._against
+                    differences = self._compare(archive, store)
+                    self._session.output.differences(differences, result.name, against)
+                    result = result._replace(differences=differences, against=against)
         except WmbackupError as error:
             self._session.output.error(error)
             return result._replace(summary=None, error=error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -23,6 +24,7 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     host_name,
+    is_terminal,
     revoked_keys_path,
     signing_key_path,
 )
@@ -153,10 +155,11 @@ def _trust(
         if asked is not None:
             confirm_key(session, asked, signer)
         known = trust_files.trust(path, signer, revoked, session.trust_locks())
+    local = is_terminal(sys.stdout) and not session.common.json
     if known is None:
-        what = f"trusting {mark} as {described(signer)}"
+        what = f"trusting {mark} as {described(signer, local=local)}"
     else:
-        what = f"{mark} is trusted already as {described(known)}"
+        what = f"{mark} is trusted already as {described(known, local=local)}"
     session.output.result(Message(what))
     return ExitCode.OK
 

@@ -160,15 +160,27 @@ def _differences(
 
     archive, store, against = names
     other = (None, against) if is_store(against) else (against, None)
+    listed_name, other_name = _shown(archive or store or ""), _shown(against)
     with (
-        opener.open(*other, hashes=True) as (before, _),
-        opener.open(archive, store, hashes=True) as (after, tally),
+        opener.open(*other, hashes=True) as (theirs, _),
+        opener.open(archive, store, hashes=True) as (ours, tally),
     ):
-        chooser.resolve(before, after)
-        counted = Counted(archive or store or "", chooser.rows(after.rows))
-        differences = compare(chooser.rows(before.rows), counted)
+        chooser.resolve(theirs, ours)
+        counted = Counted(listed_name, chooser.rows(ours.rows))
+        # A plus is always what a store has and an archive lacks, as with verify --against; of two
+        # archives it is what the first one has.
+        if archive is not None and other[1] is not None:
+            first, second = listed_name, other_name
+            differences = compare(counted, chooser.rows(theirs.rows))
+        else:
+            first, second = other_name, listed_name
+            differences = compare(chooser.rows(theirs.rows), counted)
         chooser.check("archive or the store" if archive is None else "archives")
-        session.output.differences(differences)
-        listed = counted.result(after, tally)
+        session.output.differences(differences, first, second)
+        listed = counted.result(ours, tally)
     session.output.result(listed._replace(differences=differences))
     return ExitCode.DIFFERS if differences else ExitCode.OK
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == "-" else name

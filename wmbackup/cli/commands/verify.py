@@ -56,7 +56,7 @@ def command(
     run = Proof(
         session,
         session.policy(allowed_signers),
-        None if against is None else parse_store(against, option="--against"),
+        None if against is None else (against, parse_store(against, option="--against")),
         quick=quick,
         restore_test=restore_test,
     )

@@ -239,7 +239,7 @@ def _verified(one: Verified) -> dict[str, Any]:
     good = one.summary
     return {
         "name": unicode_text(one.name),
-        "ok": good is not None,
+        "ok": good is not None and not one.differences,
         "quick": good is not None and good.quick,
         "archive": None if good is None else _info(good.info, good.principals),
         "error": None if one.error is None else error_fields(one.error),

@@ -144,7 +144,7 @@ class JsonLines:
             if row.license is not None:
                 self._write("license", json_fields.license_fields(row.license, row.path))
 
-    def differences(self, differences: Differences) -> None:
+    def differences(self, differences: Differences, first: str, second: str) -> None:
         """See `Output.differences`: the summary has them."""
 
     def check(self, row: CheckRow) -> None:
