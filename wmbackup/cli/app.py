@@ -7,12 +7,13 @@ import math
 import os
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 
 from wmbackup import __version__
+from wmbackup.cli.hints import did_you_mean
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode
 
@@ -29,6 +30,7 @@ COMMANDS = {
     "check": "say what works here and what does not",
     "key": "make the signing key, show it, and say whom to trust",
     "explain": "explain an HRESULT, a name or an exit code",
+    "help": "show this help, or that of a command",
 }
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 COMMON = "Common options"
@@ -120,6 +122,14 @@ class _Helpful:
                 self._help.help = "show this help"
         return self._help
 
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, laid out for the terminal."""
+        from wmbackup.cli.help_layout import HelpFormatter
+
+        formatter = HelpFormatter()
+        self.format_help(ctx, formatter)
+        return formatter.getvalue().rstrip("\n")
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         if self.example is not None:
@@ -161,6 +171,7 @@ class Command(_Helpful, click.Command):
         assert session is not None  # noqa: S101 - main made it
         session.settle()
         session.running = True
+        session.params = ctx.params
         _warn_of_strange_variables(session, ctx)
         _warn_of_strange_values(session, ctx)
         code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
@@ -192,9 +203,7 @@ def _warn_of_strange_values(session: Session, ctx: click.Context) -> None:
             import difflib
 
             close = difflib.get_close_matches(value, known, n=2, cutoff=0.7)
-            hint = (
-                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
-            )
+            hint = did_you_mean(value, close) if close else f"there are {', '.join(known)}"
             text = f"{max(param.opts, key=len)} is {value}, which nothing here is known to be"
             session.output.warning("unknown-value", text, hint)
 
@@ -379,14 +388,11 @@ def command(
     cls=Program,
     example="wmbackup backup --store sample -o licenses.wmbackup.tar",
     invoke_without_command=True,
-    context_settings={**HELP, "max_content_width": 100},
+    context_settings=HELP,
 )
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Back up Windows Media DRM licenses into a signed archive that stock tools open."""
-    if ctx.invoked_subcommand is None:
-        _without_command(ctx)
+    from wmbackup.cli.help_layout import show_help_without_command
 
-
-def _without_command(ctx: click.Context) -> NoReturn:
-    raise click.UsageError("no command was given", ctx)
+    show_help_without_command(ctx)

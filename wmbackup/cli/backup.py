@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wmbackup.cli.app import Seconds, option
 from wmbackup.cli.app import command as declare
+from wmbackup.cli.hints import again, did_you_mean
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_output
 from wmbackup.cli.session import Session
@@ -13,6 +14,7 @@ from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
 from wmbackup.status import Phase
 from wmbackup.stores.base import Store
 
+_USUAL = "licenses.wmbackup.tar"
 _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
 
 
@@ -80,9 +82,11 @@ def command(
     """
     if output == "" or (output is None and not dry_run):
         what = "is missing" if output is None else "names nothing"
-        raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
+        hint = did_you_mean("", [_USUAL]) if output == "" else f"for example: {again('-o', _USUAL)}"
+        raise UsageError(f"--output {what}", hint=hint)
     if output == "-" and session.common.json:
-        raise UsageError("--json and -o - both want standard output", hint="write to a file")
+        hint = did_you_mean("-", [_USUAL])
+        raise UsageError("--json and -o - both want standard output", hint=hint)
     source = parse_store(store, all_files=all_files)
     session.accepts_restricted = accept_restricted
     session.notice()

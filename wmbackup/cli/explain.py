@@ -10,6 +10,7 @@ import click
 
 from wmbackup import hresult
 from wmbackup.cli.app import HELP, Command
+from wmbackup.cli.hints import command_line, did_you_mean
 from wmbackup.cli.meanings import CODES, NEXT_STEPS, NOTHING, STATUSES
 from wmbackup.cli.output import Explanation
 from wmbackup.cli.session import Session
@@ -68,7 +69,9 @@ def _by_name(text: str) -> list[Explanation]:
     found = names.get(text.upper())
     if found is None:
         close = difflib.get_close_matches(text.upper(), names, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "see wmbackup explain --help"
+        hint = (
+            did_you_mean(text, close) if close else f"for help: {command_line('explain', '--help')}"
+        )
         raise NotFound(f"{text} is not known here", hint=hint)
     return found
 

@@ -10,6 +10,7 @@ import click
 
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import on_command_line, option
+from wmbackup.cli.hints import again, command_line
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.places import default_store, is_store
 from wmbackup.cli.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
@@ -94,12 +95,18 @@ def command(  # noqa: PLR0913 - one parameter an option
     title, distributor, issued, expires, and whether the license may be backed up.
     """
     if archive is not None and store is not None and on_command_line("store"):
-        raise UsageError("an archive and --store contradict each other", hint="name one")
+        raise UsageError(
+            "an archive and --store contradict each other",
+            hint=f"to list the archive: {command_line('list', archive)}",
+        )
     # A store that the environment or the configuration has is for when nothing is named.
     store = None if archive is not None else store or default_store()
     name = archive or store
     if name is None:
-        raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
+        raise UsageError(
+            "nothing to list was named",
+            hint=f"name an archive or a store, for example: {again('--store', 'sample')}",
+        )
     after, before = window(expires_within, expired=expired)
     selection = Selection(kid, title, tuple(os.fsencode(path) for path in paths))
     wanted = Filter(selection, kind, restricted, at_risk, before, after)

@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from wmbackup.cli.hints import again, did_you_mean
 from wmbackup.cli.session import state_folder
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
@@ -40,7 +41,9 @@ def parse_store(
     if text is None and option == "--store":
         text = default_store()
     if text is None:
-        raise UsageError(f"{option} is missing", hint=f"it takes {_kinds(option)}")
+        example = again(option, "sample" if option == "--store" else "restored")
+        hint = f"it takes {_kinds(option)}; for example: {example}"
+        raise UsageError(f"{option} is missing", hint=hint)
     named = _named(text)
     if named is not None:
         return named
@@ -145,14 +148,14 @@ def _refuse_mistyped(text: str, *, target: bool) -> None:
     if colon:
         known = [*PREFIXES, *(f"{scheme}:" for scheme in _other_schemes())]
         for meant in difflib.get_close_matches(kind, known, n=1, cutoff=0.7):
-            hint = f"did you mean {meant}{rest}? a path of that name is ./{text}"
+            hint = f"a path of that name is ./{text}; {did_you_mean(text, [meant + rest])}"
             raise UsageError(f"there is no kind of store {head}:", hint=hint)
     elif not target:
         words = [f"{kind}PATH"] if kind in PREFIXES else []
         words += difflib.get_close_matches(head.lower(), WORDS, n=1, cutoff=0.7)
         for meant in words:
             message = f"there is no folder {os.path.abspath(text)}"
-            raise StoreUnavailable(message, hint=f"did you mean {meant}?")
+            raise StoreUnavailable(message, hint=did_you_mean(text, [meant]))
 
 
 def default_store() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.hints import complete
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import owner, standard_input
 from wmbackup.cli.session import Session
@@ -62,6 +63,7 @@ class Proof:
                     self._session.output.differences(differences)
                     result = result._replace(differences=differences)
         except WmbackupError as error:
+            complete(error, self._session.arguments, self._session.params)
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
         return result._replace(seconds=self._session.elapsed - before)

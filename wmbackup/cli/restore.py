@@ -9,6 +9,7 @@ import click
 
 from wmbackup.cli.app import Seconds, option
 from wmbackup.cli.app import command as declare
+from wmbackup.cli.hints import again
 from wmbackup.cli.hygiene import count
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_input
@@ -101,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if allow_individualize and not isinstance(store, TakesConsent):
         raise UsageError(
             "--allow-individualize is for a restore into windows",
-            hint="leave it out, or add --to windows",
+            hint=f"to leave it out: {again(without=['--allow-individualize'])}",
         )
     if not archive:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
@@ -111,7 +112,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         why = "a restore without a terminal needs consent"
         if from_pipe and is_terminal(sys.stderr):
             why = "a restore needs consent, and standard input, which is the archive, gives none"
-        raise ConfirmationNeeded(why, hint="add --yes, or --dry-run to look")
+        raise ConfirmationNeeded(why, hint=f"to restore without a question: {again('--yes')}")
     session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.hints import hint_lines
 from wmbackup.cli.hygiene import is_plain_terminal, shown, visible
 from wmbackup.cli.output import (
     DEPRECATION,
@@ -118,7 +119,7 @@ class Terminal:
         text = wrapped(f"wmbackup: {word}: ", elided(visible(message), _LONGEST), sys.stderr)
         text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            told = wrapped("hint: ", elided(visible(hint), _LONGEST), sys.stderr)
+            told = hint_lines(elided(visible(hint), _LONGEST), wrapped)
             text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 

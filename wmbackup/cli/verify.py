@@ -6,6 +6,7 @@ import click
 
 from wmbackup.cli.app import command as declare
 from wmbackup.cli.app import option
+from wmbackup.cli.hints import again
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import parse_store
 from wmbackup.cli.proof import Proof
@@ -52,7 +53,10 @@ def command(
     The exit code is that of the worst archive.
     """
     if quick and restore_test:
-        raise UsageError("--quick and --restore-test contradict each other", hint="choose one")
+        raise UsageError(
+            "--quick and --restore-test contradict each other",
+            hint=f"to check every byte: {again(without=['--quick'])}",
+        )
     run = Proof(
         session,
         session.policy(allowed_signers),
