@@ -12,11 +12,14 @@ from typing import IO, Any, BinaryIO
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from wmbackup.archive import sshsig, tag_files
-from wmbackup.archive.head import Head
+from wmbackup.archive.batch import BatchWriter, Tick
+from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.names import give_names
-from wmbackup.archive.portion import PortionWriter, Tick
-from wmbackup.archive.reader import ArchiveReader, Signatures
+from wmbackup.archive.payload import Payload
+from wmbackup.archive.reader import SealedArchive, TrustedArchive
 from wmbackup.archive.row_codec import FileRow
+from wmbackup.archive.stream import ByteStream, ExactReader
+from wmbackup.archive.tables import Tables
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.archive.writer import ArchiveWriter, Sealed, Sign
 from wmbackup.item import Item
@@ -32,7 +35,7 @@ def private(seed: int) -> Ed25519PrivateKey:
 
 
 MAKER = private(1)
-WITNESS = private(2)
+COSIGNER = private(2)
 
 
 def public(seed: int) -> bytes:
@@ -83,15 +86,15 @@ def ignore(_done: int = 0) -> None:
     """Follow nothing."""
 
 
-_PORTION = 100  # files
+_BATCH = 100  # files
 
 
 class FileWriter(ArchiveWriter):
-    """An archive writer that takes file by file, as a `PortionWriter` does."""
+    """An archive writer that takes file by file, as a `BatchWriter` does."""
 
     def __init__(self, make_spool: Callable[[], IO[bytes]] = spool) -> None:
         super().__init__(make_spool)
-        self.portion = PortionWriter(self.spool())
+        self.batch = BatchWriter(self.spool())
 
     def add(
         self,
@@ -102,12 +105,12 @@ class FileWriter(ArchiveWriter):
         *,
         tick: Tick | None = None,
     ) -> None:
-        self.portion.add(row, member, data, licenses, tick=tick)
-        if self.portion.files == _PORTION:
-            self.append(self.portion.end())
+        self.batch.add(row, member, data, licenses, tick=tick)
+        if self.batch.files == _BATCH:
+            self.append(self.batch.end())
 
     def seal(self, output: BinaryIO, info: tag_files.BagInfo, sign: Sign, tick: Tick) -> Sealed:
-        self.append(self.portion.end())
+        self.append(self.batch.end())
         return super().seal(output, info, sign, tick)
 
 
@@ -170,7 +173,7 @@ def join(members: Mapping[str, bytes]) -> bytes:
 def reseal(
     members: Mapping[str, bytes],
     maker: Ed25519PrivateKey = MAKER,
-    witnesses: Sequence[Ed25519PrivateKey] = (),
+    cosigners: Sequence[Ed25519PrivateKey] = (),
     **changes: bytes,
 ) -> bytes:
     """Return the archive with some members changed and the rest made to fit.
@@ -184,7 +187,7 @@ def reseal(
         {name: tag_files.sha256(texts[name]) for name in tag_files.TAGGED}
     )
     ordered: Members = {"bagit.txt": texts["bagit.txt"], "tagmanifest-sha256.txt": signed}
-    for number, key in enumerate((maker, *witnesses), 1):
+    for number, key in enumerate((maker, *cosigners), 1):
         middle = "" if number == 1 else f".{number}"
         ordered[f"tagmanifest-sha256.txt{middle}.sig"] = sshsig.sign(key, signed)
     return join(ordered | {n: t for n, t in texts.items() if n not in ordered and ".sig" not in n})
@@ -227,13 +230,58 @@ class _Staging(io.BytesIO):
 
 
 @dataclass
-class Read:
-    """What a whole archive said; ``proven`` are its members."""
+class Anyone:
+    """A policy that trusts whoever signed, and remembers who did."""
 
-    signatures: Signatures
+    maker: bytes = b""
+    cosigners: tuple[bytes, ...] = ()
+    asked: int = 0
+
+    def check(
+        self,
+        maker: bytes,
+        cosigners: Sequence[bytes] = (),
+        signed_at: datetime | None = None,
+        host: str | None = None,
+    ) -> tuple[str, ...]:
+        """Trust these keys."""
+        self.maker, self.cosigners = maker, tuple(cosigners)
+        self.asked += 1
+        return ("anyone",)
+
+
+def trusted(
+    archive: bytes | ByteStream, length: int | None = None, policy: Anyone | None = None
+) -> TrustedArchive:
+    """Authenticate an archive, trusting everybody."""
+    stream = io.BytesIO(archive) if isinstance(archive, bytes) else archive
+    return SealedArchive(stream, length=length).authenticate(policy or Anyone())
+
+
+def opened(archive: bytes | ByteStream, length: int | None = None) -> Inventory:
+    """Read the head of an archive, unchecked, trusting everybody."""
+    return trusted(archive, length).read_head(spool)
+
+
+def inventory_of(
+    said: tag_files.BagInfo, files: bytes, licenses: bytes, manifest: bytes
+) -> Inventory:
+    """Return the inventory of tables with an empty payload."""
+    nothing = io.BytesIO()
+    found = Tables(*map(io.BytesIO, (files, licenses, manifest)))
+    return Inventory(said, found, Payload(ExactReader(nothing), nothing, None))
+
+
+@dataclass
+class Read:
+    """What a whole archive has; ``verified`` are its members."""
+
+    maker: bytes
+    cosigners: tuple[bytes, ...]
+    tag_manifest: bytes
     info: tag_files.BagInfo
-    head: Head
-    proven: list[bytes]
+    inventory: Inventory
+    verified: list[bytes]
     released: list[tuple[Item, bytes]]
 
 
@@ -245,15 +293,14 @@ def read(
 ) -> Read:
     """Read a whole archive in the order of the specification, trusting everybody."""
     taken = Taken() if taken is None else taken
-    stream = io.BytesIO(archive) if isinstance(archive, bytes) else archive
-    reader = ArchiveReader(stream, spool, length)
-    signatures = reader.signatures()
-    said = reader.info()
-    head = reader.head()
-    head.check(ignore)
-    reader.check_length()
-    proven = [name for section in reader.payload(taken, wanted) for name in section.members]
-    return Read(signatures, said, head, proven, taken.released)
+    policy = Anyone()
+    found = trusted(archive, length, policy)
+    inventory = found.read_head(spool)
+    inventory.check(ignore)
+    inventory.check_length()
+    verified = [name for chunk in inventory.verify_payload(taken, wanted) for name in chunk.members]
+    signers = policy.maker, policy.cosigners, found.tag_manifest
+    return Read(*signers, found.info, inventory, verified, taken.released)
 
 
 class Dribble(io.RawIOBase):

@@ -1,7 +1,7 @@
 """Set up a fresh environment with the built wheel and run the tests against it.
 
 The tests compare wmbackup with other programs, and fail where one is missing:
-tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, man and mandoc. They run the completions in bash
+tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, age, man and mandoc. They run completions in bash
 (with and without bash-completion), zsh and fish; in PowerShell where it is installed, and elsewhere
 its completion is held against a grammar of the language. As root on Debian, as in a container, what
 is missing is installed; elsewhere it is named.
@@ -27,8 +27,10 @@ ORACLES = {
     "bsdtar": "libarchive-tools",
     "7z": "p7zip-full",
     "sha256sum": "coreutils",
+    "git": "git",
     "ssh-keygen": "openssh-client",
     "openssl": "openssl",
+    "age": "age",
     "man": "man-db",
     "mandoc": "mandoc",
     "zsh": "zsh",

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # that of typing would be loaded before a Ctrl-C is heard
 if TYPE_CHECKING:
-    from wmbackup.engine.backing_up import backup
-    from wmbackup.engine.opening import open_archive
-    from wmbackup.engine.restoring import restore
-    from wmbackup.engine.verifying import verify
+    from wmbackup.engine import open_archive
+    from wmbackup.engine._backup import backup
+    from wmbackup.engine._restore import restore
+    from wmbackup.engine._verify import verify
     from wmbackup.restorer import BackupFlags, BackupRestorer, Options, RestoreFlags
     from wmbackup.restorer import create_backup_restorer as create_backup_restorer
     from wmbackup.status import Control

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar, Self
 
@@ -187,6 +188,27 @@ class ArchiveUnsigned(ArchiveDamaged):
     code = "archive-unsigned"
 
 
+class EnvelopeDamaged(ArchiveDamaged):
+    """The encryption around the archive does not authenticate, or is malformed."""
+
+    code = "envelope-damaged"
+
+
+class Undecryptable(WmbackupError):
+    """No identity and no passphrase here opens the archive.
+
+    ``recipients`` counts the stanzas of each type in its header, such as ``{"X25519": 2}``.
+    """
+
+    code = "undecryptable"
+    exit_code = ExitCode.UNDECRYPTABLE
+
+    def __init__(self, message: str, *, recipients: Mapping[str, int]) -> None:
+        """Keep the counts, so that a caller can tell what it would take."""
+        super().__init__(message)
+        self.recipients = recipients
+
+
 class UnsupportedArchive(WmbackupError):
     """The archive is of a version, or needs a feature, that this program does not know."""
 
@@ -198,6 +220,12 @@ class NotAnArchive(UnsupportedArchive):
     """The file does not begin as an archive."""
 
     code = "not-an-archive"
+
+
+class ArmoredArchive(UnsupportedArchive):
+    """The archive is an age file in armor, which has to be taken off first."""
+
+    code = "archive-armored"
 
 
 class SignerUntrusted(WmbackupError):

@@ -307,6 +307,7 @@ def keeps_modes(folder: str) -> bool:
     """
     if not hasattr(os, "geteuid"):
         return False
+    remove_leftovers(folder)  # a run that was killed here left its file
     try:
         name, file = _create_part(folder)
     except PermissionError:

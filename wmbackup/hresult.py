@@ -1,13 +1,16 @@
 """The HRESULTs of the documented interface: name, number, class, and what to do about each.
 
-Names and numbers are those of the public headers (``nserror.h``, ``winerror.h``). Classes,
-sentences and next steps are this program's own.
+The table is data, in ``hresults``: names and numbers are those of the public headers
+(``nserror.h``, ``winerror.h`` and others), classes, sentences and next steps this program's own.
+It is read when the first failure has to be explained.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import functools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from wmbackup.errors import ExitCode, WmbackupError
@@ -52,7 +55,11 @@ class Category(Enum):
     MACHINE = (
         "machine",
         ExitCode.FAILED,
-        "keep a copy of the DRM folder, then let Windows Media Player repair its store",
+        (
+            "copy the DRM folder first; if the hardware or a BIOS setting has changed, put the old"
+            " one back and back up there; only then reset Windows Media DRM on the changed machine"
+            " and restore; never repair or reset first"
+        ),
     )
     PARTIAL = (
         "partial",
@@ -76,13 +83,24 @@ class Category(Enum):
 
 @dataclass(frozen=True, slots=True)
 class HResult:
-    """One HRESULT: ``value`` is unsigned, 32 bits."""
+    """One HRESULT: ``value`` is unsigned, 32 bits; ``aliases`` are other names of the number."""
 
     value: int
     name: str
     category: Category
     sentence: str
     next_step: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether the tables do not have it: then its name is its number."""
+        return self.name.startswith("0x")
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether there is more to say than its number: at least whose number it is."""
+        return not self.is_unknown or self.next_step != Category.OTHER.next_step
 
     @property
     def signed(self) -> int:
@@ -95,151 +113,6 @@ class HResult:
         return self.value >= 2**31
 
 
-# Number, class and name; the sentence; and the next step where it is not that of the class.
-_ROWS = """
-0x00000000 ok S_OK
-  the call succeeded
-0x80004001 environment E_NOTIMPL
-  this system has the interface's name but not its function, as Wine has
-0x80004005 other E_FAIL
-  the interface failed and gave no reason
-0x80070005 environment E_ACCESSDENIED
-  this user may not use the interface or read the store
-0x80070103 ok ERROR_NO_MORE_ITEMS
-  the list has come to its end
-0x8007000E other E_OUTOFMEMORY
-  the interface ran out of memory
-0x80070057 other E_INVALIDARG
-  the interface was called with a wrong argument
-0x80040154 environment REGDB_E_CLASSNOTREG
-  the Windows Media components are not registered on this system
-0xC00D2711 machine NS_E_DRM_INVALID_APPLICATION
-  the DRM component does not accept the program that called it
-0xC00D2712 machine NS_E_DRM_LICENSE_STORE_ERROR
-  the license store cannot be read or written
-0xC00D2713 machine NS_E_DRM_SECURE_STORE_ERROR
-  the secure store beside the licenses cannot be read or written
-0xC00D2717 corrupt NS_E_DRM_UNABLE_TO_OPEN_LICENSE
-  a license is there and cannot be opened
-0xC00D2718 corrupt NS_E_DRM_INVALID_LICENSE
-  a license is not a valid one
-0xC00D2719 machine NS_E_DRM_INVALID_MACHINE
-  the licenses were made for another machine
-0xC00D271D environment NS_E_DRM_UNABLE_TO_INITIALIZE
-  the DRM component does not start on this system
-0xC00D2725 corrupt NS_E_DRM_LICENSE_INVALID_XML
-  the text of a license is not well formed
-0xC00D2728 consent NS_E_DRM_NEEDS_INDIVIDUALIZATION
-  the DRM component wants a security upgrade for this machine first
-0xC00D272B busy NS_E_DRM_ACQUIRING_LICENSE
-  another license is being fetched at this moment
-0xC00D272C busy NS_E_DRM_INDIVIDUALIZING
-  a security upgrade is running at this moment
-0xC00D272D service NS_E_BACKUP_RESTORE_FAILURE
-  the license service could not carry out the request
-0xC00D272E service NS_E_BACKUP_RESTORE_BAD_REQUEST_ID
-  the license service does not know the number of this request
-0xC00D2735 environment NS_E_DRM_UNABLE_TO_CREATE_BACKUP_OBJECT
-  the backup object cannot be created on this system
-0xC00D2736 service NS_E_DRM_INDIVIDUALIZE_ERROR
-  the security upgrade failed
-0xC00D2742 exists NS_E_DRM_BACKUP_EXISTS
-  a backup is there already and was not touched
-0xC00D2743 corrupt NS_E_DRM_BACKUP_CORRUPT
-  the backup is damaged
-0xC00D2744 busy NS_E_DRM_BACKUPRESTORE_BUSY
-  another backup or restore is running
-0xC00D2745 service NS_E_BACKUP_RESTORE_BAD_DATA
-  the license service could not make sense of the backup's data
-0xC00D274C consent NS_E_DRM_INDIVIDUALIZATION_INCOMPLETE
-  an earlier security upgrade of this machine was not finished
-0xC00D2752 environment NS_E_DRM_APPCERT_REVOKED
-  the DRM component no longer accepts the certificate of its caller
-0xC00D2753 limit NS_E_DRM_RESTORE_FRAUD
-  the license service refuses this restore as one too many
-0xC00D2754 machine NS_E_DRM_HARDWARE_INCONSISTENT
-  the hardware changed while the DRM component was looking at it
-0xC00D275E service NS_E_DRM_ERROR_BAD_NET_RESP
-  the answer from the network is not what the DRM component expects
-0xC00D275F partial NS_E_DRM_STORE_NOTALLSTORED
-  some of the licenses were stored and some were not
-0xC00D2761 corrupt NS_E_DRM_INVALID_DATA
-  data that the DRM component was given is not valid
-0xC00D2762 service NS_E_DRM_POLICY_DISABLE_ONLINE
-  a group policy forbids Windows Media DRM to use the Internet
-  > ask whoever sets the group policy to lift it for the time of the restore; see wmbackup check
-0xC00D2766 limit NS_E_BACKUP_RESTORE_TOO_MANY_RESETS
-  the licenses were restored on too many machines, or too often in a day
-0xC00D2767 environment NS_E_DRM_DEBUGGING_NOT_ALLOWED
-  the DRM component does not run while a debugger is attached
-  > end the debugger, or run without one
-0xC00D2768 cancelled NS_E_DRM_OPERATION_CANCELED
-  the operation was canceled
-0xC00D2778 environment NS_E_DRM_SDK_VERSIONMISMATCH
-  parts of the Windows Media components are of different versions
-0xC00D277F machine NS_E_DRM_CHECKPOINT_FAILED
-  the DRM component's check of its own state failed
-0xC00D2780 machine NS_E_DRM_BB_UNABLE_TO_INITIALIZE
-  the machine-bound part of the DRM component does not start
-0xC00D2781 machine NS_E_DRM_UNABLE_TO_LOAD_HARDWARE_ID
-  the DRM component cannot read what identifies this hardware
-0xC00D2782 machine NS_E_DRM_UNABLE_TO_OPEN_DATA_STORE
-  the DRM data store cannot be opened
-0xC00D2783 machine NS_E_DRM_DATASTORE_CORRUPT
-  the DRM data store is damaged
-0xC00D2785 environment NS_E_DRM_STUBLIB_REQUIRED
-  this function wants a library that Microsoft gave to license holders only
-0xC00D278C busy NS_DRM_E_MIGRATION_SOURCE_MACHINE_IN_USE
-  the machine that the licenses come from is still being used
-0xC00D278F machine NS_E_DRM_HARDWAREID_MISMATCH
-  the hardware is not the one that the licenses were bound to
-0xC00D2796 machine NS_E_DRM_CHECKPOINT_MISMATCH
-  the DRM component's state does not fit its last known one
-0xC00D2797 machine NS_E_DRM_CHECKPOINT_CORRUPT
-  the DRM component's record of its own state is damaged
-0xC00D2799 machine NS_E_HDS_KEY_MISMATCH
-  the key of the DRM data store does not fit this machine
-0xC00D279B busy NS_E_DRM_MIGRATION_OBJECT_IN_USE
-  the object that moves licenses is in use
-0xC00D27DB consent NS_E_DRM_STORE_NEEDINDI
-  storing these licenses wants a security upgrade first
-0x000D27DE consent NS_S_DRM_NEEDS_INDIVIDUALIZATION
-  the call succeeded, and a security upgrade is wanted before the licenses serve
-0xC00D1131 cancelled NS_E_WMPBR_BACKUPCANCEL
-  the backup was canceled in Windows Media Player
-0xC00D1132 cancelled NS_E_WMPBR_RESTORECANCEL
-  the restore was canceled in Windows Media Player
-0xC00D1133 limit NS_E_WMPBR_ERRORWITHURL
-  the license service refused and named a page that says why
-0x000D1136 partial NS_S_WMPBR_PARTIALSUCCESS
-  some licenses were backed up or restored and some were not
-0xC00D11B2 service NS_E_WMP_VERIFY_ONLINE
-  the right to do this can only be checked online, and that failed
-0xC00D11B4 corrupt NS_E_WMP_DRM_CORRUPT_BACKUP
-  Windows Media Player found the backup damaged
-0xC00D11D6 machine NS_E_WMP_DRM_NEW_HARDWARE
-  the hardware changed, and the licenses are bound to the old one
-0xC00D11D8 limit NS_E_WMP_DRM_CANNOT_RESTORE
-  Windows Media Player cannot restore the licenses onto this machine
-"""
-
-
-def _table() -> Iterator[HResult]:
-    classes = {category.word: category for category in Category}
-    for text in _ROWS.strip().split("\n0x"):
-        head, sentence, *step = text.split("\n")
-        value, word, name = head.removeprefix("0x").split()
-        own = step[0].strip(" >") if step else classes[word].next_step
-        yield HResult(int(value, 16), name, classes[word], sentence.strip(), own)
-
-
-TABLE = tuple(_table())
-"""Every HRESULT that this program knows, each once."""
-
-_BY_VALUE = {row.value: row for row in TABLE}
-_BY_NAME = {row.name: row for row in TABLE}
-
-
 def failed(value: int) -> bool:
     """FAILED() of ``winerror.h`` for a signed or unsigned HRESULT."""
     return bool(value & 0x80000000)
@@ -248,17 +121,84 @@ def failed(value: int) -> bool:
 def find(value: int) -> HResult:
     """Return what is known of an HRESULT, signed or unsigned; one not known is named so."""
     value &= 0xFFFFFFFF
-    known = _BY_VALUE.get(value)
-    if known is not None:
-        return known
-    sentence = f"the interface answered 0x{value:08X}, which this program does not know"
-    other = Category.OTHER
-    return HResult(value, f"0x{value:08X}", other, sentence, other.next_step)
+    if value == S_OK.value:
+        return S_OK  # comes along with most statuses, and needs no table
+    try:
+        rows = table()
+    except OSError:  # no descriptor left to read it with: the number itself is reported
+        return _unknown(value)
+    if value not in rows and (usual := rows.get(_plain(value))) is not None:
+        return replace(usual, value=value)
+    return rows.get(value) or _unknown(value)
 
 
-def by_name(name: str) -> HResult | None:
-    """Return the HRESULT of that name, in any case, or None."""
-    return _BY_NAME.get(name.upper())
+@functools.cache
+def table() -> Mapping[int, HResult]:
+    """Return every HRESULT that this program knows, by its value. Raises OSError."""
+    rows: dict[int, HResult] = {}
+    for name in _FILES:
+        with open(os.path.join(_FOLDER, name), encoding="ascii") as file:
+            rows.update((row.value, row) for row in parse(file.read()))
+    return rows
+
+
+def parse(text: str) -> Iterator[HResult]:
+    """Read a table: its files say how it is written."""
+    classes = {category.word: category for category in Category}
+    group: list[str] = []
+    own: list[str] = []
+    row: list[str] = []
+    for line in [*text.splitlines(), "@"]:
+        if line.startswith("  "):
+            own.append(line.removeprefix("  "))
+            continue
+        if row:
+            value, word, names = row
+            category = classes[word]
+            sentence, *step = own or group
+            name, *aliases = names.split("=")
+            next_step = step[0].removeprefix("> ") if step else category.next_step
+            yield HResult(int(value, 16), name, category, sentence, next_step, tuple(aliases))
+        row, own = [], []
+        if line.startswith("@> "):
+            group.append(line.removeprefix("@"))
+        elif line.startswith("@"):
+            group = [line.removeprefix("@ ")]
+        elif not line.startswith("#"):
+            row = line.split()
+
+
+_FOLDER = os.path.join(os.path.dirname(__file__), "hresults")
+_FILES = ("drm.txt", "media.txt", "windows.txt")
+S_OK = HResult(0, "S_OK", Category.OK, "the call succeeded", Category.OK.next_step)
+
+# Facilities of winerror.h, and what they mean here.
+_WIN32, _NS_WIN32, _HTTP, _INTERNET = 0x80070000, 0xC0070000, 0x80190000, 0x800C0000
+_SOCKETS_AND_INTERNET = range(10000, 13000)  # Windows Sockets, WinINet and WinHTTP
+
+
+def _plain(value: int) -> int:
+    """Return the usual form of a Win32 error that Windows Media passes on as its own."""
+    return _WIN32 | value & 0xFFFF if value & 0xFFFF0000 == _NS_WIN32 else value
+
+
+def _unknown(value: int) -> HResult:
+    name = f"0x{value:08X}"
+    facility, code = _plain(value) & 0xFFFF0000, value & 0xFFFF
+    category, step = Category.OTHER, None
+    sentence = f"the interface answered {name}, which this program does not know"
+    if facility == _WIN32:
+        sentence = f"the interface answered {name}, which is error {code} of Windows"
+        step = f"see what Windows says about it: net helpmsg {code}"
+        if code in _SOCKETS_AND_INTERNET:
+            category, step = Category.SERVICE, None
+    elif facility == _HTTP:
+        sentence = f"the license service answered with HTTP status {code} ({name})"
+        category = Category.SERVICE
+    elif facility == _INTERNET:
+        sentence = f"the license service cannot be used: the answer of Windows is {name}"
+        category = Category.SERVICE
+    return HResult(value, name, category, sentence, step or category.next_step)
 
 
 class InterfaceError(WmbackupError):
@@ -274,7 +214,7 @@ class InterfaceError(WmbackupError):
         known = find(hresult)
         step = known.next_step
         number = f"0x{known.value:08X}"
-        # The sentence about one that has no name says its number already.
+        # The sentence about one that has no name contains its number already.
         named = "" if known.name == number else f" ({known.name}, {number})"
         super().__init__(
             f"cannot {doing}: {known.sentence}{named}",

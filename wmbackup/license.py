@@ -18,12 +18,23 @@ KINDS = (
 )
 """Every kind that is recognized; an archive can have others, from later releases."""
 
+UPLINK = "UplinkID"
+"""The attribute of a leaf of a license chain that has the key ID of its root."""
+
 _DATE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 def is_date(text: str | None) -> TypeGuard[str]:
     """Whether a license's date could be read, so that it can be compared with others."""
     return text is not None and _DATE.fullmatch(text) is not None
+
+
+def plain_name(name: str) -> str:
+    """Return the name of an attribute as it is compared: ``Content_Distributor`` is a spelling.
+
+    It is ``contentdistributor``, as is ``WM/ContentDistributor``.
+    """
+    return name.removeprefix("WM/").replace("_", "").lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,5 +77,18 @@ class License:
         """Where a license was to be had, else the address of who distributes it."""
         return self._first("LicenseAcquisitionURL", "LicenseDistributorURL")
 
+    @property
+    def root(self) -> str | None:
+        """The key ID of the license without which this one, a leaf, is of no use; None for others.
+
+        Windows Media Rights Manager 10 calls it the uplink.
+        """
+        root = self._first(UPLINK)
+        return None if root == self.kid else root
+
     def _first(self, *names: str) -> str | None:
-        return next((self.attributes[name] for name in names if name in self.attributes), None)
+        found = next((self.attributes[name] for name in names if name in self.attributes), None)
+        if found is not None or not self.attributes:
+            return found
+        others = {plain_name(name): value for name, value in self.attributes.items()}
+        return next((others[name.lower()] for name in names if name.lower() in others), None)

@@ -14,14 +14,13 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from enum import IntFlag
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
-from wmbackup.engine.here import host_name
-from wmbackup.engine.inventory import Selection
-from wmbackup.engine.opening import open_archive
-from wmbackup.engine.restoring import OnConflict, RestorePlan, RestoreSummary, always, restore
+from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._inventory import Selection
+from wmbackup.engine._open import open_archive
+from wmbackup.engine._restore import OnConflict, RestorePlan, RestoreSummary, always, restore
 from wmbackup.errors import Busy, UsageError
 from wmbackup.locks import Locks
 from wmbackup.operation import Operation, Statuses
@@ -31,8 +30,10 @@ from wmbackup.trust import Policy
 from wmbackup.trust.keys import SigningKey
 
 if TYPE_CHECKING:
-    from wmbackup.engine.backing_up import BackupSummary
+    from wmbackup.engine._backup import BackupPlan, BackupSummary
     from wmbackup.workers.process import Workers
+
+    _Operation = Operation[BackupSummary | BackupPlan] | Operation[RestoreSummary]
 
 _PROPERTIES = {"BackupPath", "RestorePath"}
 
@@ -107,7 +108,8 @@ class Options:
     ``output`` and ``source`` are streams that take the place of BackupPath and RestorePath.
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
     is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
-    files are told. ``workers`` allows a worker process for a part of many files.
+    files are told. ``workers`` allows a worker process for a part of many files. ``dry_run`` writes
+    nothing, of a backup and of a restore.
     """
 
     signing_key: SigningKey | None = None
@@ -124,8 +126,7 @@ class Options:
     salvage: bool = False
     items: bool = True
     workers: Workers | None = None
-    refuse_skipped: bool = False
-    refuse_withheld: bool = False
+    refuse: Refuse = field(default_factory=Refuse)
 
 
 def create_backup_restorer(
@@ -154,7 +155,7 @@ class BackupRestorer:
         self._options = options or Options()
         self._props: dict[str, str] = {}
         self._mutex = threading.Lock()
-        self._operation: Operation[BackupSummary] | Operation[RestoreSummary] | None = None
+        self._operation: _Operation | None = None
 
     # IWMLicenseBackup
 
@@ -170,35 +171,40 @@ class BackupRestorer:
         with self._starting():
             self._start(self._backup(notify, replace=replace))
 
-    def _backup(self, notify: Notify, *, replace: bool) -> Operation[BackupSummary]:
-        from wmbackup.engine import backup
-        from wmbackup.engine.backing_up import destination
+    def _backup(self, notify: Notify, *, replace: bool) -> Operation[BackupSummary | BackupPlan]:
+        from wmbackup.engine import backup, plan_backup
 
         store, options = self._store, self._options
         key = options.signing_key
-        if key is None:
+        if key is None and not options.dry_run:
             raise InvalidArgument("a backup needs a signing key")
-        output = options.output or self.get_prop_by_name("BackupPath")
-        if isinstance(output, str):
-            moment = datetime.now(UTC)
-            destination(store, output, host_name(), moment, replace_output=replace)
+        # Refused at once, as documented, and not by the callback.
+        output = options.output or self._destination(replace=replace)
 
-        def work(control: Control) -> BackupSummary:
+        def work(control: Control) -> BackupSummary | BackupPlan:
+            if key is None or options.dry_run:
+                plan = output if isinstance(output, Destination) else None
+                return plan_backup(store, plan, control, locks=options.locks, refuse=options.refuse)
             return backup(
                 store,
                 output,
                 key,
                 control,
-                replace_output=replace,
                 read_back=options.read_back,
                 locks=options.locks,
                 workers=options.workers,
-                refuse_skipped=options.refuse_skipped,
-                refuse_withheld=options.refuse_withheld,
+                refuse=options.refuse,
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)
         return Operation(work, statuses, items=options.items)
+
+    def _destination(self, *, replace: bool) -> Destination:
+        """Return where BackupPath leads; a dry run needs none."""
+        output = self._props.get("BackupPath")
+        if output is None and not self._options.dry_run:
+            output = self.get_prop_by_name("BackupPath")
+        return choose_destination(self._store, output, replace=replace)
 
     def cancel_license_backup(self) -> None:
         """Ask the operation to stop; it ends with NS_E_DRM_OPERATION_CANCELED.
@@ -292,7 +298,7 @@ class BackupRestorer:
 
     # What a caller in Python needs besides
 
-    def wait(self, timeout: float | None = None) -> BackupSummary | RestoreSummary:
+    def wait(self, timeout: float | None = None) -> BackupSummary | BackupPlan | RestoreSummary:
         """Wait for the operation; return its summary, or raise the error that ended it.
 
         After ``timeout`` seconds it is cancelled and TimedOut raised; the time that answers take
@@ -317,7 +323,7 @@ class BackupRestorer:
                 )
             yield
 
-    def _start(self, operation: Operation[BackupSummary] | Operation[RestoreSummary]) -> None:
+    def _start(self, operation: _Operation) -> None:
         self._operation = operation
         # The thread knows the operation and not this object, which can therefore be dropped.
         weakref.finalize(self, operation.cancel)

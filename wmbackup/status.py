@@ -115,6 +115,13 @@ class SkipEvent(NamedTuple):
     reason: str
 
 
+class LeftOutEvent(NamedTuple):
+    """A file that does not belong to the store, or that nobody wants, and why, in words."""
+
+    path: bytes
+    reason: str
+
+
 class WithheldEvent(NamedTuple):
     """A license whose issuer forbids its backup: known, and not carried."""
 
@@ -129,7 +136,9 @@ class WarningEvent(NamedTuple):
     hint: str | None = None
 
 
-Event = StatusEvent | PhaseEvent | ItemEvent | SkipEvent | WithheldEvent | WarningEvent
+Event = (
+    StatusEvent | PhaseEvent | ItemEvent | SkipEvent | LeftOutEvent | WithheldEvent | WarningEvent
+)
 Notify = Callable[[Event], None]
 
 

@@ -1,5 +1,6 @@
-"""Titles for key IDs, out of protected media files (``.wma``, ``.wmv``, ``.asf``).
+"""Titles for key IDs, out of protected media files, which are known by what they begin with.
 
+The names of such files end in ``.wma``, ``.wmv``, ``.asf``, ``.dvr-ms``, ``.pya`` and more.
 Source: the Advanced Systems Format specification, 3.1 and 3.10 to 3.15. Only the objects of the
 header that speak of protection and of titles are read; media data is never touched, and neither
 is the secret data of an encryption object.
@@ -17,8 +18,7 @@ from uuid import UUID
 
 from wmbackup.formats import playready
 from wmbackup.formats.text import clean, identifier
-
-SUFFIXES = (".wma", ".wmv", ".asf")
+from wmbackup.license import plain_name
 
 _HEADER = UUID("75B22630-668E-11CF-A6D9-00AA0062CE6C").bytes_le
 _CONTENT_DESCRIPTION = UUID("75B22633-668E-11CF-A6D9-00AA0062CE6C").bytes_le
@@ -39,10 +39,13 @@ _MAX_OBJECTS = 256
 _MAX_ENTRIES = 1024
 _MAX_DEPTH = 64
 
+_ELSEWHERE = 0x1000 | 0x40000 | 0x400000
+"""FILE_ATTRIBUTE_OFFLINE, _RECALL_ON_OPEN and _RECALL_ON_DATA_ACCESS."""
+
 # The extended attributes that name a title's people and its shop, the best first.
-_ARTISTS = ("Author", "WM/AlbumArtist")
-_DISTRIBUTORS = ("WM/ContentDistributor", "WM/Provider")
-_NAMES = frozenset({*_ARTISTS, *_DISTRIBUTORS})
+_ARTISTS = ("Author", "AlbumArtist")
+_DISTRIBUTORS = ("ContentDistributor", "Provider")
+_NAMES = frozenset(map(plain_name, (*_ARTISTS, *_DISTRIBUTORS)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +79,11 @@ class _Draft:
     def say(self, name: str, text: str) -> None:
         text = clean(text)
         if text:
-            self.said.setdefault(name, text)
+            self.said.setdefault(plain_name(name), text)
 
     def first(self, *names: str) -> str | None:
-        return next((self.said[name] for name in names if name in self.said), None)
+        found = map(plain_name, names)
+        return next((self.said[name] for name in found if name in self.said), None)
 
 
 def read_title(file: BinaryIO, path: bytes | None = None) -> Title | None:
@@ -97,7 +101,7 @@ def read_title(file: BinaryIO, path: bytes | None = None) -> Title | None:
         kids=tuple(draft.kids),
         title=draft.first("Title"),
         artist=draft.first(*_ARTISTS),
-        distributor=draft.first("ContentDistributor", *_DISTRIBUTORS),
+        distributor=draft.first(*_DISTRIBUTORS),
         acquisition_url=draft.first("LicenseAcquisitionURL"),
         path=path,
     )
@@ -107,12 +111,13 @@ def titles_in(folder: bytes | str, tick: Callable[[], None] | None = None) -> di
     """Return the titles of all media files below a folder by their key IDs.
 
     Links are not followed, what cannot be read is passed over, and where two files have the same
-    key ID the first in the order of names is taken. ``tick`` is called for each folder and media
-    file and may raise to end the search. Raises OSError where the folder itself cannot be read.
+    key ID the first in the order of names is taken. ``tick`` is called for each folder and file and
+    may raise to end the search. On Windows a file that is not on the disk is not fetched for it.
+    Raises OSError where the folder itself cannot be read.
     """
     titles: dict[str, Title] = {}
     tick = tick or (lambda: None)
-    for path in _media_files(os.fsencode(folder), tick):
+    for path in _files(os.fsencode(folder), tick):
         tick()
         title = _read_path(path)
         if title is not None:
@@ -121,7 +126,7 @@ def titles_in(folder: bytes | str, tick: Callable[[], None] | None = None) -> di
     return titles
 
 
-def _media_files(top: bytes, tick: Callable[[], None]) -> Iterator[bytes]:
+def _files(top: bytes, tick: Callable[[], None]) -> Iterator[bytes]:
     waiting = [(top, 0)]
     while waiting:
         folder, depth = waiting.pop()
@@ -137,7 +142,7 @@ def _media_files(top: bytes, tick: Callable[[], None]) -> Iterator[bytes]:
         for entry in listed:
             if _is_folder(entry):
                 folders.append((entry.path, depth + 1))
-            elif os.fsdecode(entry.name).lower().endswith(SUFFIXES):
+            elif _is_on_disk(entry):
                 yield entry.path
         # Junctions of Windows are folders to Python 3.11 and may lead in a circle.
         waiting += reversed(folders) if depth < _MAX_DEPTH else ()
@@ -148,6 +153,17 @@ def _is_folder(entry: os.DirEntry[bytes]) -> bool:
         return entry.is_dir(follow_symlinks=False)
     except OSError:
         return False
+
+
+def _is_on_disk(entry: os.DirEntry[bytes]) -> bool:
+    """Whether a file has its bytes here, and not with a service that would have to send them."""
+    if os.name != "nt":
+        return True
+    try:
+        attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0)
+    except OSError:
+        return False
+    return not attributes & _ELSEWHERE
 
 
 def _read_path(path: bytes) -> Title | None:
@@ -255,7 +271,7 @@ def _read_extended_description(draft: _Draft, body: bytes) -> None:
         if place > len(body):
             return
         name = _wide(body[begin:kind])
-        if _word(body, kind) == _STRING and name in _NAMES:
+        if _word(body, kind) == _STRING and plain_name(name) in _NAMES:
             draft.say(name, _wide(body[value:place]))
 
 

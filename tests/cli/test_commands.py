@@ -255,6 +255,33 @@ def test_an_unsigned_archive_is_damaged(ready: Inside) -> None:
 # exit codes and their severity
 
 
+def test_accept_skipped_and_exclude(inside: Inside) -> None:
+    """A pipe in the store is no reason for exit code 3 every night."""
+    inside("key", "create")
+    store = inside.store(**{"a.lic": b"a", "b.tmp": b"b"})
+    os.mkfifo(f"{store}/pipe")
+    backup = ("backup", "--store", "store", "-o", "a.tar", "--force", "--no-notice")
+    done = inside(*backup)
+    assert (done.code, "skipped: pipe" in done.err) == (3, True)
+    done = inside(*backup, "--accept-skipped")
+    assert (done.code, "skipped: pipe" in done.err, "1 file skipped" in done.out) == (0, True, True)
+    assert inside(*backup, "--accept-skipped", "--quiet").err == ""
+    assert inside(*backup, "--strict").code == 1
+    assert inside(*backup, "--strict", "--accept-skipped").code == 0
+    done = inside(*backup, "--exclude", "pipe", "--exclude", "*.tmp")
+    assert (done.code, done.err) == (0, "")
+    assert [line.split("\t")[0] for line in inside("list", "a.tar").out.splitlines()] == ["a.lic"]
+    done = inside(*backup, "--exclude", "*", "--json")
+    assert done.code == 7
+    left = [line for line in done.lines if line.get("code") == "left-out"]
+    assert [line["path"] for line in left] == ["a.lic", "b.tmp", "pipe"]
+    assert "matches nothing" in inside(*backup, "--exclude", "[a").err
+    assert inside("backup", "--store", "windows", "--exclude", "a", "-o", "b.tar").code == 2
+    os.unlink(f"{store}/a.lic")
+    os.unlink(f"{store}/b.tmp")
+    assert inside(*backup, "--accept-skipped").code == 7
+
+
 def test_strict_and_accept_restricted(inside: Inside) -> None:
     inside("key", "create")
     backup = ("backup", "--store", "sample", "-o", "a.tar", "--force", "--quiet")
@@ -275,8 +302,15 @@ def test_strict_and_accept_restricted(inside: Inside) -> None:
     old = inside.read("b.tar")
     assert inside(*skipped, "--accept-restricted", "--strict").code == 1
     assert inside.read("b.tar") == old
-    dry = ("backup", "--store", "store", "--dry-run", "--quiet")
-    assert (inside(*dry).code, inside(*dry, "--strict").code) == (3, 1)
+    dry = ("backup", "--store", "store", "--dry-run")
+    plan = inside(*dry)
+    assert (plan.code, plan.out.count("\n")) == (3, 1)
+    refused = inside(*dry, "--strict")
+    assert (refused.code, refused.out) == (1, "")
+    assert refused.errors == ["no archive would be written: 1 file is skipped"]
+    restricted = ("backup", "--store", "sample", "--dry-run", "--strict")
+    assert (inside(*restricted).code, inside(*restricted).out) == (1, "")
+    assert inside(*restricted, "--accept-restricted").code == 0
 
 
 def test_a_common_option_stands_before_or_behind_the_command(inside: Inside) -> None:

@@ -8,8 +8,10 @@ import pytest
 import wmbackup
 from tests.cli.program import Inside, Process
 from wmbackup import hresult
+from wmbackup.cli.vocabulary import KINDS, WARNINGS
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import Status
+from wmbackup.stores import layouts
 
 
 def explain(inside: Inside, what: str) -> dict[str, object]:
@@ -21,16 +23,109 @@ def explain(inside: Inside, what: str) -> dict[str, object]:
     return line
 
 
+def spellings(known: hresult.HResult) -> list[str]:
+    number = f"{known.value:08X}"
+    found = [
+        known.name,
+        known.name.lower(),
+        f"({known.name})",
+        f"0x{number.lower()}",
+        f"0X{number}",
+    ]
+    found += [number, number.lower(), f"{number}.", f"({number})", f"0x{number}L", f"{number}L"]
+    found += [f"(0x{number}).", f"0x{number}UL", f"Error code 0x{number}", f"hr=0x{number},"]
+    found += [f"&H{number}", f"${number}", f"#{number}", f"{number}h", f"'{number}'"]
+    found += [f"(Error code 0x{number})", f"0xFFFFFFFF{number}"] if known.failed else []
+    if known.value > 65535:  # smaller ones are exit codes or errors of Windows
+        found += [str(known.value), str(known.signed), f"{known.signed}L", f"({known.signed})."]
+        found += [f"-0x{-known.signed:X}"] if known.failed else []
+    return found
+
+
 def test_every_hresult_is_explained_in_every_spelling(inside: Inside) -> None:
-    for known in hresult.TABLE:
-        spellings = [known.name, known.name.lower(), f"0x{known.value:08x}", f"0X{known.value:08X}"]
-        if known.value > 255:  # smaller ones are exit codes
-            spellings += [str(known.value), str(known.signed)]
-        for spelling in spellings[:: 1 if known.value == 0xC00D2742 else 3]:
+    for index, known in enumerate(hresult.table().values()):
+        if index % 7 and known.value not in {0xC00D277F, 0x80070005, 0x80010106}:
+            continue
+        texts = spellings(known)
+        every = known.value in {0xC00D277F, 0x80070005, 0x80010106}
+        for spelling in texts if every else (texts[0], texts[index % len(texts)]):
             line = explain(inside, spelling)
             assert (line["kind"], line["name"]) == ("hresult", known.name)
             assert line["exit_code"] == known.category.exit_code
             assert line["category"] == known.category.word
+
+
+@pytest.mark.parametrize(
+    ("what", "name"),
+    [
+        ("12007", "ERROR_INTERNET_NAME_NOT_RESOLVED"),  # as HRESULT_FROM_WIN32 has it
+        ("0x2EE7", "ERROR_INTERNET_NAME_NOT_RESOLVED"),
+        ("259", "ERROR_NO_MORE_ITEMS"),
+        ("ERROR_WINHTTP_NAME_NOT_RESOLVED", "ERROR_INTERNET_NAME_NOT_RESOLVED"),
+        ("C00D277F - Secure storage protection error.", "NS_E_DRM_CHECKPOINT_FAILED"),
+        ("The licenses are corrupted. (Error code 0xC00D2754)", "NS_E_DRM_HARDWARE_INCONSISTENT"),
+        ("0x8007270F", "0x8007270F"),
+    ],
+)
+def test_numbers_of_windows_and_whole_messages(inside: Inside, what: str, name: str) -> None:
+    assert explain(inside, what)["name"] == name
+
+
+@pytest.mark.parametrize("code", [0, 1, 7, 130])
+def test_a_decimal_that_is_an_exit_code_is_one(inside: Inside, code: int) -> None:
+    for spelling in (str(code), f"{code}.", f"({code})", f"exit code {code}"):
+        assert explain(inside, spelling)["kind"] == "exit-code"
+
+
+def test_every_kind_of_license_and_store_is_explained(inside: Inside) -> None:
+    for kind in KINDS:
+        lines = inside("explain", kind, "--json").lines[:-1]
+        assert ("kind", kind) in [(line["kind"], line["name"]) for line in lines]
+
+
+def test_the_kinds_that_the_program_makes_are_those_that_are_explained() -> None:
+    root = pathlib.Path(wmbackup.__file__).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.py"))
+    made = set(re.findall(r"\"((?:wmdrm|playready)-[a-z0-9-]+)\"", text))
+    stores = {layout.kind for layout in (*layouts.LAYOUTS, layouts.WRITTEN)} | {"sample"}
+    assert made | stores == set(KINDS)
+
+
+def test_every_warning_of_the_program_is_explained(inside: Inside) -> None:
+    root = pathlib.Path(wmbackup.__file__).parent
+    text = "".join(path.read_text(encoding="utf-8") for path in root.rglob("*.py"))
+    codes = set(re.findall(r"WarningEvent\(\s*\"([a-z-]+)\"", text))
+    codes |= set(re.findall(r"_warn\(\"([a-z-]+)\"", text)) | {"deprecated"}
+    codes |= {f"windows-{name}" for name in re.findall(r"Finding\(\s*\"([a-z-]+)\"", text)}
+    codes.discard("windows-windows")  # never a warning
+    assert codes == set(WARNINGS)
+    for code in codes:
+        line = inside("explain", code, "--json").lines[0]
+        assert (line["kind"], line["name"], line["next_step"] is not None) == (
+            "warning",
+            code,
+            True,
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("drmv1.key", "DRMV2.LIC", "drmv2.sst", "drmstore.hds", "drmv1key.bak", "drmv1lic.bak"),
+        *("drmv2key.bak", "drmv2lic.bak", "mspr.hds", "x.bla", "IndivBox.key"),
+        *("bagit.txt", "README.txt", "bag-info.txt", "files.jsonl", "licenses.jsonl"),
+        *("manifest-sha256.txt", "tagmanifest-sha256.txt", "tagmanifest-sha256.txt.sig"),
+        *("tagmanifest-sha256.txt.2.sig", "tagmanifest-sha256.txt.tsr", "data/item-0000001"),
+        *("wmbackup.toml", "allowed_signers", "signing_key", "signing_key.pub"),
+        *("pc-sample-20260101T000000Z.wmbackup.tar", ".wmbackup-restore-0a1b"),
+        *("WMVCore.dll", "wmdrmsdk.dll", r"C:\ProgramData\Microsoft\Windows\DRM\drmv2.lic"),
+        "/mnt/disk/DRM/drmv2.lic",
+    ],
+)
+def test_file_names_are_explained(inside: Inside, name: str) -> None:
+    line = explain(inside, name)
+    assert line["kind"] == "file"
+    assert line["name"] == re.split(r"[/\\]", name)[-1]
 
 
 def test_every_status_is_explained(inside: Inside) -> None:

@@ -117,6 +117,14 @@ def test_a_media_file_adds_what_the_license_does_not_say(inside: Inside) -> None
     assert row[5:7] == ["Own", "Example Music Shop"]
 
 
+def test_media_file_of_any_name_matches_a_key_id_in_its_other_alphabet(inside: Inside) -> None:
+    inside.write("store/a.lic", make.v7("+/+//+++AAAA+/+//+++AQ==", meta={}).encode())
+    inside.write("media/recording.dvr-ms", make.song("!*!**!!!AAAA!*!**!!!AQ=="))
+    (row,) = cells(inside("list", *QUIET, "--match-media", "media").out)
+    assert row[5:7] == ["Synthetic Song", "Example Music Shop"]
+    assert cells(inside("list", *QUIET, "--kid", "!*!**!!!AAAA!*!**!!!AQ==").out)
+
+
 def test_the_kind_that_was_found_is_named(inside: Inside) -> None:
     inside.write("store/drmv2.lic", b"x")
     inside.write("store/drmv2.sst", b"x")

@@ -15,7 +15,7 @@ from wmbackup.cli.progress import Bar, Counter
 from wmbackup.cli.session import Common, Session
 from wmbackup.cli.terminal import Terminal
 from wmbackup.cli.wording import duration
-from wmbackup.engine import Inventory, Row
+from wmbackup.engine import Listing, Row
 from wmbackup.item import Item
 from wmbackup.status import ItemEvent, Phase, PhaseEvent, SkipEvent, Status, StatusEvent
 
@@ -153,7 +153,7 @@ def written(tty: FakeTerminal, *, progress: bool, skips: bool) -> int:
     output = Terminal(Session(Common(color="never", progress=progress)))
     before = tty.writes
     output.event(PhaseEvent(Phase.READING, items=ROWS))
-    inventory = Inventory(None, (), iter(()), "folder")
+    inventory = Listing(None, (), iter(()), "folder")
 
     def events() -> Iterator[Row]:
         for number, row in enumerate(rows(), 1):

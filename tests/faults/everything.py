@@ -1,7 +1,8 @@
 """Have every call of the file system fail in turn, in every scenario, on every file system.
 
     python tests/faults/everything.py                        everything, for hours
-    python tests/faults/everything.py --fast                 every call once, with a fault in turn
+    python tests/faults/everything.py --once --seed 3        every call once, with a fault in turn
+    python tests/faults/everything.py --fast                 the same in memory, for minutes
     python tests/faults/everything.py --scenario undo --file-system btrfs --json
 
 See README.md here.
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -40,6 +42,7 @@ class Options:
     faults: list[str]
     seed: int
     share: float
+    once: bool
     fast: bool
     json: bool
     jobs: int
@@ -51,6 +54,7 @@ def main() -> int:
     begin.in_environment()
     preload.begin_again_preloaded()
     options = _parse()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what is mounted is unmounted then
     results: list[dict[str, Any]] = []
     refused: list[dict[str, str]] = []
     for name in options.file_systems:
@@ -83,7 +87,10 @@ def _parse() -> Options:
     parser.add_argument("--call", type=int, default=0, help="only the call with this number")
     parser.add_argument("--seed", type=int, default=0, help="of the choice of faults")
     parser.add_argument("--share", type=float, default=1.0, help="of all faults, from 0 to 1")
-    parser.add_argument("--fast", action="store_true", help="each call once, in memory")
+    parser.add_argument("--once", action="store_true", help="each call once; the seed turns faults")
+    parser.add_argument(
+        "--fast", action="store_true", help="the same, in memory and looked at less"
+    )
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
@@ -94,6 +101,7 @@ def _parse() -> Options:
         faults=given.fault or [fault.name for fault in FAULTS],
         seed=given.seed,
         share=given.share,
+        once=given.once or given.fast,
         fast=given.fast,
         json=given.json,
         jobs=given.jobs,
@@ -214,10 +222,10 @@ def _choose(options: Options, calls: Sequence[Any]) -> Iterator[tuple[Any, Any]]
         if options.call not in (0, call.number):
             continue
         fitting = [fault for fault in faults if fault.fits(call)]
-        if options.fast and fitting:
+        if options.once and fitting and chance.random() < options.share:
             turn += 1
             yield call, next(f for f in faults[turn % len(faults) :] + faults if f in fitting)
-        elif not options.fast:
+        elif not options.once:
             yield from ((call, fault) for fault in fitting if chance.random() < options.share)
 
 

@@ -2,6 +2,7 @@
 
     python tests/faults/mutate.py                        archive, trust and journal, for hours
     python tests/faults/mutate.py --share 0.1 --seed 3   a tenth of it
+    python tests/faults/mutate.py --minutes 40 --seed 3  some, by chance
     python tests/faults/mutate.py --module trust/policy.py
 
 A change that no test notices survives. Those of which that is known to be right are in
@@ -16,6 +17,7 @@ import copy
 import importlib.abc
 import importlib.util
 import json
+import math
 import os
 import random
 import signal
@@ -266,13 +268,20 @@ def _within_budget(tests: Sequence[str], seconds: Mapping[str, float]) -> list[s
 
 
 def _part(
-    chosen: Sequence[Mutant], package: Path, record: Mapping[str, Any], part: int, jobs: int
+    chosen: Sequence[Mutant],
+    package: Path,
+    record: Mapping[str, Any],
+    part: int,
+    options: argparse.Namespace,
 ) -> dict[str, Any]:
+    until = time.monotonic() + options.minutes * 60 if options.minutes else math.inf
     import pytest  # noqa: F401 - so that no child has to load it
 
     outcomes: dict[str, int] = {}
     survivors = []
-    for mutant in chosen[part::jobs]:
+    for mutant in chosen[part :: options.jobs]:
+        if time.monotonic() > until:
+            break
         lines = record["lines"].get(str(package / mutant.path), {})
         tests = [test for test in lines.get(str(mutant.line), []) if test in record["seconds"]]
         if not tests and any(lines.get(str(mutant.line), [])):
@@ -282,6 +291,7 @@ def _part(
         outcomes[outcome] = outcomes.get(outcome, 0) + 1
         if outcome in {"survives", "not run"}:
             survivors.append([outcome, mutant.line, mutant.name])
+            print(f"{outcome}: line {mutant.line}: {mutant.name}", file=sys.stderr, flush=True)  # noqa: T201
     return {"outcomes": outcomes, "survivors": survivors}
 
 
@@ -303,6 +313,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--module", action="append", help="a module, such as trust/policy.py")
     parser.add_argument("--share", type=float, default=1.0, help="of all changes, from 0 to 1")
+    parser.add_argument("--minutes", type=float, help="stop after so many; the order is by chance")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--json", action="store_true")
@@ -321,31 +332,32 @@ def main() -> int:
         for mutant in mutants(str(file.relative_to(package)), file.read_text())
         if chance.random() < options.share
     ]
+    if options.minutes:
+        chance.shuffle(chosen)
     with tempfile.TemporaryDirectory(prefix="mutate-") as work:
         os.chdir(work)
         (record,) = forked(lambda _part: _record(package), 1)
         for test in record["failed"]:
             record["seconds"].pop(test, None)
             print(f"left out, since it fails as things are: {test}", file=sys.stderr)  # noqa: T201
-        parts = forked(
-            lambda part: _part(chosen, package, record, part, options.jobs), options.jobs
-        )
+        parts = forked(lambda part: _part(chosen, package, record, part, options), options.jobs)
     outcomes: dict[str, int] = {}
     survivors = []
     for found in parts:
         survivors += found["survivors"]
         for outcome, count in found["outcomes"].items():
             outcomes[outcome] = outcomes.get(outcome, 0) + count
+    tried = sum(outcomes.values())
     reasons = known()
     rows = [
         {"outcome": outcome, "line": line, "change": name, "reason": reasons.get(name)}
         for outcome, line, name in sorted(survivors, key=lambda row: row[2])
     ]
     if options.json:
-        report = {"changes": len(chosen), "outcomes": outcomes, "survivors": rows}
+        report = {"changes": len(chosen), "tried": tried, "outcomes": outcomes, "survivors": rows}
         sys.stdout.write(json.dumps(report, indent=1) + "\n")
     else:
-        lines = [f"{len(chosen):,} changes: {outcomes}"]
+        lines = [f"{tried:,} of {len(chosen):,} changes: {outcomes}"]
         for row in rows:
             reason = row["reason"] or "NO REASON IS KNOWN"
             lines.append(f"{row['outcome']}: line {row['line']}: {row['change']}: {reason}")

@@ -11,8 +11,8 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from tests.archives import (
+    COSIGNER,
     MAKER,
-    WITNESS,
     Dribble,
     File,
     FileWriter,
@@ -96,7 +96,7 @@ def test_archives_read_back(files: list[File], known: list[License]) -> None:
         for item, _ in found.released
         for license_ in by_path[item.path].licenses
     ]
-    licenses = [row.license for row in found.head.rows() if row.license is not None]
+    licenses = [row.license for row in found.inventory.rows() if row.license is not None]
     assert licenses == [*carried, *known]
     piped = read(Dribble(archive))  # type: ignore[arg-type] # it reads, as a pipe does
     assert piped.released == found.released
@@ -111,7 +111,7 @@ def again(archive: bytes) -> bytes:
     found = read(archive)
     writer = FileWriter()
     known: dict[bytes | None, list[License]] = {}
-    for license_ in filter(None, (row.license for row in found.head.rows())):
+    for license_ in filter(None, (row.license for row in found.inventory.rows())):
         known.setdefault(license_.path, []).append(replace(license_, path=None))
     for item, data in found.released:
         own = item.member == b"data/" + item.path
@@ -233,7 +233,7 @@ def test_a_signature_that_was_changed_is_refused(data: st.DataObject) -> None:
 
 @given(st.binary(max_size=64))
 def test_what_was_signed_has_its_signer(message: bytes) -> None:
-    assert sshsig.signer(sshsig.sign(WITNESS, message), message) == public(2)
+    assert sshsig.signer(sshsig.sign(COSIGNER, message), message) == public(2)
 
 
 PRINCIPALS = st.text("ab@.*?,", min_size=1, max_size=5)
@@ -467,7 +467,7 @@ def test_as_many_principals_are_counted_as_can_be_paired(
     keys = [public(seed) for seed in dict.fromkeys(seeds) if seed not in revoked]
     count = 0 if seeds[0] in revoked else slow_count(signers, keys)
     try:
-        found = policy.judge(public(seeds[0]), [public(seed) for seed in seeds[1:]])
+        found = policy.check(public(seeds[0]), [public(seed) for seed in seeds[1:]])
     except SignerUntrusted:
         assert count < required
     else:

@@ -19,7 +19,7 @@ from wmbackup.engine import (
     inventory_of_store,
     open_archive,
 )
-from wmbackup.engine.reading import Tally
+from wmbackup.engine._tally import Tally
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,

@@ -26,7 +26,15 @@ from tests.folders import (
     fill,
     snapshot,
 )
-from wmbackup.engine import ArchiveInput, OnConflict, Selection, backup, open_archive, restore
+from wmbackup.engine import (
+    OnConflict,
+    SealedArchive,
+    Selection,
+    backup,
+    open_archive,
+    restore,
+)
+from wmbackup.engine._open import NamedStream
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -89,7 +97,9 @@ class Counting(io.FileIO):
 
 
 def from_stream(stream: Any, length: int | None, store: Any, **more: Any) -> Any:
-    return restore(ArchiveInput("the archive", stream, length), store, POLICY, **more)
+    return restore(
+        SealedArchive(NamedStream(stream, "the archive"), length=length), store, POLICY, **more
+    )
 
 
 def test_an_archive_comes_back_whole_into_a_new_folder(archive: Path, target: Path) -> None:
@@ -585,7 +595,7 @@ def test_private_files_are_gone_before_the_target_is_synced(
     def sync(_descriptor: int) -> None:
         closed.extend(spool.closed for spool in spools)
 
-    for module in ("opening", "contents"):
+    for module in ("_open", "_restorable"):
         monkeypatch.setattr(f"wmbackup.engine.{module}.spool_in", noted)
     monkeypatch.setattr("wmbackup.stores.staging.sync_everything", sync)
     bring_back(archive, target, salvage=salvage)

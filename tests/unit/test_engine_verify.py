@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -10,17 +12,18 @@ import pytest
 
 from tests.folders import POLICY, Log, back_up, fill
 from wmbackup.engine import (
-    ArchiveInput,
+    SealedArchive,
     Selection,
     VerifySummary,
     open_archive,
     restore,
     verify,
 )
-from wmbackup.engine.opening import quote
+from wmbackup.engine._open import NamedStream, quote
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
+    ArchiveUnavailable,
     Cancelled,
     NotAnArchive,
     NotFound,
@@ -125,7 +128,9 @@ def test_a_selection_whose_seek_fails_names_the_archive(archive: Path, tmp_path:
 
     with Broken(archive) as stream, pytest.raises(SystemFailure, match="cannot read the archive"):
         restore(
-            ArchiveInput("the archive", cast("BinaryIO", stream), archive.stat().st_size),
+            SealedArchive(
+                NamedStream(cast("BinaryIO", stream), "the archive"), length=archive.stat().st_size
+            ),
             FolderStore(f"{tmp_path}/target"),
             POLICY,
             selection=Selection(paths=(b"a",)),
@@ -151,14 +156,53 @@ def test_a_folder_is_one_though_the_system_calls_it_forbidden(
         check(str(tmp_path))
 
 
-def test_a_named_pipe_is_read_as_one(archive: Path, tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / "pipe")
+@pytest.mark.parametrize("by", ["name", "link"])
+def test_a_named_pipe_in_the_place_of_an_archive_is_named_and_not_waited_for(
+    tmp_path: Path, by: str
+) -> None:
+    path = tmp_path / "a pipe"
+    os.mkfifo(path)
+    if by == "link":
+        path = tmp_path / "link"
+        path.symlink_to("a pipe")
+    with pytest.raises(ArchiveUnavailable) as caught:
+        check(str(path))
+    assert str(caught.value) == f"{path} is a named pipe, and is not waited for"
+    assert caught.value.hint is not None
+    assert caught.value.hint.endswith(f"wmbackup verify - < {shlex.quote(str(path))}")
+
+
+@pytest.mark.parametrize("path", ["/dev/fd/{0}", "link", "/dev/stdin"])
+@pytest.mark.parametrize("named", [False, True])
+def test_a_pipe_that_is_open_already_is_read_as_it_comes(
+    archive: Path, tmp_path: Path, path: str, *, named: bool
+) -> None:
+    if named:
+        os.mkfifo(tmp_path / "pipe")
+        reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+        writer = os.open(tmp_path / "pipe", os.O_WRONLY)
+        os.set_blocking(reader, True)
+    else:
+        reader, writer = os.pipe()
+    if path == "link":
+        path = str(tmp_path / "link")
+        os.symlink(f"/dev/fd/{reader}", path)
+    stdin = os.dup(0)
     child = os.fork()
     if child == 0:
-        (tmp_path / "pipe").write_bytes(archive.read_bytes())
+        with contextlib.suppress(OSError), os.fdopen(writer, "wb") as file:
+            file.write(archive.read_bytes())
         os._exit(0)
-    assert check(f"{tmp_path}/pipe").info.files == 3
-    os.waitpid(child, 0)
+    os.close(writer)
+    try:
+        if path == "/dev/stdin":
+            os.dup2(reader, 0)
+        assert check(path.format(reader)).info.files == 3
+    finally:
+        os.dup2(stdin, 0)
+        os.close(stdin)
+        os.close(reader)
+        os.waitpid(child, 0)
 
 
 def test_a_full_place_for_temporary_files_is_said(
@@ -167,6 +211,6 @@ def test_a_full_place_for_temporary_files_is_said(
     def full() -> object:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("wmbackup.engine.opening.spool_in", lambda _folder: full)
+    monkeypatch.setattr("wmbackup.engine._open.spool_in", lambda _folder: full)
     with pytest.raises(SystemFailure, match=r"cannot write temporary files in .*: no space left"):
         check(str(archive))

@@ -16,7 +16,7 @@ from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.stores import folder as module
 from wmbackup.stores.base import ItemUnavailable
-from wmbackup.stores.disk import drm_folder
+from wmbackup.stores.disk import search
 from wmbackup.stores.folder import FolderExport, FolderStore
 from wmbackup.stores.tree import HandleTree
 
@@ -482,11 +482,9 @@ def test_no_folder_is_taken_for_a_plain_one_for_trouble_of_the_machine(
     monkeypatch.setattr(os, "listdir", refuse(number))
     with pytest.raises(SystemFailure, match="cannot list the folder"):
         assert FolderStore(str(tmp_path)).kind
+    monkeypatch.setattr(os, "scandir", refuse(number))
     with pytest.raises(SystemFailure, match="cannot list the folder"):
-        drm_folder(str(fill(tmp_path, {b"ProgramData/x": b""})))
-    monkeypatch.setattr(os, "lstat", refuse(number))
-    with pytest.raises(SystemFailure, match="cannot look at"):
-        drm_folder(str(tmp_path))
+        search(str(fill(tmp_path, {b"ProgramData/x": b""})))
     monkeypatch.undo()
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from base64 import b64decode
+from uuid import UUID
+
 import make
 import pytest
 
@@ -35,6 +38,15 @@ def test_a_key_id_is_found_in_every_form_that_people_paste(kid: str, wanted: str
     assert found(kid, make.OTHER_KID, wanted)
     assert not found(make.OTHER_KID, wanted)
     assert not found(None, wanted)
+
+
+def test_key_id_with_exclamation_marks_and_stars_is_the_usual_one() -> None:
+    usual, other = "+/+//+++AAAA+/+//+++AQ==", "!*!**!!!AAAA!*!**!!!AQ=="
+    assert canonical(other) == canonical(other.rstrip("=")) == usual
+    assert found(usual, other)
+    assert found(other, usual)
+    assert found(other, f"{{{UUID(bytes_le=b64decode(usual))}}}")
+    assert not found(make.KID, other)
 
 
 def test_base64_tells_upper_case_from_lower() -> None:

@@ -51,6 +51,24 @@ def test_what_can_be_read_of_a_license() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        f"<UPLINKID>{make.OTHER_KID}</UPLINKID>",
+        f"<UplinkKid> {make.OTHER_KID} </UplinkKid>",
+        f"<UPLINKS><UPLINK><KID>{make.OTHER_KID}</KID></UPLINK></UPLINKS>",
+        f'<UPLINK KID="{make.OTHER_KID}"/>',
+        f"<META><UplinkID>{make.OTHER_KID}</UplinkID></META>",
+    ],
+)
+def test_leaf_of_a_chain_names_its_root(data: str) -> None:
+    license_ = one(make.v7(data=data))
+    assert (license_.kid, license_.root) == (make.KID, make.OTHER_KID)
+    assert one(make.v7(data=data.replace(make.OTHER_KID, make.KID))).root is None
+    assert one(make.v7(data=data.replace(make.OTHER_KID, ""))).root is None
+    assert one(make.v7()).root is None
+
+
 def test_no_key_material_is_ever_shown() -> None:
     meta = {"Title": "x", "SIGNATURE": make.FILLER, "ENABLINGBITS": make.FILLER}
     license_ = one(make.v7(meta=meta))

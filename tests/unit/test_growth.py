@@ -16,15 +16,22 @@ from types import FrameType
 
 import pytest
 
-from tests.archives import File, build, ignore, read, split, spool
+from tests.archives import (
+    File,
+    build,
+    ignore,
+    opened,
+    read,
+    split,
+    spool,
+    trusted,
+)
 from tests.folders import KEY, POLICY, WAYS, WINDOWS, fill
-from wmbackup.archive import head as head_module
-from wmbackup.archive.head import Head
-from wmbackup.archive.names import MAX_DEPTH
-from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.salvage import Salvage
-from wmbackup.engine import ArchiveInput, OnConflict, backup, reading, restore
-from wmbackup.engine.inventory import inventory_of_store
+from wmbackup.archive import inventory as inventory_module
+from wmbackup.archive.constants import MAX_DEPTH
+from wmbackup.archive.reader import SealedArchive
+from wmbackup.engine import OnConflict, _tally, backup, restore
+from wmbackup.engine._inventory import inventory_of_store
 from wmbackup.license import License
 from wmbackup.status import Control
 from wmbackup.stores import importing
@@ -104,13 +111,6 @@ def archive(names: Names, number: int) -> bytes:
     return build([File(path, b"%d" % at) for at, path in enumerate(names(number))])
 
 
-def opened(data: bytes) -> tuple[ArchiveReader, Head]:
-    reader = ArchiveReader(io.BytesIO(data), spool, len(data))
-    reader.signatures()
-    reader.info()
-    return reader, reader.head()
-
-
 @pytest.mark.parametrize("names", NAMES)
 def test_verifying_grows_in_proportion(names: Names) -> None:
     def work(number: int) -> Callable[[], object]:
@@ -123,8 +123,8 @@ def test_verifying_grows_in_proportion(names: Names) -> None:
 @pytest.mark.parametrize("names", NAMES)
 def test_listing_grows_in_proportion(names: Names) -> None:
     def work(number: int) -> Callable[[], object]:
-        _, head = opened(archive(names, number))
-        return lambda: [*head.rows(), *head.portions(), *head.items_like((b"0",))]
+        found = opened(archive(names, number))
+        return lambda: [*found.rows(), *found.batches(), *found.items_with((b"0",))]
 
     grows_in_proportion(work, 400)
 
@@ -134,9 +134,6 @@ def test_listing_grows_in_proportion(names: Names) -> None:
 def test_a_salvage_grows_in_proportion(names: Names, cut: str) -> None:
     def work(number: int) -> Callable[[], object]:
         data = archive(names, number)
-        reader = ArchiveReader(io.BytesIO(data), spool, len(data))
-        reader.signatures()
-        info = reader.info()
         damaged = bytearray(data)
         text = split(data).get(cut)
         at = data.index(text) if text else data.index(b"wmbackup-1/data/") + 512
@@ -144,10 +141,8 @@ def test_a_salvage_grows_in_proportion(names: Names, cut: str) -> None:
             del damaged[at : at + 512]  # behind it, nothing is at its place
         else:
             damaged[at] ^= 1
-        reader = ArchiveReader(io.BytesIO(bytes(damaged)), spool, len(damaged))
-        reader.signatures()
-        reader.info()
-        return lambda: Salvage(reader, info, spool).files(ignore)
+        found = trusted(bytes(damaged), len(damaged))
+        return lambda: found.salvage(spool).files(ignore)
 
     grows_in_proportion(work, 300)
 
@@ -174,7 +169,7 @@ def test_a_restore_grows_in_proportion(
         elif target != "new":
             change = b"" if target == "same" else b"!"
             fill(root, {path: b"%d" % at + change for at, path in enumerate(paths)})
-        source = ArchiveInput("archive", io.BytesIO(data), len(data))
+        source = SealedArchive(io.BytesIO(data), length=len(data))
         store = FolderStore(str(root))
         return lambda: restore(source, store, POLICY, on_conflict=OnConflict.REPLACE)
 
@@ -187,7 +182,7 @@ def test_a_restore_of_one_deep_file_grows_with_its_depth(tmp_path: Path) -> None
         data = build([File(b"/".join([b"d"] * depth + [b"f"]), b"1")])
         if not new:
             root.mkdir()
-        source = ArchiveInput("archive", io.BytesIO(data), len(data))
+        source = SealedArchive(io.BytesIO(data), length=len(data))
         return lambda: restore(source, FolderStore(str(root)), POLICY)
 
     for new in (True, False):
@@ -280,16 +275,16 @@ def test_the_journal_and_its_undo_take_no_more_than_the_paths(tmp_path: Path) ->
 
 def test_licenses_of_one_file_are_not_held_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """A file can have all of the two billion bytes of licenses.jsonl."""
-    monkeypatch.setattr(head_module, "_AT_ONCE", 100)
+    monkeypatch.setattr(inventory_module, "_AT_ONCE", 100)
 
     def peak(count_: int) -> int:
         known = tuple(License("wmdrm-v7", kid=f"{at:01000d}") for at in range(count_))
-        _, head = opened(build([File(b"a.lic", b"1", licenses=known)]))
+        found = opened(build([File(b"a.lic", b"1", licenses=known)]))
         tracemalloc.start()
-        assert sum(1 for _ in head.rows()) == count_
-        _, found = tracemalloc.get_traced_memory()
+        assert sum(1 for _ in found.rows()) == count_
+        _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        return found
+        return most
 
     peak(10)
     assert (peak(4000) - peak(2000)) / 2000 < 100  # bytes a license
@@ -300,13 +295,13 @@ def test_what_is_noted_of_restricted_licenses_is_put_in_order_once(
 ) -> None:
     """And not for each file: that took a minute for 10,000."""
     sorted_: list[int] = []
-    real = reading._in_order
+    real = _tally._in_order
 
     def in_order(noted: list[tuple[int, object]]) -> list[object]:
         sorted_.append(len(noted))
         return real(noted)
 
-    monkeypatch.setattr(reading, "_in_order", in_order)
+    monkeypatch.setattr(_tally, "_in_order", in_order)
     store = FakeStore(dict.fromkeys(flat(200), b"1"))
     for path in flat(200):
         store.withhold(path)

@@ -104,7 +104,7 @@ def complete(home: Home) -> None:
         home.create()
     key = keys.load(f"{home.config}/signing_key")
     assert not key.exposed
-    assert read_policy(f"{home.config}/allowed_signers").judge(key.public) == ("wmbackup@host",)
+    assert read_policy(f"{home.config}/allowed_signers").check(key.public) == ("wmbackup@host",)
     line = Path(f"{home.config}/signing_key.pub").read_bytes()
     assert line == f"{public_line(key.public)} wmbackup@host\n".encode()
     assert parse_key_file(line)[1].key == key.public

@@ -317,7 +317,7 @@ def test_a_new_key_is_trusted_at_once_under_a_free_name(tmp_path: Path) -> None:
     for number in range(3):
         made = keys.create_trusted(f"{tmp_path}/key{number}", signers, "host")
         principals.append(made.principal)
-        assert trust_files.read_policy(signers).judge(made.key.public) == (made.principal,)
+        assert trust_files.read_policy(signers).check(made.key.public) == (made.principal,)
     assert principals == ["wmbackup@host", "wmbackup@host-2", "wmbackup@host-3"]
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,14 +10,14 @@ import make  # the synthetic fixtures
 import pytest
 
 from tests.folders import KEY, POLICY, files, fill
-from wmbackup.archive.head import Row
+from wmbackup.archive.inventory import Row
 from wmbackup.cli.places import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
-from wmbackup.engine.inventory import inventory_of_store
-from wmbackup.errors import NothingToBackUp, UsageError
+from wmbackup.engine._inventory import inventory_of_store
+from wmbackup.errors import NothingToBackUp, StoreUnavailable, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
-from wmbackup.status import Control, Event, WarningEvent, WithheldEvent
+from wmbackup.status import Control, Event, LeftOutEvent, WarningEvent, WithheldEvent
 from wmbackup.stores.base import ItemWithheld
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.layouts import BAK, DRM, FOLDER, Layout, find_layout
@@ -57,85 +59,236 @@ def test_the_kind_of_a_folder_is_found_by_what_is_in_it(names: list[bytes], kind
     assert find_layout(names) is kind
 
 
-def test_a_drm_folder_gives_its_own_files_and_leaves_those_of_other_software(
-    tmp_path: Path,
-) -> None:
-    ours = {b"drmv2.lic": b"a", b"drmv2.sst": b"b", b"Indiv01.key": b"c", b"v3ks.bla": b"d"}
-    others = {b"Cache/drmv2.lic": b"x", b"Server/S.xml": b"y", b"readme.txt": b"z"}
-    fill(tmp_path, ours | others)
-    store = FolderStore(str(tmp_path))
-    assert store.kind == "drm"
-    assert paths(store) == set(ours)
-    assert warnings(store) == ["files-left-out"]
-    everything = FolderStore(str(tmp_path), all_files=True)
-    assert paths(everything) == set(ours | others)
-    assert warnings(everything) == []
-
-
-@pytest.mark.parametrize(("layout", "folder"), [(DRM, b"Server"), (DRM, b"CACHE"), (BAK, b"x")])
-def test_a_folder_of_other_software_is_not_even_listed(
-    tmp_path: Path, layout: Layout, folder: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    fill(tmp_path, {b"drmv2.lic": b"a", b"drmv2lic.bak": b"b", folder + b"/drmv2.lic": b"c"})
-    listed: list[bytes] = []
-
-    def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
-        listed.append(path)
-        yield from original(self, path)
-
-    with FolderStore(str(tmp_path), layout).export(Control()) as export:
-        assert export.skipped == []
-    kind = type(open_tree(str(tmp_path)))
-    original = kind.entries
-    monkeypatch.setattr(kind, "entries", entries)
-    assert len(paths(FolderStore(str(tmp_path), layout))) == 1 + (layout is DRM)
-    assert listed == [b""]
-
-
-@pytest.mark.parametrize("kind", [DRM, BAK])
-def test_a_folder_that_has_nothing_of_its_kind_is_told_so(tmp_path: Path, kind: Layout) -> None:
-    fill(tmp_path, {b"a.txt": b"a", b"b/c.txt": b"b"})
+def left_out(store: FolderStore) -> dict[bytes, str]:
     told: list[Event] = []
-    with FolderStore(str(tmp_path), kind).export(Control(told.append)):
+    with store.export(Control(told.append)):
         pass
-    (only,) = told
-    assert isinstance(only, WarningEvent)
-    assert f"nothing here is of a {kind.kind} store" in only.message
+    return {event.path: event.reason for event in told if isinstance(event, LeftOutEvent)}
+
+
+RIGHTS = "it belongs to rights management of Windows Server or Office"
+DESKTOP = "it belongs to the desktop of Windows or macOS"
+
+
+class TestForeign:
+    """What may be a license is carried; what is known to be foreign is left out and named."""
+
+    def test_drm_folder_is_carried_whole_but_for_what_is_foreign(self, tmp_path: Path) -> None:
+        ours = [
+            *(b"drmv2.lic", b"drmv2.sst", b"Indiv01.key", b"v3ks.bla", b"blackbox.bin", b"unknown"),
+            *(b"Cache/drmv2.lic", b"Cache/Indiv_SID_S-1-5-20/Indiv01.key", b"deep/er/license"),
+            *(b"Copy of drmv2.lic", b"DRMv1.lic.2009-01-01", b"Server/drmv2.lic", b"note.txt"),
+        ]
+        foreign = {
+            b"Server/S.xml": RIGHTS,
+            b"TEMPLATES/t.xml": RIGHTS,
+            b"CERT-Machine-2048.drm": RIGHTS,
+            b"desktop.ini": DESKTOP,
+            b"Cache/Thumbs.db": DESKTOP,
+        }
+        fill(tmp_path, dict.fromkeys([*ours, *foreign], b"x"))
+        store = FolderStore(str(tmp_path))
+        assert store.kind == "drm"
+        assert paths(store) == set(ours)
+        assert left_out(store) == foreign
+        assert warnings(store) == ["files-left-out"]
+        everything = FolderStore(str(tmp_path), all_files=True)
+        assert paths(everything) == {*ours, *foreign}
+        assert warnings(everything) == []
+
+    def test_license_backup_has_copies_under_any_name_and_in_folders(self, tmp_path: Path) -> None:
+        ours = [
+            *(b"2009-03-01/drmv2lic.bak", b"old/er/drmv1key.bak", b"Copy of drmv2lic.bak"),
+            *(b"Kopie von drmv2lic.bak", b"drmv2lic (2).bak", b"drmv2lic.bak.old", b"drmv2lic.zip"),
+            *(b"licenses.dat", b"a.xml", b"without", b"drmv2lic.exe", b"drmv2lic.jpg"),
+        ]
+        foreign = [b"song.WMA", b"a/cover.jpg", b"Folder.jpg", b"setup.exe", b"list.wpl"]
+        fill(tmp_path, BAK_SET | dict.fromkeys([*ours, *foreign], b"x"))
+        store = FolderStore(str(tmp_path))
+        assert (store.kind, paths(store)) == ("bak", {*ours, *BAK_SET})
+        assert set(left_out(store)) == set(foreign)
+
+    @pytest.mark.parametrize(("layout", "name"), [(DRM, b"drmv2.lic"), (BAK, b"x.bak")])
+    def test_link_that_may_be_a_license_is_skipped(
+        self, tmp_path: Path, layout: Layout, name: bytes
+    ) -> None:
+        fill(tmp_path / "else", {b"file": b"x"})
+        fill(tmp_path / "store", {b"drmv2lic.bak": b"x"})
+        os.symlink(tmp_path / "else/file", os.fsencode(tmp_path / "store") + b"/" + name)
+        with FolderStore(str(tmp_path / "store"), layout).export(Control()) as export:
+            assert [one.path for one in export.skipped] == [name]
+
+    @pytest.mark.parametrize(
+        ("folder", "skipped"), [(b"Server", []), (b"Cache", [b"Cache"]), (b"x", [b"x"])]
+    )
+    def test_closed_folder_is_skipped_where_it_may_have_licenses(
+        self, tmp_path: Path, folder: bytes, skipped: list[bytes], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", folder + b"/file": b"c"})
+        kind = type(open_tree(str(tmp_path)))
+        original = kind.entries
+
+        def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            if path == folder:
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return original(self, path)
+
+        monkeypatch.setattr(kind, "entries", entries)
+        store = FolderStore(str(tmp_path))
+        with store.export(Control()) as export:
+            assert [one.path for one in export.skipped] == skipped
+        assert list(left_out(store)) == ([] if skipped else [folder])
+
+    @pytest.mark.parametrize("kind", [DRM, BAK])
+    def test_folder_with_nothing_of_its_kind_says_so(self, tmp_path: Path, kind: Layout) -> None:
+        fill(tmp_path, {b"desktop.ini": b"a", b"b/Thumbs.db": b"b"})
+        told: list[Event] = []
+        with FolderStore(str(tmp_path), kind).export(Control(told.append)):
+            pass
+        *_, last = told
+        assert isinstance(last, WarningEvent)
+        assert f"nothing here is of a {kind.kind} store" in last.message
+
+    def test_copy_in_a_folder_does_not_complete_a_set(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", b"Cache/drmv2.sst": b"b"})
+        assert warnings(FolderStore(str(tmp_path))) == ["incomplete-set"]
 
 
 VISTA, XP = "ProgramData/Microsoft/Windows/DRM", "Documents and Settings/All Users/DRM"
+PLACES = [
+    VISTA,
+    XP,
+    "ProgramData/microsoft/WINDOWS/drm",
+    "Windows.old/ProgramData/Microsoft/Windows/DRM",
+    "Windows.old.000/Documents and Settings/All Users/DRM",
+    "Dokumente und Einstellungen/All Users/DRM",
+    "Documents and Settings/All Users.WINDOWS/DRM",
+    "Documents and Settings/All Users.WINDOWS.000/DRM",
+    "Dokumenty i ustawienia/Wszyscy/DRM",
+    "\u0414\u043e\u043a/\u0412\u0441\u0435/DRM",
+    "WINDOWS/All Users/DRM",
+    "WINNT/Profiles/All Users/DRM",
+    "Users/me/AppData/Local/Microsoft/Windows/DRM",
+    "disk image/c/Dokumente und Einstellungen/All Users/DRM",
+]
 
 
-@pytest.mark.parametrize("place", [VISTA, XP, "ProgramData/microsoft/WINDOWS/drm"])
-@pytest.mark.parametrize("prefix", ["", "drm:"])
-def test_of_a_whole_disk_its_drm_folder_is_meant(tmp_path: Path, prefix: str, place: str) -> None:
-    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a", b"Users/me/drmv2.lic": b"b"})
-    store = parse_store(f"{prefix}{tmp_path}")
-    assert (store.kind, store.location) == ("drm", str(tmp_path / place))
-    assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
-    assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
+class TestDisk:
+    """A path that has DRM folders below it means one of them, or is refused."""
 
+    @pytest.mark.parametrize("place", PLACES)
+    @pytest.mark.parametrize("prefix", ["", "drm:"])
+    def test_only_drm_folder_is_taken(self, tmp_path: Path, prefix: str, place: str) -> None:
+        fill(tmp_path, {os.fsencode(f"{place}/drmv2.lic"): b"a", b"Program/notes.txt": b"b"})
+        store = parse_store(f"{prefix}{tmp_path}")
+        assert (store.kind, store.location) == ("drm", str(tmp_path / place))
+        assert parse_store(f"folder:{tmp_path}").location == str(tmp_path)
+        assert parse_store(str(tmp_path), target=True).location == str(tmp_path)
 
-def test_of_two_drm_folders_on_a_disk_none_is_guessed(tmp_path: Path) -> None:
-    fill(tmp_path, {f"{place}/drmv2.lic".encode(): b"a" for place in (VISTA, XP)})
-    with pytest.raises(UsageError, match="has two DRM folders"):
-        parse_store(str(tmp_path))
-    (tmp_path / XP / "drmv2.lic").unlink()
-    assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
+    @pytest.mark.parametrize("other", [*PLACES[1:], "Users/me/copy of licenses", "DRM.old"])
+    @pytest.mark.parametrize("prefix", ["", "drm:"])
+    def test_several_drm_folders_are_all_named_and_none_is_taken(
+        self, tmp_path: Path, prefix: str, other: str
+    ) -> None:
+        if other.lower() == VISTA.lower():
+            other = "Old/" + other
+        names = [os.fsencode(f"{place}/drmv2.lic") for place in (VISTA, other)]
+        fill(tmp_path, dict.fromkeys(names, b"a"))
+        with pytest.raises(UsageError, match="has 2 DRM folders") as caught:
+            parse_store(f"{prefix}{tmp_path}")
+        for place in (VISTA, other):
+            assert str(tmp_path / place) in caught.value.message
+            assert shlex.quote(f"drm:{tmp_path / place}") in (caught.value.hint or "")
+        (tmp_path / other / "drmv2.lic").unlink()
+        assert parse_store(f"{prefix}{tmp_path}").location == str(tmp_path / VISTA)
 
+    @pytest.mark.parametrize("name", [b"drmstore.hds", b"v3ks.bla", b"Indiv01.key", b"DRMV1.KEY"])
+    def test_drm_folder_is_found_by_any_file_of_one(self, tmp_path: Path, name: bytes) -> None:
+        fill(tmp_path, {b"%b/%b" % (VISTA.encode(), name): b"a"})
+        assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
 
-def test_a_disk_with_its_own_licenses_or_with_links_is_a_folder(tmp_path: Path) -> None:
-    fill(tmp_path, {b"disk/drmv2.lic": b"a", f"disk/{VISTA}/drmv2.lic".encode(): b"a"})
-    assert parse_store(f"{tmp_path}/disk").location == str(tmp_path / "disk")
-    fill(tmp_path, {b"linked/a.lic": b"a"})
-    os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
-    assert parse_store(f"{tmp_path}/linked").kind == "folder"
+    def test_fresh_store_without_files_does_not_hide_the_old_one(self, tmp_path: Path) -> None:
+        fill(tmp_path, {f"Windows.old/{VISTA}/drmv2.lic".encode(): b"a"})
+        (tmp_path / VISTA).mkdir(parents=True)
+        assert parse_store(str(tmp_path)).location == str(tmp_path / "Windows.old" / VISTA)
+
+    @pytest.mark.parametrize(
+        "names",
+        [
+            [b"ProgramData/x"],
+            [b"Windows/explorer.exe", b"Users/me/song.lic"],
+            [b"WINNT/x", b"Programme/y"],
+            [b"bootmgr"],
+            [b"Windows.old/x"],
+        ],
+    )
+    def test_windows_disk_without_drm_folder_is_not_the_whole_disk(
+        self, tmp_path: Path, names: list[bytes]
+    ) -> None:
+        fill(tmp_path, dict.fromkeys([*names, b"Users/me/License Backup/drmv2lic.bak"], b"a"))
+        with pytest.raises(StoreUnavailable, match="no DRM folder with licenses") as caught:
+            parse_store(str(tmp_path))
+        hint = caught.value.hint or ""
+        assert f"--store folder:{tmp_path}" in hint
+        assert shlex.quote(f"bak:{tmp_path}/Users/me/License Backup") in hint
+        assert parse_store(f"folder:{tmp_path}").kind == "folder"
+        assert parse_store(f"drm:{tmp_path}").location == str(tmp_path)
+
+    def test_folder_with_a_copied_drm_folder_and_other_files_is_refused(
+        self, tmp_path: Path
+    ) -> None:
+        fill(tmp_path, {b"2009/pcs/old/DRM/drmv2.lic": b"a", b"song.lic": b"b"})
+        with pytest.raises(UsageError, match="has a DRM folder below it") as caught:
+            parse_store(str(tmp_path))
+        hint = f"--store drm:{tmp_path}/2009/pcs/old/DRM, or --store folder:{tmp_path}"
+        assert hint in (caught.value.hint or "")
+        (tmp_path / "song.lic").unlink()
+        assert parse_store(str(tmp_path)).location == str(tmp_path / "2009/pcs/old/DRM")
+
+    def test_copies_of_license_files_under_other_names_stay_a_plain_folder(
+        self, tmp_path: Path
+    ) -> None:
+        fill(tmp_path, {b"one/drmv2.lic": b"a", b"two/drmv2.lic": b"b"})
+        assert parse_store(str(tmp_path)).kind == "folder"
+
+    def test_disk_with_licenses_in_its_root_names_both(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", f"{VISTA}/drmv2.lic".encode(): b"a"})
+        with pytest.raises(UsageError, match="is a store, and has a DRM folder") as caught:
+            parse_store(str(tmp_path))
+        assert f"--store drm:{tmp_path}" in (caught.value.hint or "")
+        assert parse_store(f"drm:{tmp_path}").location == str(tmp_path)
+
+    def test_drm_folder_itself_is_not_searched(self, tmp_path: Path) -> None:
+        fill(tmp_path, {b"drmv2.lic": b"a", b"Cache/DRM/drmv2.lic": b"b"})
+        assert parse_store(str(tmp_path)).location == str(tmp_path)
+
+    def test_links_are_not_followed(self, tmp_path: Path) -> None:
+        fill(tmp_path, {f"disk/{VISTA}/drmv2.lic".encode(): b"a", b"linked/a.lic": b"a"})
+        os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
+        assert parse_store(f"{tmp_path}/linked").kind == "folder"
+
+    def test_drm_folder_that_cannot_be_listed_counts(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fill(tmp_path, {f"Windows.old/{VISTA}/drmv2.lic".encode(): b"a"})
+        (tmp_path / VISTA).mkdir(parents=True)
+        kind = type(open_tree(str(tmp_path)))
+        original = kind.entries
+
+        def entries(self: Tree, path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            if path == VISTA.encode():
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+            return original(self, path)
+
+        monkeypatch.setattr(kind, "entries", entries)
+        with pytest.raises(UsageError, match="has 2 DRM folders"):
+            parse_store(str(tmp_path))
 
 
 def test_a_forced_kind_wins_over_what_is_found(tmp_path: Path) -> None:
     fill(tmp_path, {b"drmv2.lic": b"a", b"note": b"b"})
     assert paths(FolderStore(str(tmp_path), FOLDER)) == {b"drmv2.lic", b"note"}
-    assert paths(FolderStore(str(tmp_path), BAK)) == set()
+    assert paths(FolderStore(str(tmp_path), BAK)) == {b"drmv2.lic", b"note"}
 
 
 @pytest.mark.parametrize(
@@ -152,7 +305,7 @@ def test_half_of_a_pair_is_remarked(tmp_path: Path, names: list[bytes], told: li
 
 
 def test_a_license_backup_is_four_files_and_a_missing_one_is_remarked(tmp_path: Path) -> None:
-    fill(tmp_path, BAK_SET | {b"other.txt": b"x"})
+    fill(tmp_path, BAK_SET | {b"other.mp3": b"x"})
     store = FolderStore(str(tmp_path))
     assert (store.kind, paths(store)) == ("bak", set(BAK_SET))
     (tmp_path / "drmv1key.bak").unlink()

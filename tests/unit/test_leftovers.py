@@ -19,7 +19,7 @@ from wmbackup.stores import leftovers, ownership, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.journal import Journal
-from wmbackup.stores.ownership import Owner
+from wmbackup.stores.ownership import MAC_SIZE, Owner
 from wmbackup.stores.staging import STAGING, Staging
 from wmbackup.stores.tree import HandleTree
 
@@ -289,12 +289,74 @@ def test_what_ended_before_it_could_be_marked_goes_away_without_a_word(store: Pa
 
 
 @pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("written", [0, 1, MAC_SIZE])
+def test_what_ended_while_it_was_marked_goes_away_without_a_word(store: Path, written: int) -> None:
+    fill(store / os.fsdecode(STAGING + b"x"), {b"lock": b"", b"owner": b"0" * written})
+    assert not codes(begin_again(store, ME))
+    assert not list(store.glob(".wmbackup-*"))
+
+
+@pytest.mark.usefixtures("no_modes")
 def test_a_folder_with_anything_in_it_is_not_removed_unmarked(store: Path) -> None:
-    staging = fill(store / os.fsdecode(STAGING + b"x"), {b"lock": b"", b"old/0": b"needed"})
-    other = fill(store / os.fsdecode(STAGING + b"y"), {b"lock": b"not empty"})
-    assert codes(begin_again(store, ME)) == ["foreign-restore"] * 2
-    assert files(staging) == {b"lock": b"", b"old/0": b"needed"}
-    assert files(other) == {b"lock": b"not empty"}
+    planted: list[dict[bytes, bytes]] = [
+        {b"lock": b"", b"old/0": b"needed"},
+        {b"lock": b"not empty"},
+        {b"lock": b"", b"owner": b"0" * (MAC_SIZE + 1)},
+        {b"lock": b"", b"owner/file": b""},
+    ]
+    folders = [
+        fill(store / os.fsdecode(STAGING + b"%d" % number), content)
+        for number, content in enumerate(planted)
+    ]
+    assert codes(begin_again(store, ME)) == ["foreign-restore"] * len(planted)
+    assert [files(folder) for folder in folders] == planted
+
+
+@pytest.mark.usefixtures("no_modes")
+@pytest.mark.parametrize("fails", [b"old/0", b"old", b"owner", b"lock"])
+def test_what_is_removed_in_part_is_removed_by_the_next_run(
+    store: Path, monkeypatch: pytest.MonkeyPatch, fails: bytes
+) -> None:
+    def stop(method: str) -> None:
+        plainly = getattr(HandleTree, method)
+
+        def stopping(tree: HandleTree, path: bytes) -> None:
+            if path.endswith(fails) and STAGING in path:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            plainly(tree, path)
+
+        patched.setattr(HandleTree, method, stopping)
+
+    with monkeypatch.context() as patched:
+        stop("unlink")
+        stop("remove_folder")
+        bring_new(store, ME)
+    (left,) = store.glob(".wmbackup-*")
+    assert (left / os.fsdecode(fails)).exists()
+    assert not codes(begin_again(store, ME))
+    assert not list(store.glob(".wmbackup-*"))
+
+
+def test_what_was_made_to_see_owners_and_left_there_is_removed(store: Path) -> None:
+    fill(store, {b".wmbackup-owners-0": b"", b".wmbackup-owners-1": b"somebody's"})
+    assert not codes(begin_again(store, ME))
+    assert [path.name for path in store.glob(".wmbackup-*")] == [".wmbackup-owners-1"]
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_look_at_owners_leaves_nothing_where_another_run_is_faster(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    unlink = HandleTree.unlink
+
+    def twice(tree: HandleTree, path: bytes) -> None:
+        unlink(tree, path)
+        if path.startswith(b".wmbackup-owners-"):
+            unlink(tree, path)
+
+    monkeypatch.setattr(HandleTree, "unlink", twice)
+    assert codes(begin_again(store, ME)) == ["rolled-back"]
 
 
 def test_a_journal_that_another_run_holds_is_named(
@@ -345,4 +407,4 @@ def test_a_mark_that_was_copied_from_a_disk_without_owners_counts_for_nothing_el
     assert isinstance(event, WarningEvent)
     assert event.code == "foreign-restore"
     assert not (other / "a").exists()
-    assert not list(other.glob("*.part"))
+    assert not list(other.glob(".wmbackup-owners-*"))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from wmbackup.archive import names
+from wmbackup.archive import constants, names
 from wmbackup.archive.names import NameCheck, give_names, is_path, is_safe
 
 
@@ -149,7 +149,7 @@ def test_the_first_in_byte_order_keeps_its_name(
 
 def test_items_have_seven_digits() -> None:
     assert names.item_member(1) == b"data/item-0000001"
-    assert names.item_member(names.MAX_FILES) == b"data/item-9999999"
+    assert names.item_member(constants.MAX_FILES) == b"data/item-9999999"
 
 
 def check(own: Sequence[bytes]) -> NameCheck:

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 
-from tests.archives import MAKER, WITNESS, File, build, private, public, read, reseal, split
+from tests.archives import COSIGNER, MAKER, File, build, private, public, read, reseal, split
 from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.ustar import BLOCK, END
 from wmbackup.errors import SignerUntrusted
@@ -44,7 +44,7 @@ FILES = (
     File(b"new\nline\\", b"not for a manifest"),
     File(b" leading", b""),
 )
-ARCHIVE = reseal(split(build(FILES)), witnesses=[WITNESS])
+ARCHIVE = reseal(split(build(FILES)), cosigners=[COSIGNER])
 MEMBERS = split(ARCHIVE)
 NAMES = [f"wmbackup-1/{name}" for name in MEMBERS]
 PRINCIPAL = "maker@example.com"
@@ -71,7 +71,7 @@ def done(*command: str | Path, cwd: Path, given: bytes | None = None) -> bytes:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "backup.tar").write_bytes(ARCHIVE)
-    for name, key in (("maker", MAKER), ("witness", WITNESS)):
+    for name, key in (("maker", MAKER), ("cosigner", COSIGNER)):
         pem = key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.OpenSSH,
@@ -191,7 +191,7 @@ def test_ssh_keygen_accepts_the_signatures(unpacked: Path) -> None:
 
 @pytest.mark.parametrize(
     ("key", "name"),
-    [("maker", "tagmanifest-sha256.txt.sig"), ("witness", "tagmanifest-sha256.txt.2.sig")],
+    [("maker", "tagmanifest-sha256.txt.sig"), ("cosigner", "tagmanifest-sha256.txt.2.sig")],
 )
 def test_ssh_keygen_signs_the_same_bytes(folder: Path, key: str, name: str) -> None:
     sign = ("ssh-keygen", "-Y", "sign", "-f", key, "-n", "archive@wmbackup")
@@ -297,7 +297,7 @@ VERDICTS = [
 def believed(text: str) -> bool:
     try:
         policy = Policy(parse_allowed_signers(f"{text}\n".encode()))
-        policy.judge(public(1), (), datetime(2026, 11, 23, 12, tzinfo=UTC))
+        policy.check(public(1), (), datetime(2026, 11, 23, 12, tzinfo=UTC))
     except (TrustFileInvalid, SignerUntrusted):
         return False
     return True

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Sequence
-from typing import IO
+from collections.abc import Sequence
+from typing import IO, Any
 
 import pytest
 
 from tests.archives import (
     BAG,
+    COSIGNER,
     MAKER,
-    WITNESS,
+    Anyone,
     Dribble,
     File,
     Members,
@@ -18,6 +19,7 @@ from tests.archives import (
     ignore,
     info,
     join,
+    opened,
     private,
     public,
     read,
@@ -25,10 +27,11 @@ from tests.archives import (
     reseal,
     split,
     spool,
+    trusted,
 )
 from wmbackup.archive import sshsig, tag_files
-from wmbackup.archive.reader import ArchiveReader
-from wmbackup.archive.stream import CHUNK
+from wmbackup.archive.reader import SealedArchive
+from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.ustar import END
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -68,14 +71,14 @@ def replaced(name: str, content: bytes) -> bytes:
 
 def test_an_archive_says_who_signed_what_it_is_and_what_it_holds() -> None:
     found = read(ARCHIVE, length=len(ARCHIVE))
-    assert found.signatures.maker == public(1)
-    assert found.signatures.witnesses == ()
-    assert found.signatures.tag_manifest == MEMBERS["tagmanifest-sha256.txt"]
+    assert found.maker == public(1)
+    assert found.cosigners == ()
+    assert found.tag_manifest == MEMBERS["tagmanifest-sha256.txt"]
     assert found.info == info(octets=1317, files=4)
     assert [(item.path, data) for item, data in found.released] == [
         (file.path, file.data) for file in FILES
     ]
-    assert found.proven == [b"data/A", b"data/b/c", b"data/z", b"data/item-0000001"]
+    assert found.verified == [b"data/A", b"data/b/c", b"data/z", b"data/item-0000001"]
 
 
 @pytest.mark.parametrize("most", [1, 511, 512, 513, 100_000])
@@ -85,14 +88,14 @@ def test_a_pipe_is_read_as_it_comes(most: int) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 15])
-def test_witnesses_are_numbered_from_two(count: int) -> None:
+def test_cosigners_are_numbered_from_two(count: int) -> None:
     keys = [private(seed) for seed in range(2, 2 + count)]
-    found = read(reseal(MEMBERS, witnesses=keys))
-    assert found.signatures.witnesses == tuple(public(seed) for seed in range(2, 2 + count))
+    found = read(reseal(MEMBERS, cosigners=keys))
+    assert found.cosigners == tuple(public(seed) for seed in range(2, 2 + count))
     assert len(found.released) == 4
 
 
-SIGNED = split(reseal(MEMBERS, witnesses=[WITNESS, private(3)]))
+SIGNED = split(reseal(MEMBERS, cosigners=[COSIGNER, private(3)]))
 SIG = "tagmanifest-sha256.txt.{}.sig"
 
 
@@ -114,13 +117,13 @@ def renamed(names: dict[str, str]) -> bytes:
         renamed({"tagmanifest-sha256.txt.sig": SIG.format(1)}),
         join({n: t for n, t in SIGNED.items() if n != SIG.format(2)}),
         join({n: t for n, t in SIGNED.items() if n != "tagmanifest-sha256.txt.sig"}),
-        join(SIGNED | {SIG.format(2): sshsig.sign(WITNESS, b"another")}),
+        join(SIGNED | {SIG.format(2): sshsig.sign(COSIGNER, b"another")}),
         join(SIGNED | {SIG.format(3): bytes(310)}),
         join(SIGNED | {SIG.format(3): SIGNED[SIG.format(3)] + b"\n"}),
-        reseal(MEMBERS, witnesses=[private(seed) for seed in range(2, 18)]),
+        reseal(MEMBERS, cosigners=[private(seed) for seed in range(2, 18)]),
     ],
 )
-def test_witnesses_that_are_not_right_are_damage(archive: bytes) -> None:
+def test_cosigners_that_are_not_right_are_damage(archive: bytes) -> None:
     with pytest.raises(ArchiveDamaged) as caught:
         read(archive)
     assert type(caught.value) is ArchiveDamaged
@@ -204,13 +207,13 @@ SIZES = {
 
 
 @pytest.mark.parametrize(("name", "size"), [(n, s) for n, found in SIZES.items() for s in found])
-def test_a_size_is_judged_before_the_content_is_read(name: str, size: int) -> None:
+def test_a_size_is_checked_before_the_content_is_read(name: str, size: int) -> None:
     at = STARTS[name]
     head = ARCHIVE[at : at + 512]
     digits = b"%011o" % size
     total = sum(head[:124]) + sum(digits) + sum(head[136:148]) + 8 * 32 + sum(head[156:])
     lying = head[:124] + digits + head[135:148] + b"%06o\0 " % total + head[156:]
-    with pytest.raises(ArchiveDamaged, match="which cannot be") as caught:
+    with pytest.raises(ArchiveDamaged, match="it must have") as caught:
         read(ARCHIVE[:at] + lying)
     assert type(caught.value) is ArchiveDamaged
 
@@ -221,7 +224,7 @@ FIXED = ("bagit.txt", "README.txt")
 @pytest.mark.parametrize("name", FIXED)
 def test_a_fixed_text_is_fixed_even_where_it_is_signed(name: str) -> None:
     other = MEMBERS[name].replace(b"i", b"j", 1)
-    with pytest.raises(ArchiveDamaged, match="as the format wants it"):
+    with pytest.raises(ArchiveDamaged, match="than the format defines"):
         read(reseal(MEMBERS | {name: other}))
 
 
@@ -235,23 +238,25 @@ def test_every_line_of_the_tag_manifest_is_compared(name: str) -> None:
         read(join(MEMBERS | changed))
 
 
-def test_the_header_behind_the_last_witness_is_read_as_well() -> None:
-    archive = reseal(MEMBERS, witnesses=[private(seed) for seed in range(2, 17)])
+def test_the_header_behind_the_last_cosigner_is_read_as_well() -> None:
+    archive = reseal(MEMBERS, cosigners=[private(seed) for seed in range(2, 17)])
     end = archive.index(b"wmbackup-1/README.txt")
     with pytest.raises(ArchiveTruncated):
-        ArchiveReader(io.BytesIO(archive[:end]), spool).signatures()
+        trusted(archive[:end])
 
 
-def test_the_header_behind_the_signatures_is_judged_before_trust_is_asked() -> None:
+def test_the_header_behind_the_signatures_is_checked_before_trust_is_asked() -> None:
     changed = bytearray(ARCHIVE)
     changed[STARTS["README.txt"] + 511] = 1
-    with pytest.raises(ArchiveDamaged, match=r"the header of wmbackup-1/README\.txt is not as"):
-        ArchiveReader(io.BytesIO(changed), spool).signatures()
+    policy = Anyone()
+    with pytest.raises(ArchiveDamaged, match=r"the header of wmbackup-1/README\.txt is not the"):
+        trusted(bytes(changed), policy=policy)
+    assert not policy.asked
 
 
 def test_the_maker_is_the_one_that_bag_info_names() -> None:
     with pytest.raises(ArchiveDamaged, match="another key than it says"):
-        read(reseal(MEMBERS, maker=WITNESS))
+        read(reseal(MEMBERS, maker=COSIGNER))
     assert len(read(reseal(MEMBERS, maker=MAKER)).released) == 4
 
 
@@ -263,21 +268,13 @@ def test_what_bag_info_needs_and_nobody_knows_is_unsupported() -> None:
         read(reseal(MEMBERS, bag_info_txt=text + b"WMBackup-Critical-X: y\n"))
 
 
-def test_a_tag_file_is_proven_before_it_is_parsed() -> None:
+def test_a_tag_file_is_verified_before_it_is_parsed() -> None:
     text = MEMBERS["bag-info.txt"].replace(b"Format: 1", b"Format: 2")
     with pytest.raises(ArchiveDamaged, match="not the one that was signed"):
         read(replaced("bag-info.txt", text))
     rows = MEMBERS["files.jsonl"].replace(b'"size":5', b'"size":x')
     with pytest.raises(ArchiveDamaged, match=r"files\.jsonl is not the one"):
         read(replaced("files.jsonl", rows))
-
-
-def limits(archive: bytes) -> Iterator[tuple[str, int]]:
-    # Each step reads to here and no further: a stream that ends there is not missed yet.
-    yield "signatures", STARTS["README.txt"] + 512
-    yield "info", STARTS["files.jsonl"]
-    yield "head", PAYLOAD_AT
-    yield "payload", len(archive)
 
 
 class Counted(io.BytesIO):
@@ -290,17 +287,26 @@ class Counted(io.BytesIO):
 
 
 def test_nothing_behind_a_step_is_read_before_the_next_one() -> None:
+    # Each step reads to here and no further: a stream that ends there is not missed yet.
     stream = Counted(ARCHIVE)
-    reader = ArchiveReader(stream, spool)
-    steps: list[Callable[[], object]] = [reader.signatures, reader.info, reader.head]
-    for step, (_, limit) in zip(steps, limits(ARCHIVE), strict=False):
-        step()
-        assert stream.most <= limit
-    assert list(reader.payload())
-    assert stream.most == len(ARCHIVE)
+    read_by: list[int] = []
+
+    class Policy(Anyone):
+        def check(self, *arguments: Any, **more: Any) -> tuple[str, ...]:
+            read_by.append(stream.most)
+            return super().check(*arguments, **more)
+
+    found = SealedArchive(stream).authenticate(Policy())
+    inventory = found.read_head(spool)
+    read_by.append(stream.most)
+    assert list(inventory.verify_payload())
+    read_by.append(stream.most)
+    limits = [STARTS["README.txt"] + 512, STARTS["files.jsonl"], PAYLOAD_AT, len(ARCHIVE)]
+    assert all(at <= limit for at, limit in zip(read_by, limits, strict=True))
+    assert read_by[-1] == len(ARCHIVE)
 
 
-def test_a_truncation_at_any_block_is_seen_and_releases_only_what_is_proven() -> None:
+def test_a_truncation_at_any_block_is_seen_and_releases_only_what_is_verified() -> None:
     for end in {*range(0, len(ARCHIVE), 256), *range(len(ARCHIVE) - 1100, len(ARCHIVE), 7)}:
         taken = Taken()
         wanted = NotAnArchive if end < 20 else ArchiveTruncated
@@ -342,30 +348,25 @@ def payload_changed(position: int, offset: int) -> bytes:
     ("position", "offset", "released"),
     [(0, 0, 0), (0, 511, 0), (0, 512, 0), (0, 517, 1), (1, 512, 1), (2, 150, 2), (3, 512 + 799, 3)],
 )
-def test_a_file_is_released_when_it_is_proven_and_never_before(
+def test_a_file_is_released_when_it_is_verified_and_never_before(
     position: int, offset: int, released: int
 ) -> None:
     for receiver in (Taken(), None):
-        stream = io.BytesIO(payload_changed(position, offset))
-        reader = ArchiveReader(stream, spool)
-        reader.signatures()
-        reader.info()
-        reader.head()
-        proven = reader.payload(receiver)
-        assert [next(proven).first for _ in range(released)] == list(range(released))
+        verified = opened(payload_changed(position, offset)).verify_payload(receiver)
+        assert [next(verified).first for _ in range(released)] == list(range(released))
         with pytest.raises(ArchiveDamaged):
-            next(proven)
+            next(verified)
         if receiver is not None:
             assert len(receiver.released) == released
 
 
 BIG = (
     File(b"a", b"small"),
-    File(b"b", bytes(CHUNK - 512)),
-    File(b"c", b"\1" * (CHUNK - 511)),
-    File(b"d", b"\2" * CHUNK),
-    File(b"e", b"\3" * (CHUNK + 1)),
-    File(b"f", b"\4" * (2 * CHUNK + 100)),
+    File(b"b", bytes(PIECE_SIZE - 512)),
+    File(b"c", b"\1" * (PIECE_SIZE - 511)),
+    File(b"d", b"\2" * PIECE_SIZE),
+    File(b"e", b"\3" * (PIECE_SIZE + 1)),
+    File(b"f", b"\4" * (2 * PIECE_SIZE + 100)),
     File(b"g", b"last"),
 )
 BIG_ARCHIVE = build(BIG)
@@ -380,21 +381,19 @@ def test_large_files_are_staged_and_then_accepted() -> None:
     assert [staging.item.path for staging in taken.staged] == [b"e", b"f"]
 
 
-def test_sound_files_are_proven_many_at_once() -> None:
-    reader = ArchiveReader(io.BytesIO(ARCHIVE), spool)
-    reader.signatures()
-    reader.info()
-    (section,) = reader.head().sections()
-    assert list(reader.payload()) == [section]
+def test_sound_files_are_verified_many_at_once() -> None:
+    inventory = opened(ARCHIVE)
+    (chunk,) = inventory.chunks()
+    assert list(inventory.verify_payload()) == [chunk]
 
 
-def test_files_that_nobody_wants_are_proven_all_the_same() -> None:
+def test_files_that_nobody_wants_are_verified_all_the_same() -> None:
     for chosen in ({0, 4}, {3}, {2, 6}, set()):
         found = read(BIG_ARCHIVE, wanted=chosen.__contains__)
         assert [item.path for item, _ in found.released] == [BIG[at].path for at in sorted(chosen)]
-        assert len(found.proven) == len(BIG)
+        assert len(found.verified) == len(BIG)
         with pytest.raises(ArchiveDamaged, match="data/f is not"):
-            read(big_changed(5, 512 + CHUNK), wanted=chosen.__contains__)
+            read(big_changed(5, 512 + PIECE_SIZE), wanted=chosen.__contains__)
 
 
 def big_changed(position: int, offset: int) -> bytes:
@@ -424,13 +423,11 @@ def extracted(
 ) -> list[int]:
     stream = io.BytesIO(before + archive)
     stream.seek(len(before))
-    reader = ArchiveReader(stream, spool, len(archive))
-    reader.signatures()
-    files = reader.info().files
-    reader.head().check(ignore)
-    reader.check_length()
-    wanted = bytearray(index in chosen for index in range(files))
-    return [section.first for section in reader.extract(wanted, taken)]
+    inventory = opened(stream, len(archive))
+    inventory.check(ignore)
+    inventory.check_length()
+    wanted = bytearray(index in chosen for index in range(inventory.info.files))
+    return [chunk.first for chunk in inventory.extract(wanted, taken)]
 
 
 @pytest.mark.parametrize("before", [b"", b"x" * 700])
@@ -445,15 +442,15 @@ def test_single_files_are_read_with_one_seek_each(chosen: Sequence[int], before:
 
 def test_a_file_that_has_become_shorter_is_told_where_it_ends() -> None:
     length = len(BIG_ARCHIVE) - 1024 - 512 - 300  # in the last header
-    reader = ArchiveReader(io.BytesIO(BIG_ARCHIVE[:length]), spool, len(BIG_ARCHIVE))
-    files = (reader.signatures(), reader.info())[1].files
-    reader.head().check(ignore)
-    reader.check_length()
+    inventory = opened(BIG_ARCHIVE[:length], len(BIG_ARCHIVE))
+    inventory.check(ignore)
+    inventory.check_length()
+    files = inventory.info.files
     with pytest.raises(ArchiveTruncated, match=f"ends at byte {length},"):
-        list(reader.extract(bytearray([0] * (files - 1) + [1])))
+        list(inventory.extract(bytearray([0] * (files - 1) + [1])))
 
 
-def test_a_single_file_is_proven_before_it_is_released() -> None:
+def test_a_single_file_is_verified_before_it_is_released() -> None:
     for position in range(7):
         for offset in (0, 512):
             taken = Taken()
@@ -464,7 +461,7 @@ def test_a_single_file_is_proven_before_it_is_released() -> None:
             assert extracted(big_changed(position, offset), others, Taken()) == others
 
 
-def test_the_padding_behind_a_single_file_is_judged_as_well() -> None:
+def test_the_padding_behind_a_single_file_is_checked_as_well() -> None:
     for position in (0, 2, 4, 5, 6):
         taken = Taken()
         name = BIG[position].path.decode()
@@ -480,19 +477,19 @@ def test_a_head_that_fails_gives_its_private_files_back() -> None:
         made.append(io.BytesIO())
         return made[-1]
 
-    reader = ArchiveReader(io.BytesIO(replaced("manifest-sha256.txt", b"x")), counted)
-    reader.signatures()
-    reader.info()
+    found = trusted(replaced("manifest-sha256.txt", b"x"))
     with pytest.raises(ArchiveDamaged):
-        reader.head()
+        found.read_head(counted)
     assert made
     assert all(file.closed for file in made)
 
 
 def test_a_head_that_passes_keeps_its_private_files() -> None:
     found = read(ARCHIVE)
-    assert found.head.payload_length() == len(ARCHIVE) - PAYLOAD_AT - len(END)
-    found.head.close()
+    assert sum(chunk.end - chunk.offset for chunk in found.inventory.chunks()) == len(
+        ARCHIVE
+    ) - PAYLOAD_AT - len(END)
+    found.inventory.close()
 
 
 def test_padding_of_the_head_is_zero() -> None:
@@ -519,7 +516,7 @@ def test_a_row_that_says_another_size_is_damage() -> None:
     rows = MEMBERS["files.jsonl"].replace(b'"size":5,', b'"size":4,')
     text = info(octets=1316, files=4).encode()
     taken = Taken()
-    with pytest.raises(ArchiveDamaged, match="data/A should begin"):
+    with pytest.raises(ArchiveDamaged, match="the header of data/A is not where"):
         read(reseal(MEMBERS, files_jsonl=rows, bag_info_txt=text), taken)
     assert taken.released == []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wmbackup.archive import head, names, row_codec, sshsig, tag_files, ustar
+from wmbackup.archive import constants, row_codec, sshsig, tag_files, ustar
 from wmbackup.archive.stream import MAGIC
 from wmbackup.errors import UnsupportedArchive
 from wmbackup.item import ATTRIBUTES, MAX_SIZE
@@ -64,12 +64,12 @@ def test_the_page_has_the_members_in_order_with_their_sizes() -> None:
         ("tagmanifest-sha256.txt.tsr", "1 to 65536; optional"),
         ("README.txt", str(len(tag_files.README))),
         ("bag-info.txt", f"1 to {tag_files.MAX_INFO}"),
-        ("files.jsonl", f"1 to {head.MAX_TABLE}"),
-        ("licenses.jsonl", f"0 to {head.MAX_TABLE}"),
-        ("manifest-sha256.txt", f"1 to {head.MAX_TABLE}"),
+        ("files.jsonl", f"1 to {constants.MAX_TABLE}"),
+        ("licenses.jsonl", f"0 to {constants.MAX_TABLE}"),
+        ("manifest-sha256.txt", f"1 to {constants.MAX_TABLE}"),
         ("data/...", f"0 to {MAX_SIZE}"),
     ]
-    assert f"1 to {names.MAX_FILES} members" in PAGE
+    assert f"1 to {constants.MAX_FILES} members" in PAGE
 
 
 def test_the_page_has_the_header_that_the_code_makes() -> None:
@@ -154,5 +154,5 @@ def test_the_page_names_namespace_magic_and_blob() -> None:
 
 
 def test_the_page_has_the_longest_safe_path() -> None:
-    assert f"at most {names.MAX_OWN} bytes long" in PAGE
-    assert ustar.MAX_NAME - len("wmbackup-1/data/") == names.MAX_OWN
+    assert f"at most {constants.MAX_OWN} bytes long" in PAGE
+    assert ustar.MAX_NAME - len("wmbackup-1/data/") == constants.MAX_OWN

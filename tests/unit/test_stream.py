@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.archives import Dribble
-from wmbackup.archive.stream import CHUNK, ExactReader
+from wmbackup.archive.stream import PIECE_SIZE, ExactReader
 from wmbackup.archive.ustar import END, header
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
 
@@ -109,7 +109,7 @@ def swap(at: int, content: bytes) -> bytes:
 )
 def test_any_other_header_is_damaged(head: bytes) -> None:
     assert len(head) == 512
-    told = "the header of a is not as" if head[:2] == b"a\0" else "where a should begin stands"
+    told = "the header of a is not the" if head[:2] == b"a\0" else "is where a should be"
     with pytest.raises(ArchiveDamaged, match=told):
         of(head).member(b"a", 0, 100)
 
@@ -120,7 +120,7 @@ def test_a_size_out_of_its_range_is_damaged(size: int, *, fits: bool) -> None:
     if fits:
         assert source.member(b"a", 2, 4) == size
     else:
-        with pytest.raises(ArchiveDamaged, match="which cannot be"):
+        with pytest.raises(ArchiveDamaged, match="it must have 2 to 4"):
             source.member(b"a", 2, 4)
 
 
@@ -152,7 +152,9 @@ def test_padding_that_is_not_zero_is_damaged(at: int) -> None:
             read(of(bytes(block[:-1])))
 
 
-@pytest.mark.parametrize("size", [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5])
+@pytest.mark.parametrize(
+    "size", [0, 1, *(PIECE_SIZE + at for at in (-1, 0, 1)), 2 * PIECE_SIZE + 5]
+)
 def test_a_copy_gives_every_sink_the_content_in_blocks(size: int) -> None:
     data = bytes(range(256)) * (size // 256 + 1)
     data = data[:size]
@@ -162,7 +164,7 @@ def test_a_copy_gives_every_sink_the_content_in_blocks(size: int) -> None:
     source.copy(size, first.append, second.append)
     source.pad(b"a", size)
     assert b"".join(first) == b"".join(second) == data
-    assert all(len(block) <= CHUNK for block in first)
+    assert all(len(block) <= PIECE_SIZE for block in first)
     assert source.read(9) == b"rest"
 
 
@@ -174,7 +176,7 @@ def test_the_end_is_two_zero_blocks_and_nothing_more() -> None:
     for at in (0, 511, 512, 1023):
         block = bytearray(END)
         block[at] = 1
-        with pytest.raises(ArchiveDamaged, match="where the archive should end"):
+        with pytest.raises(ArchiveDamaged, match="does not end where it should"):
             of(bytes(block)).end()
     for more in (b"\0", b"x", bytes(512), bytes(9216)):
         with pytest.raises(ArchiveDamaged, match="follows the end"):

@@ -10,6 +10,7 @@ from pathlib import Path
 import make
 import pytest
 
+from wmbackup.license import License
 from wmbackup.titles import Title, read_title, titles_in
 
 
@@ -115,15 +116,42 @@ def test_titles_of_a_folder(tmp_path: Path) -> None:
     (tmp_path / "z.wmv").write_bytes(make.song())
     (tmp_path / "a.wma").write_bytes(make.song())
     (tmp_path / "free.asf").write_bytes(make.asf())
-    (tmp_path / "song.mp3").write_bytes(make.song("mp3"))
+    (tmp_path / "song.mp3").write_bytes(b"ID3" + make.song("mp3"))
     ticks: list[None] = []
     titles = titles_in(os.fsencode(tmp_path), lambda: ticks.append(None))
     assert {kid: title.path for kid, title in titles.items()} == {
         make.KID: os.fsencode(tmp_path / "a.wma"),
         make.OTHER_KID: os.fsencode(tmp_path / "Artist" / "b.WMA"),
     }
-    assert len(ticks) == 6
+    assert len(ticks) == 7
     assert titles_in(str(tmp_path)) == titles
+
+
+@pytest.mark.parametrize(
+    "name", ["a.dvr-ms", "a.wm", "a.pya", "a.pyv", "a.ASF", "a.wma.bak", "a", "a.mp3", "a.tmp"]
+)
+def test_media_file_is_known_by_its_content_whatever_it_is_called(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(make.song())
+    assert list(titles_in(str(tmp_path))) == [make.KID]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Content_Distributor", "ContentDistributor", "WM/ContentDistributor", "CONTENT_DISTRIBUTOR"],
+)
+def test_distributor_is_found_under_each_spelling(name: str) -> None:
+    described = make.extended_description({name: "Shop"})
+    title = read(make.asf(make.content_encryption(), described))
+    assert title is not None
+    assert title.distributor == "Shop"
+    element = name.removeprefix("WM/")
+    header = make.wrmheader("2.0.0.0", more=f"<{element}>Shop</{element}>")
+    title = read(make.asf(make.extended_encryption(header)))
+    assert title is not None
+    assert title.distributor == "Shop"
+    assert License("wmdrm-v7", attributes={name: "Shop"}).distributor == "Shop"
 
 
 def test_links_and_pipes_are_not_followed(tmp_path: Path) -> None:

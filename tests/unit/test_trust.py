@@ -25,35 +25,35 @@ DAY = timedelta(days=1)
 
 
 def test_the_maker_alone_is_enough_by_default() -> None:
-    assert Policy((Signer("alice", A),)).judge(A) == ("alice",)
+    assert Policy((Signer("alice", A),)).check(A) == ("alice",)
 
 
 def test_a_witness_is_enough_where_it_is_trusted() -> None:
-    assert Policy((Signer("bob", B),)).judge(A, [B]) == ("bob",)
+    assert Policy((Signer("bob", B),)).check(A, [B]) == ("bob",)
 
 
 def test_nobody_is_believed_for_being_there() -> None:
     with pytest.raises(errors.SignerUntrusted) as caught:
-        Policy((Signer("alice", A),)).judge(B, [C])
+        Policy((Signer("alice", A),)).check(B, [C])
     assert type(caught.value) is errors.SignerUntrusted
     assert caught.value.fingerprint == fingerprint(B)
     assert fingerprint(B) in caught.value.message
     with pytest.raises(errors.SignerUntrusted):
-        Policy().judge(A)
+        Policy().check(A)
 
 
 def test_a_revoked_maker_is_never_believed() -> None:
     policy = Policy((Signer("alice", A), Signer("bob", B)), frozenset({A}))
     with pytest.raises(errors.SignerRevoked) as caught:
-        policy.judge(A, [B])
+        policy.check(A, [B])
     assert caught.value.fingerprint == fingerprint(A)
 
 
 def test_a_revoked_witness_does_not_count() -> None:
     policy = Policy((Signer("alice", A), Signer("bob", B)), frozenset({B}))
-    assert policy.judge(A, [B]) == ("alice",)
+    assert policy.check(A, [B]) == ("alice",)
     with pytest.raises(errors.SignerUntrusted):
-        Policy((Signer("bob", B),), frozenset({B})).judge(A, [B])
+        Policy((Signer("bob", B),), frozenset({B})).check(A, [B])
 
 
 @pytest.mark.parametrize(
@@ -73,46 +73,46 @@ def test_a_key_is_valid_from_then_on_and_before(
     after: datetime | None, before: datetime | None, *, valid: bool
 ) -> None:
     policy = Policy((Signer("alice", A, after, before),))
-    assert policy.judge(A) == ("alice",)
+    assert policy.check(A) == ("alice",)
     if valid:
-        assert policy.judge(A, signed_at=NOW) == ("alice",)
+        assert policy.check(A, signed_at=NOW) == ("alice",)
     else:
         with pytest.raises(errors.SignerExpired) as caught:
-            policy.judge(A, signed_at=NOW)
+            policy.check(A, signed_at=NOW)
         assert caught.value.fingerprint == fingerprint(A)
 
 
 def test_another_line_of_the_same_key_may_be_valid() -> None:
     signers = (Signer("alice", A, None, NOW), Signer("alice", A, NOW, None))
-    assert Policy(signers).judge(A, signed_at=NOW) == ("alice",)
+    assert Policy(signers).check(A, signed_at=NOW) == ("alice",)
 
 
 def test_two_required_principals_want_two_keys() -> None:
     alice, bob = Signer("alice", A), Signer("bob", B)
-    assert set(Policy((alice, bob), required=2).judge(A, [B])) == {"alice", "bob"}
+    assert set(Policy((alice, bob), required=2).check(A, [B])) == {"alice", "bob"}
     for signers in ((alice,), (alice, Signer("bob", A)), (alice, Signer("alice", B))):
         with pytest.raises(errors.TooFewSigners) as caught:
-            Policy(signers, required=2).judge(A, [B])
+            Policy(signers, required=2).check(A, [B])
         assert caught.value.fingerprint == fingerprint(A)
         assert "1 trusted of 2" in caught.value.message
     with pytest.raises(errors.TooFewSigners):
-        Policy((alice, bob), required=2).judge(A, [A])
+        Policy((alice, bob), required=2).check(A, [A])
     with pytest.raises(errors.TooFewSigners):
-        Policy((alice, Signer("bob", B, None, NOW)), required=2).judge(A, [B], NOW)
+        Policy((alice, Signer("bob", B, None, NOW)), required=2).check(A, [B], NOW)
 
 
 def test_the_largest_set_of_pairs_is_counted() -> None:
     # Whoever gives the first key its first principal has none left for the second.
     signers = (Signer("x", A), Signer("y", A), Signer("x", B))
-    assert set(Policy(signers, required=2).judge(A, [B])) == {"x", "y"}
+    assert set(Policy(signers, required=2).check(A, [B])) == {"x", "y"}
     chain = (
         *(Signer("x", A), Signer("y", A)),
         *(Signer("x", B), Signer("z", B)),
         *(Signer("x", C), Signer("y", C), Signer("z", C)),
     )
-    assert set(Policy(chain, required=3).judge(A, [B, C])) == {"x", "y", "z"}
+    assert set(Policy(chain, required=3).check(A, [B, C])) == {"x", "y", "z"}
     with pytest.raises(errors.TooFewSigners, match="3 trusted of 4"):
-        Policy((*chain, Signer("x", D)), required=4).judge(A, [B, C, D])
+        Policy((*chain, Signer("x", D)), required=4).check(A, [B, C, D])
 
 
 @pytest.mark.parametrize(

@@ -319,7 +319,7 @@ def oracle(tmp_path_factory: pytest.TempPathFactory) -> Oracle:
 def _trusted(text: bytes, revoked: frozenset[bytes] = frozenset()) -> tuple[str, ...]:
     try:
         signers = parse_allowed_signers(text)
-        return Policy(signers, revoked).judge(public(1), (), NOW, WHO)
+        return Policy(signers, revoked).check(public(1), (), NOW, "host")
     except (SignerUntrusted, WmbackupError):
         return ()
 

@@ -12,7 +12,7 @@ import pytest
 from wmbackup.cli import interface as interface_rows
 from wmbackup.cli import main, places, session
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
-from wmbackup.engine.inventory import Selection, inventory_of_archive, inventory_of_store
+from wmbackup.engine._inventory import Selection, inventory_of_archive, inventory_of_store
 from wmbackup.errors import (
     Busy,
     Cancelled,

@@ -17,8 +17,8 @@ import pytest
 from tests.archives import read
 from tests.folders import Log, back_up, fill
 from tests.workers import ALWAYS, Processes, kill, stop, watch
-from wmbackup.engine import filling
-from wmbackup.engine.backing_up import BackupSummary
+from wmbackup.engine import _backup
+from wmbackup.engine._backup import BackupSummary
 from wmbackup.errors import Cancelled
 from wmbackup.status import (
     Control,
@@ -48,7 +48,7 @@ Change = Callable[[Path], object]
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Small batches, and a machine of two processors."""
-    monkeypatch.setattr(filling, "_BATCH", 4)
+    monkeypatch.setattr(_backup, "_BATCH", 4)
     yield from watch(monkeypatch)
 
 
@@ -96,7 +96,7 @@ def same(
         found.append(read((place / "a").read_bytes()))
     together, alone = found
     assert together.released == alone.released
-    rows = [[(row.item, row.license) for row in one.head.rows()] for one in found]
+    rows = [[(row.item, row.license) for row in one.inventory.rows()] for one in found]
     assert rows[0] == rows[1]
     like = together.info
     assert like == replace(

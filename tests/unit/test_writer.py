@@ -25,12 +25,12 @@ from tests.archives import (
     split,
     spool,
     temporary,
+    trusted,
 )
 from wmbackup.archive import sshsig, tag_files
-from wmbackup.archive.portion import ContentMismatch
-from wmbackup.archive.reader import ArchiveReader
+from wmbackup.archive.batch import ContentMismatch
 from wmbackup.archive.row_codec import FileRow, file_row, license_row
-from wmbackup.archive.stream import CHUNK
+from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.writer import copy
 from wmbackup.item import MAX_SIZE, Item
 from wmbackup.license import License
@@ -98,7 +98,9 @@ def large(size: int, step: int = 100_000) -> Iterator[bytes]:
         left -= len(block)
 
 
-@pytest.mark.parametrize("size", [0, 1, 512, CHUNK - 513, CHUNK - 512, CHUNK, CHUNK + 1, 3_000_000])
+@pytest.mark.parametrize(
+    "size", [0, 1, 512, *(PIECE_SIZE + at for at in (-513, -512, 0, 1)), 3_000_000]
+)
 def test_blocks_and_bytes_make_the_same_archive(size: int) -> None:
     data = b"".join(large(size))
     archives = []
@@ -189,7 +191,7 @@ def test_what_is_refused_leaves_the_archive_as_it_was(
     made.add(small(b"a"), b"a", b"a")
     with pytest.raises(error):
         refused(made)
-    assert (made.portion.files, made.portion.octets) == (1, 1)
+    assert (made.batch.files, made.batch.octets) == (1, 1)
     assert add_rest(made) == add_rest(plain)
     made.close()
 
@@ -245,7 +247,7 @@ def test_closing_gives_every_private_file_back() -> None:
     assert all(file.closed for file in spools)
 
 
-@pytest.mark.parametrize("size", [0, 5, CHUNK - 1, CHUNK, 3 * CHUNK + 7])
+@pytest.mark.parametrize("size", [0, 5, PIECE_SIZE - 1, PIECE_SIZE, 3 * PIECE_SIZE + 7])
 @pytest.mark.parametrize("source_on_disk", [False, True])
 @pytest.mark.parametrize("output_on_disk", [False, True])
 def test_a_spool_is_copied_from_its_beginning(
@@ -266,7 +268,7 @@ def test_a_spool_is_copied_from_its_beginning(
     assert sum(done) == size
 
 
-@pytest.mark.parametrize("moves", [[], [3], [3, 0], [CHUNK, 0]])
+@pytest.mark.parametrize("moves", [[], [3], [3, 0], [PIECE_SIZE, 0]])
 def test_what_the_kernel_leaves_is_copied_by_hand(
     monkeypatch: pytest.MonkeyPatch, moves: list[int]
 ) -> None:
@@ -279,7 +281,7 @@ def test_what_the_kernel_leaves_is_copied_by_hand(
         return real(source, output, moved, offset) if moved else 0
 
     monkeypatch.setattr(os, "copy_file_range", some)
-    data = os.urandom(2 * CHUNK + 5)
+    data = os.urandom(2 * PIECE_SIZE + 5)
     done: list[int] = []
     with temporary() as source, temporary() as output:
         source.write(data)
@@ -292,14 +294,14 @@ def test_what_the_kernel_leaves_is_copied_by_hand(
 def test_a_system_without_the_call_copies_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "copy_file_range")
     with temporary() as source, temporary() as output:
-        source.write(bytes(CHUNK))
-        copy(source, cast("BinaryIO", output), 0, CHUNK, ignore)
-        assert output.tell() == CHUNK
+        source.write(bytes(PIECE_SIZE))
+        copy(source, cast("BinaryIO", output), 0, PIECE_SIZE, ignore)
+        assert output.tell() == PIECE_SIZE
 
 
 def test_a_large_file_takes_no_memory(tmp_path: str) -> None:
-    size = 64 * CHUNK
-    block = bytes(CHUNK)
+    size = 64 * PIECE_SIZE
+    block = bytes(PIECE_SIZE)
 
     class Nowhere(io.RawIOBase):
         written = 0
@@ -334,18 +336,15 @@ def test_a_large_file_takes_no_memory(tmp_path: str) -> None:
             made.seal(cast("BinaryIO", output), info(), sign, ignore)
             made.close()
             output.seek(0)
-            reader = ArchiveReader(cast("BinaryIO", output), temporary)
-            reader.signatures()
-            reader.info()
-            head = reader.head()
-            head.check(ignore)
-            assert len(list(reader.payload(receiver))) == 1
-            head.close()
+            inventory = trusted(cast("BinaryIO", output)).read_head(temporary)
+            inventory.check(ignore)
+            assert len(list(inventory.verify_payload(receiver))) == 1
+            inventory.close()
             _, peak = tracemalloc.get_traced_memory()
         finally:
             tracemalloc.stop()
     assert receiver.accepted == receiver.staging.written == size
-    assert peak < 6 * CHUNK
+    assert peak < 6 * PIECE_SIZE
 
 
 def test_the_members_of_the_head_have_one_order() -> None:
@@ -367,9 +366,9 @@ def test_a_spool_that_lost_bytes_is_an_error_and_no_endless_loop(
     make_spool: Callable[[], IO[bytes]],
 ) -> None:
     with make_spool() as source, temporary() as output:
-        source.write(bytes(CHUNK))
+        source.write(bytes(PIECE_SIZE))
         with pytest.raises(OSError, match="ends too early"):
-            copy(source, cast("BinaryIO", output), 0, CHUNK + 1, ignore)
+            copy(source, cast("BinaryIO", output), 0, PIECE_SIZE + 1, ignore)
 
 
 def test_what_is_sealed_has_left_the_buffers(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 
+import cases_age
 import cases_container
 import cases_good
 import cases_info
@@ -16,6 +17,7 @@ import cases_trust
 from vector import Vector
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+ENVELOPES = "envelopes"
 
 
 MODULES = (
@@ -46,13 +48,20 @@ def kept() -> dict[str, bytes]:
     return {f"{v.name}.vec": v.encode() for v in every().values() if not v.variant}
 
 
-def present() -> dict[str, bytes]:
+def kept_envelopes() -> dict[str, bytes]:
+    """What the files of the envelope should be, by name."""
+    every_one = cases_age.envelopes().values()
+    return {f"{ENVELOPES}/{one.name}.vec": one.encode() for one in every_one if not one.variant}
+
+
+def present(folder: str = "") -> dict[str, bytes]:
     """The files that are there, by name."""
     files = {}
-    for name in os.listdir(HERE):
+    for name in os.listdir(os.path.join(HERE, folder)):
         if name.endswith(".vec"):
-            with open(os.path.join(HERE, name), "rb") as file:
-                files[name] = file.read()
+            path = f"{folder}/{name}" if folder else name
+            with open(os.path.join(HERE, path), "rb") as file:
+                files[path] = file.read()
     return files
 
 
@@ -61,7 +70,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check = parser.parse_args().check
-    wanted, there = kept(), present()
+    wanted = kept() | kept_envelopes()
+    there = present() | present(ENVELOPES)
     problems = 0
     for name in sorted(wanted.keys() | there.keys()):
         if wanted.get(name) == there.get(name):

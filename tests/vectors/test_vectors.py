@@ -12,7 +12,7 @@ from typing import BinaryIO
 import generate
 import pytest
 
-from wmbackup.archive.reader import ArchiveReader
+from wmbackup.archive.reader import SealedArchive
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -118,15 +118,11 @@ def run(parsed: Parsed, stream: BinaryIO, length: int | None) -> tuple[str, byte
     collector = Collector()
     policy = parsed.policy()
     try:
-        reader = ArchiveReader(stream, io.BytesIO, length)
-        signatures = reader.signatures()
-        policy.judge(signatures.maker, signatures.witnesses)
-        info = reader.info()
-        policy.judge(signatures.maker, signatures.witnesses, info.created)
-        head = reader.head()
-        head.check(lambda: None)
-        reader.check_length()
-        for _proven in reader.payload(collector):
+        trusted = SealedArchive(stream, length=length).authenticate(policy)
+        inventory = trusted.read_head(io.BytesIO)
+        inventory.check(lambda: None)
+        inventory.check_length()
+        for _verified in inventory.verify_payload(collector):
             pass
     except WmbackupError as error:
         verdicts = [verdict for kind, verdict in VERDICTS if isinstance(error, kind)]

@@ -11,7 +11,7 @@ import pytest
 
 from tests.windows.harness import BEGIN, Double, Follower
 from wmbackup.errors import ExitCode, NotFound
-from wmbackup.hresult import TABLE, Category, HResult, InterfaceError
+from wmbackup.hresult import Category, HResult, InterfaceError, table
 from wmbackup.status import Status, StatusEvent, WarningEvent
 from wmbackup.stores.windows.following import Outcome, Patience
 from wmbackup.stores.windows.interface import backup_into
@@ -123,7 +123,7 @@ def test_a_status_that_nobody_documented(double: Double, follower: Follower) -> 
     assert "4711" in event.message
 
 
-@pytest.mark.parametrize("status", [0, BEGIN, 31])
+@pytest.mark.parametrize("status", [0, BEGIN, 25])
 def test_a_failed_status_is_not_taken_for_normal(
     double: Double, follower: Follower, status: int
 ) -> None:
@@ -134,10 +134,39 @@ def test_a_failed_status_is_not_taken_for_normal(
     assert follower.events[0] == StatusEvent(Status(status), 0xC00D2712, "x")
 
 
-FAILURES = [row for row in TABLE if row.failed and row.category is not Category.CANCELLED]
+def test_a_restricted_license_that_fails_does_not_cost_the_backup(
+    double: Double, follower: Follower
+) -> None:
+    double.script(
+        "backup status 21 0",
+        "backup status 31 0xC00D2718 string {KID}",
+        "backup file drmv2lic.bak 100",
+        "backup status 27 0",
+    )
+    outcome = backup_into(str(double.folder), follower.control)
+    assert outcome == Outcome(0, ("{KID}",))
+    assert double.files() == ["drmv2lic.bak"]
+    warnings = [event for event in follower.events if isinstance(event, WarningEvent)]
+    assert [event.code for event in warnings] == ["restricted-failed"]
+    assert "NS_E_DRM_INVALID_LICENSE" in warnings[0].message
 
 
-@pytest.mark.parametrize("row", FAILURES, ids=[row.name for row in FAILURES])
+@pytest.mark.parametrize("value", [0xC00D2718, 0xC00D2712])
+def test_a_failed_end_counts_more_than_a_restricted_license(double: Double, value: int) -> None:
+    double.script("backup status 31 0xC00D2717", f"backup status 27 0x{value:08X}")
+    with pytest.raises(InterfaceError) as caught:
+        backup_into(str(double.folder))
+    assert caught.value.hresult == value
+
+
+ROWS = [row for row in table().values() if row.failed and row.category is not Category.CANCELLED]
+# All that are about backup and restore, and the first of each class.
+FAILURES = {row.category: row for row in reversed(ROWS)} | {
+    row.value: row for row in ROWS if "BACKUP" in row.name or "RESTORE" in row.name
+}
+
+
+@pytest.mark.parametrize("row", set(FAILURES.values()), ids=lambda row: row.name)
 def test_every_hresult_becomes_our_error(double: Double, row: HResult) -> None:
     double.script("backup status 21 0", f"backup status 27 0x{row.value:08X}")
     with pytest.raises(InterfaceError) as caught:

@@ -100,6 +100,28 @@ def test_the_time_is_over(double: Double, run: Run, name: str) -> None:
     assert double.said(f"^status .* status=27 hr=0x{CANCELED:08X}$")
 
 
+@BOTH
+def test_without_an_end_and_without_a_failure_the_wait_is_over(
+    double: Double, run: Run, name: str
+) -> None:
+    double.script(f"{name} status 21 0", f"{name} wait-for-cancel")
+    with pytest.raises(TimedOut, match="the interface has not got on"):
+        run(str(double.folder), patience=Patience(tick=0.02, silence=0.5, look=0.05))
+    assert double.said("^cancel object=.* running=1$")
+    assert double.said(f"^status .* status=27 hr=0x{CANCELED:08X}$"), "it was waited for"
+
+
+def test_files_that_grow_are_progress(double: Double) -> None:
+    writes = [
+        line
+        for size in range(1, 41)
+        for line in ("backup sleep 100", f"backup file drmv2lic.bak {size}")
+    ]
+    double.script("backup status 21 0", *writes, "backup status 27 0")
+    patience = Patience(tick=0.02, silence=3, look=0.05)  # of 4 seconds and more
+    assert backup_into(str(double.folder), patience=patience) == Outcome()
+
+
 def test_slow_is_not_late(double: Double) -> None:
     double.script("backup status 21 0", "backup sleep 400", "backup status 27 0")
     assert backup_into(str(double.folder), timeout=30) == Outcome()

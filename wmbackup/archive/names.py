@@ -7,34 +7,19 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from heapq import merge
 from itertools import islice
-from operator import lt
 
-BAG = b"wmbackup-1/"
-DATA = b"data/"
-MAX_OWN = 100 - len(BAG) - len(DATA)
-MAX_FILES = 9_999_999
-MAX_PATH = 4096
-"""The longest true path, in bytes."""
-
-MAX_DEPTH = 100
-"""The most components of a true path: what costs time for each folder on the way is bounded."""
+from wmbackup.archive._bulk import are_safe, ended_keys, last_in_order
+from wmbackup.archive.constants import DATA, MAX_DEPTH, MAX_OWN, MAX_PATH
 
 _GAPS = {b"", b".", b"/"}
 _RUN = 250_000  # paths that are sorted together
-_TOGETHER = 2000  # paths that are judged together
+_TOGETHER = 2000  # paths that are checked together
 
 _COMPONENT = (
     rb"(?!(?:con|prn|aux|nul|com[0-9]|lpt[0-9]) *(?:[./]|\Z))"
     rb"[a-z0-9_-](?:[a-z0-9._ -]*[a-z0-9_-])?"
 )
 _SAFE = re.compile(rb"(?!item-)" + _COMPONENT + rb"(?:/" + _COMPONENT + rb")*\Z", re.IGNORECASE)
-
-
-# For many paths at once, each on a line: what ends a component becomes a slash, and a space,
-# which is as good or bad as a dot everywhere, a dot.
-_SIGNS = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._- /\n"
-_FOLD = bytes.maketrans(b"\n ", b"/.")
-_WRONG = re.compile(rb"/(?:[/.]|(?:con|prn|aux|nul|com[0-9]|lpt[0-9])[./])")
 
 
 def is_path(path: bytes) -> bool:
@@ -63,24 +48,6 @@ def path_problem(path: bytes) -> str | None:
 def is_safe(path: bytes) -> bool:
     """Whether every system can keep a file of this path under its own name."""
     return len(path) <= MAX_OWN and _SAFE.match(path) is not None
-
-
-def are_safe(paths: list[bytes]) -> bool:
-    """Whether `is_safe` holds for each of many paths, in a third of the time.
-
-    May be False where it holds, for names that only look like those of devices.
-    """
-    lines = b"\n%b\n" % b"\n".join(paths)
-    lower = lines.lower()
-    folded = lower.translate(_FOLD)
-    return (
-        lines.count(b"\n") == len(paths) + 1
-        and max(map(len, paths)) <= MAX_OWN
-        and not lines.translate(None, _SIGNS)
-        and b"./" not in folded
-        and b"\nitem-" not in lower
-        and not _WRONG.search(folded)  # an empty component, a dot before one, or a device
-    )
 
 
 def own_order(path: bytes) -> bytes:
@@ -152,19 +119,11 @@ def _any_collide(ordered: list[bytes]) -> bool:
     # Whatever collides with a path follows it at once, so neighbors tell all.
     last: list[bytes] = []
     for at in range(0, len(ordered), _TOGETHER):
-        keys = last + _ended_keys(ordered[at : at + _TOGETHER])
+        keys = last + ended_keys(ordered[at : at + _TOGETHER])
         if any(map(bytes.startswith, keys[1:], keys)):
             return True
         last = keys[-1:]
     return False
-
-
-def _ended_keys(paths: list[bytes]) -> list[bytes]:
-    """Return the keys of `own_order` with a zero byte behind each.
-
-    So, one that collides with the next is its beginning.
-    """
-    return (b"\0\n".join(paths).lower().replace(b"/", b"\0") + b"\0").split(b"\n")
 
 
 def _settle(ordered: list[bytes]) -> tuple[list[bytes], list[bytes], frozenset[bytes]]:
@@ -188,7 +147,7 @@ def _settle(ordered: list[bytes]) -> tuple[list[bytes], list[bytes], frozenset[b
 
 
 class NameCheck:
-    """Judges the names of an archive one by one, in constant memory.
+    """Checks the names of an archive one by one, in constant memory.
 
     ``own_from(key)`` yields the archive's own names whose `own_order` is at least ``key``, in
     order; it is asked only for an item whose path is safe, which is rare.
@@ -203,7 +162,7 @@ class NameCheck:
         self._lowest: tuple[bytes, bytes | None] = (b"", None)
 
     def own(self, path: bytes) -> str | None:
-        """Judge the next own name; return what is wrong with it, or None."""
+        """Check the next own name; return what is wrong with it, or None."""
         if self._items:
             return "an own name follows an item"
         if not is_safe(path):
@@ -215,23 +174,18 @@ class NameCheck:
         return None
 
     def own_all(self, paths: list[bytes]) -> bool:
-        """Judge the next own names, one or more, all at once.
+        """Check the next own names, one or more, all at once (see `_bulk`).
 
-        It takes a third of the time. False says nothing, and changes nothing: `own` finds out
-        which of them is wrong, if any.
+        False says nothing, and changes nothing: `own` finds out which of them is wrong, if any.
         """
-        if self._items or not are_safe(paths):
+        last = None if self._items else last_in_order(self._own, paths)
+        if last is None:
             return False
-        keys = _ended_keys(paths)
-        if self._own is not None:
-            keys.insert(0, self._own + b"\0")
-        if not all(map(lt, keys, keys[1:])) or any(map(bytes.startswith, keys[1:], keys)):
-            return False
-        self._own = keys[-1][:-1]
+        self._own = last
         return True
 
     def item(self, member: bytes, path: bytes) -> str | None:
-        """Judge the next item by its member and true path; return what is wrong, or None."""
+        """Check the next item by its member and true path; return what is wrong, or None."""
         self._items += 1
         if member != item_member(self._items):
             return "the items are not numbered without a gap"

@@ -1,4 +1,4 @@
-"""The payload of an archive, file by file: proven against the head, and then released."""
+"""The payload of an archive, file by file: verified against the tables, and then released."""
 
 from __future__ import annotations
 
@@ -8,70 +8,126 @@ from itertools import accumulate, chain
 from operator import add
 from typing import BinaryIO, Protocol
 
-from wmbackup.archive.names import BAG
-from wmbackup.archive.section import Section
-from wmbackup.archive.stream import CHUNK, ExactReader
-from wmbackup.archive.ustar import BLOCK, PADDINGS, header, record_length
-from wmbackup.errors import ArchiveDamaged
+from wmbackup.archive.chunk import Chunk
+from wmbackup.archive.constants import BAG
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
+from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, record_length
+from wmbackup.errors import ArchiveDamaged, ArchiveTruncated
 from wmbackup.item import Item
 
 _OTHER = "use another copy of the archive, or see what restore --salvage finds"
 
 
 class Receiver(Protocol):
-    """Takes released files: `put` and `accept` mean that their bytes are proven."""
+    """Takes released files: `put` and `accept` mean that their bytes are verified."""
 
     def put(self, item: Item, data: bytes) -> None:
-        """Take a small item whose bytes are proven."""
+        """Take a small item whose bytes are verified."""
 
     def stage(self, item: Item) -> BinaryIO:
-        """Open private staging for a large item whose bytes are not proven yet."""
+        """Open private staging for a large item whose bytes are not verified yet."""
 
     def accept(self, item: Item) -> None:
-        """Take the staged item: its bytes are proven now."""
+        """Take the staged item: its bytes are verified now."""
 
 
-def prove(
+class Payload:
+    """The bytes after the head of an archive.
+
+    ``length`` is that of the whole archive in bytes, None where it is not known beforehand; only
+    where it is known can `go_to` be called.
+    """
+
+    def __init__(self, source: ExactReader, stream: ByteStream, length: int | None) -> None:
+        """Begin where the head ends: ``source`` has read it from the stream."""
+        self._source = source
+        self._stream = stream
+        self._length = length
+        self._position = source.position  # of the first byte of the payload in the archive
+        self.offset = stream.tell() if length is not None else 0
+        """Where in the stream it begins, where the length is known."""
+
+    def check_length(self, payload: int) -> None:
+        """Compare the length, where it is known, with that of a payload of so many bytes.
+
+        Raises ArchiveTruncated or ArchiveDamaged.
+        """
+        wanted = self._position + payload + len(END)
+        if self._length is None:
+            return
+        if self._length < wanted:
+            missing = wanted - self._length
+            raise ArchiveTruncated(
+                f"the archive lacks its last {missing} of {wanted} bytes",
+                hint="fetch it again from where it was copied, or see what restore --salvage finds",
+            )
+        if self._length > wanted:
+            raise ArchiveDamaged("something follows the end of the archive")
+
+    def go_to(self, offset: int) -> None:
+        """Go to an offset in the payload."""
+        self._stream.seek(self.offset + offset)
+        self._source = ExactReader(self._stream, self._position + offset)
+
+    def verify(
+        self,
+        chunk: Chunk,
+        receiver: Receiver | None = None,
+        wanted: Callable[[int], object] | None = None,
+    ) -> Iterator[Chunk]:
+        """Verify the chunk that comes next. See `verify_chunk`."""
+        return verify_chunk(self._source, chunk, receiver, wanted)
+
+    def verify_single(self, chunk: Chunk, receiver: Receiver | None) -> Iterator[Chunk]:
+        """Verify a chunk of one file, which comes next, and release it. Raises ArchiveDamaged."""
+        return _verify_file(self._source, chunk, receiver)
+
+    def end(self) -> None:
+        """Check the end of the archive. Raises ArchiveTruncated or ArchiveDamaged."""
+        self._source.end()
+
+
+def verify_chunk(
     source: ExactReader,
-    section: Section,
+    chunk: Chunk,
     receiver: Receiver | None = None,
     wanted: Callable[[int], object] | None = None,
-) -> Iterator[Section]:
-    """Prove the files of a section, which come next in the source, and release them.
+) -> Iterator[Chunk]:
+    """Verify the files of a chunk, which come next in the source, and release them.
 
-    A file is proven when its last byte was read and its SHA-256 is the manifest's. Yields what is
-    proven: the section, or, where it is large or anything is wrong, as many single files as there
-    are. ``wanted`` says by position what the receiver gets.
+    A file is verified when its last byte was read and its SHA-256 is the manifest's. Yields what is
+    verified: the chunk, or, where it is large or anything is wrong, as many single files as there
+    are. ``wanted`` says by index what the receiver gets.
     Raises ArchiveTruncated or ArchiveDamaged.
     """
-    length = section.end - section.offset
-    data = source.read(length) if length <= CHUNK else b""
-    if _is_proven(section, data):
+    length = chunk.end - chunk.offset
+    data = source.read(length) if length <= PIECE_SIZE else b""
+    if _is_verified(chunk, data):
         if receiver is not None:
-            _release(section, data, receiver, wanted)
-        yield section
+            _release(chunk, data, receiver, wanted)
+        yield chunk
         return
     source.push_back(data)
-    for one in section.singly():
-        prove_one(source, one, receiver if wanted is None or wanted(one.first) else None)
-        yield one
-        source.pad(one.members[0], one.sizes[0])
+    for one in chunk.singly():
+        yield from _verify_file(
+            source, one, receiver if wanted is None or wanted(one.first) else None
+        )
 
 
-def _is_proven(section: Section, data: bytes) -> bool:
+def _is_verified(chunk: Chunk, data: bytes) -> bool:
     """Whether every content, every header and every zero between them is as it should be.
 
     Many at once take two thirds of the time of one after the other.
     """
     # Slices of a view, because those of bytes copy every content.
-    view, sizes = memoryview(data), section.sizes
+    view, sizes = memoryview(data), chunk.sizes
     begins, ends = _contents(sizes)
     sha256 = hashlib.sha256
     found = [sha256(view[begin:end]).digest() for begin, end in zip(begins, ends, strict=True)]
-    if b"".join(found) != section.hashes:
+    if b"".join(found) != chunk.hashes:
         return False
     between = [view[end:begin] for end, begin in zip([0, *ends], [*begins, len(data)], strict=True)]
-    names = [BAG + member for member in section.members]
+    names = [BAG + member for member in chunk.members]
     paddings = [PADDINGS[size % BLOCK] for size in sizes]
     expected = chain.from_iterable(zip(map(header, names, sizes), paddings, strict=True))
     return b"".join(between) == b"".join(expected)
@@ -85,39 +141,41 @@ def _contents(sizes: list[int]) -> tuple[list[int], list[int]]:
 
 
 def _release(
-    section: Section,
+    chunk: Chunk,
     data: bytes,
     receiver: Receiver,
     wanted: Callable[[int], object] | None,
 ) -> None:
-    for at, (begin, end) in enumerate(zip(*_contents(section.sizes), strict=True)):
-        if wanted is None or wanted(section.first + at):
-            receiver.put(section.item(at), data[begin:end])
+    for at, (begin, end) in enumerate(zip(*_contents(chunk.sizes), strict=True)):
+        if wanted is None or wanted(chunk.first + at):
+            receiver.put(chunk.item(at), data[begin:end])
 
 
-def prove_one(source: ExactReader, section: Section, receiver: Receiver | None) -> None:
-    """Prove a section of one file, in bounded memory, and release it; its padding is left.
+def _verify_file(source: ExactReader, chunk: Chunk, receiver: Receiver | None) -> Iterator[Chunk]:
+    """Verify a chunk of one file, in bounded memory, release it, and check its padding.
 
-    Raises as `prove` does.
+    Raises as `verify_chunk` does.
     """
-    (size,), (member,), sha256 = section.sizes, section.members, section.hashes
+    (size,), (member,), sha256 = chunk.sizes, chunk.members, chunk.hashes
     if source.take(BLOCK) != header(BAG + member, size):
         raise ArchiveDamaged(
-            f"where {member.decode()} should begin stands something else", hint=_OTHER
+            f"the header of {member.decode()} is not where it should be", hint=_OTHER
         )
     digest = hashlib.sha256()
     if receiver is None:
         source.copy(size, digest.update)
-    elif size <= CHUNK:
+    elif size <= PIECE_SIZE:
         data = source.take(size)
         digest.update(data)
         if digest.digest() == sha256:
-            receiver.put(section.item(0), data)
+            receiver.put(chunk.item(0), data)
     else:
-        item = section.item(0)
+        item = chunk.item(0)
         with receiver.stage(item) as staging:
             source.copy(size, digest.update, staging.write)
         if digest.digest() == sha256:
             receiver.accept(item)
     if digest.digest() != sha256:
         raise ArchiveDamaged(f"{member.decode()} is not what was signed", hint=_OTHER)
+    yield chunk
+    source.pad(member, size)

@@ -12,13 +12,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import IO, NamedTuple
 
-from wmbackup.archive.head import MAX_TABLE, Head
-from wmbackup.archive.judging import MANIFEST_LINE
-from wmbackup.archive.names import BAG, DATA, is_path
+from wmbackup.archive.constants import BAG, DATA, MAX_TABLE, NAME
+from wmbackup.archive.names import is_path
 from wmbackup.archive.payload import Receiver
-from wmbackup.archive.reader import ArchiveReader, Spool
+from wmbackup.archive.row_check import MANIFEST_LINE, check_files, not_a_manifest_line
 from wmbackup.archive.row_codec import parse_file_row, parse_license_row
-from wmbackup.archive.stream import CHUNK, ByteStream
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream
+from wmbackup.archive.tables import Tables
 from wmbackup.archive.tables import lines as table_lines
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.ustar import BLOCK, header, record_length
@@ -28,9 +28,9 @@ from wmbackup.license import License
 
 _TABLES = ("files.jsonl", "licenses.jsonl", "manifest-sha256.txt")
 _PAYLOAD = BAG + DATA
-_NAME = 66  # in a manifest line: 64 digits and two spaces come before the name
 
 Tick = Callable[[], None]
+Spool = Callable[[], IO[bytes]]
 
 
 class _Found(NamedTuple):
@@ -65,21 +65,29 @@ class Salvage:
 
     knows_licenses = True
 
-    def __init__(self, reader: ArchiveReader, info: BagInfo, spool: Spool) -> None:
-        """Begin behind `ArchiveReader.info`; a pipe is copied to a private file first."""
+    def __init__(
+        self,
+        info: BagInfo,
+        hashes: Mapping[str, str],
+        stream: ByteStream,
+        begin: int,
+        spool: Spool,
+        owned: IO[bytes] | None = None,
+    ) -> None:
+        """Begin in the stream behind bag-info.txt; see `TrustedArchive.salvage`.
+
+        ``hashes`` are the signed ones of the tag files (hexadecimal); ``owned`` is closed with
+        this.
+        """
         self._info = info
+        self._hashes = hashes
+        self._stream = stream
+        self._begin = begin
         self._spool = spool
-        self._hashes: Mapping[str, str] = reader.hashes
         self._closing = ExitStack()
+        if owned is not None:
+            self._closing.enter_context(owned)
         self._places: dict[tuple[bytes, int], int] | None = None
-        self._stream: ByteStream
-        if reader.seekable:
-            self._stream, self._begin = reader.stream, reader.start + reader.position
-        else:
-            copy = self._closing.enter_context(spool())
-            while block := reader.rest().read(CHUNK):
-                copy.write(block)
-            self._stream, self._begin = copy, 0
 
     def close(self) -> None:
         """Give private files back."""
@@ -131,7 +139,7 @@ class Salvage:
         if one.offset is None:
             raise ArchiveDamaged(f"{one.item.member.decode()} is lost")
         digest = hashlib.sha256()
-        if one.item.size <= CHUNK:
+        if one.item.size <= PIECE_SIZE:
             data = b"".join(self._blocks(one.offset, one.item.size))
             digest.update(data)
             if digest.digest() == one.sha256:
@@ -212,7 +220,7 @@ class Salvage:
         payload: int,
         tick: Tick,
     ) -> Iterator[Rescued]:
-        Head(self._info, rows, self._spool_of(b""), manifest).check_files(tick)
+        check_files(Tables(rows, self._spool_of(b""), manifest), self._info, tick)
         at = payload
         for (member, digest), line in zip(lines, table_lines(rows), strict=True):
             row = parse_file_row(line)
@@ -254,7 +262,7 @@ class Salvage:
         """Yield what is there of a range, in order."""
         while size > 0:
             self._stream.seek(offset)
-            block = self._stream.read(min(size, CHUNK))
+            block = self._stream.read(min(size, PIECE_SIZE))
             if not block:
                 return
             offset, size = offset + len(block), size - len(block)
@@ -275,7 +283,7 @@ def _size(head: bytes) -> int | None:
 
 def _split(line: bytes) -> tuple[bytes, bytes]:
     """Return member and SHA-256 of a manifest line. Raises ArchiveDamaged."""
-    member = line[_NAME:-1]
+    member = line[NAME:-1]
     if not MANIFEST_LINE.match(line) or not is_path(member):
-        raise ArchiveDamaged("manifest-sha256.txt has a line that cannot be")
+        raise not_a_manifest_line()
     return member, bytes.fromhex(line[:64].decode())

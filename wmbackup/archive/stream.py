@@ -9,7 +9,7 @@ from typing import Protocol
 from wmbackup.archive.ustar import BLOCK, header, padding
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, NotAnArchive, UnsupportedArchive
 
-CHUNK = 1024 * 1024
+PIECE_SIZE = 1024 * 1024
 """Bytes that are held together at most: a larger file is read and written in such pieces."""
 
 AT_ONCE = 256 * 1024
@@ -31,9 +31,6 @@ class ByteStream(Protocol):
     def read(self, size: int, /) -> bytes:
         """Return at most ``size`` bytes, none at the end."""
 
-    def seekable(self) -> bool:
-        """Whether one can go to and fro in it."""
-
     def tell(self) -> int:
         """Return the offset of the next byte."""
 
@@ -47,11 +44,11 @@ class ExactReader:
     ``stream.read(n)`` may return less than n bytes, as that of a pipe does.
     """
 
-    def __init__(self, stream: ByteStream) -> None:
-        """Begin at the stream's present position, which is taken for the archive's first byte."""
+    def __init__(self, stream: ByteStream, position: int = 0) -> None:
+        """Begin at the stream's present position; so many bytes of the archive come before."""
         self._stream = stream
         self._ahead = b""
-        self.position = 0
+        self.position = position
 
     def read(self, size: int) -> bytes:
         """Return ``size`` bytes, or fewer at the end of the stream."""
@@ -81,7 +78,7 @@ class ExactReader:
         self.position -= len(data)
 
     def magic(self) -> None:
-        """Judge the first bytes and give them back.
+        """Check the first bytes and give them back.
 
         Raises NotAnArchive or, for another major version, UnsupportedArchive.
         """
@@ -119,14 +116,18 @@ class ExactReader:
         if head != expected:
             found = head[:100].rstrip(b"\0").decode("ascii", "backslashreplace")
             if found == name.decode():
-                raise ArchiveDamaged(f"the header of {found} is not as the format wants it")
-            raise ArchiveDamaged(f"where {name.decode()} should begin stands {found or 'nothing'}")
+                raise ArchiveDamaged(
+                    f"the header of {found} is not the one that the format defines"
+                )
+            raise ArchiveDamaged(f"{found or 'nothing'} is where {name.decode()} should be")
         if not low <= size <= high:
-            raise ArchiveDamaged(f"{name.decode()} has a size of {size} bytes, which cannot be")
+            raise ArchiveDamaged(
+                f"{name.decode()} has {size:,} bytes; it must have {low:,} to {high:,}"
+            )
         return size
 
     def expect(self, name: bytes, low: int, high: int) -> None:
-        """Judge the header of the named member as `member` does, and give it back."""
+        """Check the header of the named member as `member` does, and give it back."""
         head = self.take(BLOCK)
         self.push_back(head)
         self.member(name, low, high)
@@ -160,9 +161,14 @@ class ExactReader:
                 sink(block)
             left -= len(block)
 
+    def copy_rest(self, sink: Callable[[bytes], object]) -> None:
+        """Hand everything that comes to a sink."""
+        while block := self.read(PIECE_SIZE):
+            sink(block)
+
     def end(self) -> None:
-        """Judge the end: two zero blocks, and nothing after them."""
+        """Check the end: two zero blocks, and nothing after them."""
         if any(self.take(2 * BLOCK)):
-            raise ArchiveDamaged("something stands where the archive should end")
+            raise ArchiveDamaged("the archive does not end where it should")
         if self.read(1):
             raise ArchiveDamaged("something follows the end of the archive")

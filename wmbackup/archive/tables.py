@@ -12,30 +12,43 @@ from wmbackup.errors import ArchiveDamaged
 _BLOCK = 256 * 1024
 
 
-class Place(NamedTuple):
-    """Where in a table some lines begin: how many lines and how many bytes come before them."""
+class Tables(NamedTuple):
+    """The tables of the head in private files, as they were signed."""
+
+    files: IO[bytes]
+    licenses: IO[bytes]
+    manifest: IO[bytes]
+
+    def close(self) -> None:
+        """Give the private files back."""
+        for table in self:
+            table.close()
+
+
+class BlockStart(NamedTuple):
+    """Where a block of a table begins: how many lines and how many bytes come before it."""
 
     lines: int
     offset: int
 
 
-def places(table: IO[bytes]) -> list[Place]:
+def block_starts(table: IO[bytes]) -> list[BlockStart]:
     """Return where the blocks of a table begin, and last its end."""
-    found = [Place(0, 0)]
+    found = [BlockStart(0, 0)]
     for block in blocks(table):
         lines, offset = found[-1]
-        found.append(Place(lines + count_lines(block), offset + len(block)))
+        found.append(BlockStart(lines + count_lines(block), offset + len(block)))
     return found
 
 
 class Lines:
     """The lines of a table by their numbers from 0; cheap where the next is near the last."""
 
-    def __init__(self, table: IO[bytes], places: Sequence[Place]) -> None:
-        """Take a table and the places in it."""
+    def __init__(self, table: IO[bytes], starts: Sequence[BlockStart]) -> None:
+        """Take a table and where its blocks begin."""
         self._table = table
-        self._places = places
-        self._begin = places[0]
+        self._starts = starts
+        self._begin = starts[0]
         self._lines: list[bytes] = []
 
     def __getitem__(self, number: int) -> bytes:
@@ -51,9 +64,9 @@ class Lines:
         return self._begin.offset + sum(map(len, before))
 
     def _go_to(self, number: int) -> None:
-        at = bisect_right(self._places, number, key=lambda place: place.lines)
-        self._begin = self._places[at - 1]
-        end = self._places[at] if at < len(self._places) else self._begin
+        at = bisect_right(self._starts, number, key=lambda start: start.lines)
+        self._begin = self._starts[at - 1]
+        end = self._starts[at] if at < len(self._starts) else self._begin
         self._lines = split(read(self._table, self._begin.offset, end.offset))
 
 

@@ -1,19 +1,20 @@
-"""Writing an archive: portions are put in order, then head and records are sealed together."""
+"""Writing an archive: batches are put in order, then head and records are sealed together."""
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import IO, BinaryIO, NamedTuple
 
 from wmbackup.archive import tag_files
-from wmbackup.archive.names import BAG
-from wmbackup.archive.portion import Portion, Tick
+from wmbackup.archive.batch import FileBatch, Tick
+from wmbackup.archive.constants import BAG
 from wmbackup.archive.row_codec import license_row
-from wmbackup.archive.stream import CHUNK
+from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.license import License
 
@@ -56,9 +57,9 @@ class _Piece(NamedTuple):
 
 
 class ArchiveWriter:
-    """Takes portions in the order of their names, then seals.
+    """Takes batches in the order of their names, then seals.
 
-    ``spool`` makes a private temporary file. Memory grows with the number of portions alone.
+    ``spool`` makes a private temporary file. Memory grows with the number of batches alone.
     """
 
     def __init__(self, spool: Spool) -> None:
@@ -74,7 +75,7 @@ class ArchiveWriter:
         self.files = 0
 
     def spool(self) -> IO[bytes]:
-        """Make a private file for the records of portions; it is closed with this writer."""
+        """Make a private file for the records of batches; it is closed with this writer."""
         spool = self._make_spool()
         self._spools.append(spool)
         return spool
@@ -90,14 +91,14 @@ class ArchiveWriter:
         tables = self._files.size + self._manifest.size + self._licenses.size
         return tables + sum(piece.length for piece in self._pieces)
 
-    def append(self, portion: Portion) -> None:
+    def append(self, batch: FileBatch) -> None:
         """Put the next files into the archive."""
-        self._files.add(portion.rows)
-        self._manifest.add(portion.manifest)
-        self._licenses.add(portion.license_rows)
-        self._append_piece(_Piece(portion.spool, portion.begin, portion.length))
-        self.files += portion.files
-        self.octets += portion.octets
+        self._files.add(batch.rows)
+        self._manifest.add(batch.manifest)
+        self._licenses.add(batch.license_rows)
+        self._append_piece(_Piece(batch.spool, batch.begin, batch.length))
+        self.files += batch.files
+        self.octets += batch.octets
 
     def _append_piece(self, piece: _Piece) -> None:
         last = self._pieces[-1] if self._pieces else None
@@ -156,6 +157,24 @@ class ArchiveWriter:
         return Sealed(size + len(END), info, signed)
 
 
+class DiscardingWriter(ArchiveWriter):
+    """Takes batches as an archive writer does, and keeps nothing but the counts."""
+
+    def __init__(self) -> None:
+        """Begin an archive that will never be sealed."""
+        super().__init__(_Nowhere)
+
+
+class _Nowhere(io.BytesIO):
+    """A file that forgets what is written to it."""
+
+    def seek(self, offset: int, _whence: int = 0) -> int:
+        return offset
+
+    def write(self, data: bytes) -> int:  # type: ignore[override] # nobody writes anything else
+        return len(data)
+
+
 def _write_text(output: BinaryIO, name: str, text: bytes) -> int:
     record = header(BAG + name.encode(), len(text)) + text + bytes(padding(len(text)))
     output.write(record)
@@ -172,7 +191,7 @@ def copy(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick)
     done = _copy_in_kernel(source, output, begin, size, tick)
     source.seek(begin + done)
     while done < size:
-        block = source.read(min(CHUNK, size - done))
+        block = source.read(min(PIECE_SIZE, size - done))
         if not block:
             raise OSError(errno.EIO, "a private file ends too early")
         output.write(block)
@@ -183,10 +202,10 @@ def copy(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick)
 def _copy_in_kernel(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick) -> int:
     # Between two files of one file system this moves no byte through this process, and on
     # some file systems no byte at all. Elsewhere it fails at once and the plain way follows.
-    step = 64 * CHUNK
+    step = 64 * PIECE_SIZE
     copy_range = getattr(os, "copy_file_range", None)
     done = 0
-    if copy_range is None or size < CHUNK:  # as what is in memory still, and has no descriptor
+    if copy_range is None or size < PIECE_SIZE:  # as what is in memory still, and has no descriptor
         return done
     try:
         descriptors = source.fileno(), output.fileno()

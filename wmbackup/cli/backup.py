@@ -8,11 +8,13 @@ from wmbackup.cli.hints import again, did_you_mean
 from wmbackup.cli.operate import operate
 from wmbackup.cli.places import parse_store, standard_output
 from wmbackup.cli.session import Session
-from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary, plan_backup
+from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.quoting import quoted
 from wmbackup.restorer import BackupFlags, Options, create_backup_restorer
 from wmbackup.status import Phase
 from wmbackup.stores.base import Store
+from wmbackup.stores.exclusion import Exclusion
 
 _USUAL = "licenses.wmbackup.tar"
 _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
@@ -37,13 +39,26 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--all-files",
     is_flag=True,
     section="Where from",
-    help="from a DRM folder, the files of other software as well",
+    help="from a DRM folder or a license backup, the files of other software as well",
+)
+@option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    section="Where from",
+    help="leave out the files that a pattern matches, as in a .gitignore file",
 )
 @option(
     "--accept-restricted",
     is_flag=True,
     section="Where from",
     help="take licenses that may not be backed up for no failure",
+)
+@option(
+    "--accept-skipped",
+    is_flag=True,
+    section="Where from",
+    help="take files that cannot be backed up, such as links and pipes, for no failure",
 )
 @option(
     "--signing-key",
@@ -68,10 +83,12 @@ def command(
     store: str | None,
     signing_key: str | None,
     timeout: float | None,
+    exclude: tuple[str, ...],
     *,
     force: bool,
     all_files: bool,
     accept_restricted: bool,
+    accept_skipped: bool,
     dry_run: bool,
     no_read_back: bool,
 ) -> ExitCode:
@@ -87,46 +104,51 @@ def command(
     if output == "-" and session.common.json:
         hint = did_you_mean("-", [_USUAL])
         raise UsageError("--json and -o - both want standard output", hint=hint)
-    source = parse_store(store, all_files=all_files)
-    session.accepts_restricted = accept_restricted
+    exclusion = Exclusion(exclude)
+    source = parse_store(store, all_files=all_files, exclusion=exclusion)
+    session.accepts_restricted, session.accepts_skipped = accept_restricted, accept_skipped
+    for pattern in exclusion.void:
+        session.output.warning(
+            "void-pattern", f"--exclude {quoted(pattern)} matches nothing", "see gitignore(5)"
+        )
     session.notice()
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
-    done: BackupSummary | BackupPlan
-    if dry_run:
-        path = None if output == "-" else output
-        done = plan_backup(source, path, session.control(), replace_output=force)
-    else:
-        assert output is not None  # noqa: S101 - said above
-        options = Options(
-            signing_key=session.signing_key(signing_key),
-            locks=session.locks(),
-            items=session.output.follows_items,
-            output=standard_output() if output == "-" else None,
-            read_back=not no_read_back,
-            workers=session.workers(),
-            refuse_skipped=session.common.strict,
-            refuse_withheld=session.common.strict and not accept_restricted,
-        )
-        done = _back_up(session, source, output, options, timeout, force=force)
+    strict = session.common.strict
+    options = Options(
+        signing_key=None if dry_run else session.signing_key(signing_key),
+        locks=session.locks(),
+        items=session.output.follows_items,
+        output=standard_output() if output == "-" and not dry_run else None,
+        read_back=not no_read_back,
+        workers=session.workers(),
+        refuse=Refuse(
+            skipped=strict and not accept_skipped, withheld=strict and not accept_restricted
+        ),
+        dry_run=dry_run,
+    )
+    path = None if output == "-" and dry_run else output
+    done = _back_up(session, source, path, options, timeout, force=force)
     session.output.result(done)
-    partial = bool(done.skipped) or (bool(done.withheld) and not accept_restricted)
+    partial = bool(done.skipped) and not accept_skipped
+    partial = partial or (bool(done.withheld) and not accept_restricted)
     return ExitCode.PARTIAL if partial else ExitCode.OK
 
 
 def _back_up(
     session: Session,
     store: Store,
-    output: str,
+    output: str | None,
     options: Options,
     timeout: float | None,
     *,
     force: bool,
-) -> BackupSummary:
+) -> BackupSummary | BackupPlan:
     session.data_on_stdout = output == "-"
     notify = session.output.event
     restorer = create_backup_restorer(notify, store=store, options=options)
-    restorer.set_prop("BackupPath", output)
+    if output is not None:
+        restorer.set_prop("BackupPath", output)
     flags = BackupFlags.OVERWRITE if force else BackupFlags.NONE
     done = operate(restorer, lambda: restorer.backup_licenses(flags, notify), timeout)
     assert not isinstance(done, RestoreSummary)  # noqa: S101 - a backup was begun

@@ -93,7 +93,7 @@ class _Minutes(dict[int, str]):
 
 
 def all_utc(numbers: Sequence[tuple[str, str, str]]) -> list[str]:
-    """Do as `utc` for the times of many files (see `Plain`), in a fourth of the time."""
+    """Do as `utc` for the times of many files (see `Columns`), in a fourth of the time."""
     minutes = _Minutes()
     try:
         return [

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from wmbackup.cli.places import parse_store, standard_input
 from wmbackup.cli.session import Session
-from wmbackup.engine import Inventory, inventory_of_archive, inventory_of_store, open_archive
-from wmbackup.engine.reading import Tally
+from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
+from wmbackup.engine._tally import Tally
 from wmbackup.status import Control, Event, WithheldEvent
 from wmbackup.trust import Policy
 
@@ -25,7 +25,7 @@ class Opener:
     @contextlib.contextmanager
     def open(
         self, archive: str | None, store: str | None, *, hashes: bool
-    ) -> Iterator[tuple[Inventory, Tally | None]]:
+    ) -> Iterator[tuple[Listing, Tally | None]]:
         """Open one of both; ``hashes`` has the files of a store read to their end."""
         control = self._session.inventory_control()
         if archive is None:

@@ -25,6 +25,7 @@ from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.item import Item
 from wmbackup.status import (
     Event,
+    LeftOutEvent,
     PhaseEvent,
     SkipEvent,
     StatusEvent,
@@ -33,10 +34,10 @@ from wmbackup.status import (
 )
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         Differences,
-        Inventory,
-        Plain,
+        Listing,
         RestorePlan,
         Row,
     )
@@ -76,6 +77,8 @@ class JsonLines:
             self._flush()
         elif isinstance(event, SkipEvent):
             self._warning("skipped", event.reason, None, event.path)
+        elif isinstance(event, LeftOutEvent):
+            self._warning("left-out", event.reason, None, event.path)
         elif isinstance(event, WithheldEvent):
             self._write("license", objects.license_fields(event.license, event.license.path))
         elif isinstance(event, WarningEvent):
@@ -105,7 +108,7 @@ class JsonLines:
         """See `Output.plan`."""
         self._write("plan", objects.plan_fields(plan))
 
-    def rows(self, inventory: Inventory | None, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Listing | None, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         last: Item | None = None
         for row in rows:
@@ -115,16 +118,16 @@ class JsonLines:
             if row.license is not None:
                 self._write("license", objects.license_fields(row.license, row.path))
 
-    takes_portions = True
+    takes_batches = True
 
-    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
-        """See `Output.portions`."""
-        for portion in portions:
-            if isinstance(portion, list):
-                self.rows(None, portion, long=False)
+    def batches(self, batches: Iterable[Columns | list[Row]]) -> None:
+        """See `Output.batches`."""
+        for batch in batches:
+            if isinstance(batch, list):
+                self.rows(None, batch, long=False)
                 continue
             with self._writing:
-                self._session.stdout.write("\n".join(objects.item_lines(portion)))
+                self._session.stdout.write("\n".join(objects.item_lines(batch)))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""

@@ -23,7 +23,7 @@ from wmbackup.cli.session import (
     revoked_keys_path,
     signing_key_path,
 )
-from wmbackup.engine.opening import open_archive
+from wmbackup.engine import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
 from wmbackup.trust import keys, principal_of, trust_files
 

@@ -11,7 +11,8 @@ from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.hints import again
 from wmbackup.cli.output import KeyRow
 from wmbackup.cli.session import Session
-from wmbackup.engine.opening import ArchiveInput, identify, unavailable
+from wmbackup.engine import SealedArchive, identify
+from wmbackup.engine._open import unavailable
 from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
 from wmbackup.files import reachable, read_small_file
 from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files
@@ -87,7 +88,7 @@ def _beginning(source: str) -> bytes:
     return found.data
 
 
-def key_from_archive(archive: ArchiveInput) -> Signer:
+def key_from_archive(archive: SealedArchive) -> Signer:
     """Return the key that signed an archive, with the principal of its host. Nothing is trusted."""
     key, info = identify(archive)
     return Signer(principal_of(info.host), key)

@@ -124,8 +124,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         special = wanted or match_media or sort or at_risk or long
         if at_risk:
             session.output.at_risk(sorted(rows, key=by_shop))
-        elif inventory.portions and session.output.takes_portions and not special:
-            session.output.portions(counted.portions(inventory))
+        elif inventory.batches and session.output.takes_batches and not special:
+            session.output.batches(counted.batches(inventory))
         else:
             session.output.rows(inventory, rows, long=long)
         session.output.result(counted.result(inventory, tally))

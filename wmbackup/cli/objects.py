@@ -16,11 +16,11 @@ from wmbackup.license import License
 from wmbackup.status import StatusEvent
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
         Differences,
-        Plain,
         RestorePlan,
         RestoreSummary,
     )
@@ -78,12 +78,12 @@ def item_fields(item: Item, sha256: bytes | None) -> dict[str, Any]:
     }
 
 
-def item_lines(portion: Plain) -> list[str]:
+def item_lines(batch: Columns) -> list[str]:
     """Return the lines of many files, in which nothing has to be escaped (see `item_fields`)."""
     before = f'{{"schema":{SCHEMA},"type":"item","path":"'
-    lines = b"".join(portion.lines).decode("ascii").splitlines()
-    times, attributes = all_utc(portion.numbers), portion.attributes
-    files = zip(portion.paths, portion.numbers, times, attributes, lines, strict=True)
+    lines = b"".join(batch.lines).decode("ascii").splitlines()
+    times, attributes = all_utc(batch.numbers), batch.attributes
+    files = zip(batch.paths, batch.numbers, times, attributes, lines, strict=True)
     return [
         f'{before}{path}","path_base64":null,"size":{size},"mtime":"{time}",'
         f'"attributes":[{names}],"member":"{line[66:]}","sha256":"{line[:64]}"}}'

@@ -10,14 +10,14 @@ from wmbackup.errors import WmbackupError
 from wmbackup.restorer import BackupRestorer
 
 if TYPE_CHECKING:
-    from wmbackup.engine import BackupSummary, RestoreSummary
+    from wmbackup.engine import BackupPlan, BackupSummary, RestoreSummary
 
 _CLEANING = 10.0  # seconds to clean up after a signal; the next run does what is left
 
 
 def operate(
     restorer: BackupRestorer, begin: Callable[[], object], timeout: float | None
-) -> BackupSummary | RestoreSummary:
+) -> BackupSummary | BackupPlan | RestoreSummary:
     """Begin and wait for the end. A signal cancels it, and is raised when it has cleaned up.
 
     What was done when the signal came is returned: only what left nothing counts as interrupted.

@@ -11,12 +11,12 @@ from wmbackup.status import Event
 
 if TYPE_CHECKING:
     # A command loads what it does itself, and nothing of what the others do.
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
         Differences,
-        Inventory,
-        Plain,
+        Listing,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -60,7 +60,10 @@ class KeyRow(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """What a number or a name means; ``kind`` is hresult, status, exit-code or error."""
+    """What a number or a name means.
+
+    ``kind`` is hresult, status, exit-code, error, kind, warning or file.
+    """
 
     kind: str
     name: str
@@ -136,14 +139,14 @@ class Output(Protocol):
     def plan(self, plan: RestorePlan) -> None:
         """Show what a restore is about to do."""
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
         """Show an inventory, row by row; ``long`` shows all that is known."""
 
     @property
-    def takes_portions(self) -> bool:
-        """Whether `portions` can do what `rows` does."""
+    def takes_batches(self) -> bool:
+        """Whether `batches` can do what `rows` does."""
 
-    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
+    def batches(self, batches: Iterable[Columns | list[Row]]) -> None:
         """Show all of the inventory of an archive, many rows at once."""
 
     def at_risk(self, rows: Iterable[Row]) -> None:

@@ -16,6 +16,7 @@ from wmbackup.stores.base import Store
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
+    from wmbackup.stores.exclusion import Exclusion
     from wmbackup.stores.ownership import Owner
 
 KINDS = "windows, sample, folder:PATH, drm:PATH, bak:PATH, or a path"
@@ -29,14 +30,19 @@ PREFIXES = ("folder:", "drm:", "bak:")
 
 
 def parse_store(
-    text: str | None, *, option: str = "--store", all_files: bool = False, target: bool = False
+    text: str | None,
+    *,
+    option: str = "--store",
+    all_files: bool = False,
+    exclusion: Exclusion | None = None,
+    target: bool = False,
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
-    The kind of a path is found by what is in the folder, unless a prefix forces it; of a whole
-    disk of Windows its DRM folder is meant. A
-    ``target`` is a plain folder, whatever is in it. Raises UsageError where none is given,
-    StoreUnavailable for one that this system has not.
+    The kind of a path is found by what is in the folder, unless a prefix forces it; the path of a
+    Windows disk means the one DRM folder on it. A ``target`` is a plain folder, whatever is in it.
+    Raises UsageError where none is given or several are meant, StoreUnavailable for one that this
+    system does not have.
     """
     if text is None and option == "--store":
         text = default_store()
@@ -44,10 +50,10 @@ def parse_store(
         example = again(option, "sample" if option == "--store" else "restored")
         hint = f"it takes {_kinds(option)}; for example: {example}"
         raise UsageError(f"{option} is missing", hint=hint)
-    named = _named(text)
+    named = _named(text, exclusion)
     if named is not None:
         return named
-    from wmbackup.stores.disk import drm_folder
+    from wmbackup.cli.disks import choose
     from wmbackup.stores.folder import FolderStore
     from wmbackup.stores.layouts import FOLDER, LAYOUTS
 
@@ -60,20 +66,25 @@ def parse_store(
     if target:
         return FolderStore(path, FOLDER, owner=owner())
     if prefix in {"", "drm:"}:
-        path = drm_folder(path) or path
+        path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
-    return FolderStore(path, layout, all_files=all_files, owner=owner())
+    return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
 
 
-def _named(text: str) -> Store | None:
+def _named(text: str, exclusion: Exclusion | None) -> Store | None:
     """Return the store that a word or a registered scheme means; None for a path."""
     if text == "sample":
         from wmbackup.stores.sample import SampleStore
 
-        return SampleStore()
+        return SampleStore(exclusion)
     if text == "windows":
         from wmbackup.stores.windows.store import WindowsStore
 
+        if exclusion:
+            raise UsageError(
+                "the Windows Media interface backs up all licenses or none",
+                hint="leave --exclude out",
+            )
         state = state_folder()
         return WindowsStore(None if state is None else os.path.join(state, "private"))
     if text.startswith(PREFIXES):

@@ -8,8 +8,8 @@ from wmbackup.cli.hints import complete
 from wmbackup.cli.output import Verified
 from wmbackup.cli.places import owner, standard_input
 from wmbackup.cli.session import Session
-from wmbackup.engine import open_archive, verify
-from wmbackup.engine.opening import ArchiveInput, spooling
+from wmbackup.engine import SealedArchive, open_archive, verify
+from wmbackup.engine._open import spooling
 from wmbackup.errors import SystemFailure, UsageError, WmbackupError
 from wmbackup.files import temporary_folder
 from wmbackup.limits import remedy
@@ -53,7 +53,13 @@ class Proof:
                         hint="save the archive to a file first",
                     )
                 control = self._session.control()
-                done = verify(archive, self._policy, control, quick=self._quick)
+                done = verify(
+                    archive,
+                    self._policy,
+                    control,
+                    quick=self._quick,
+                    workers=self._session.workers(),
+                )
                 result = result._replace(summary=done)
                 if self._restore_test:
                     self._try_restore(archive)
@@ -68,7 +74,7 @@ class Proof:
             return result._replace(summary=None, error=error)
         return result._replace(seconds=self._session.elapsed - before)
 
-    def _try_restore(self, archive: ArchiveInput) -> None:
+    def _try_restore(self, archive: SealedArchive) -> None:
         from wmbackup.engine import restore
         from wmbackup.stores.folder import FolderStore
         from wmbackup.stores.leftovers import private_folder
@@ -77,7 +83,6 @@ class Proof:
         try:
             with spooling(), private_folder(temporary_folder(), owner(), control) as folder:
                 target = FolderStore(f"{folder}/restored")
-                _rewind(archive)
                 restore(archive, target, self._policy, control, workers=self._session.workers())
                 differences = self._compare(archive, target)
         except SystemFailure as error:
@@ -91,17 +96,12 @@ class Proof:
                 "the restored files differ from the archive", hint="check the disk and its memory"
             )
 
-    def _compare(self, archive: ArchiveInput, store: Store) -> Differences:
+    def _compare(self, archive: SealedArchive, store: Store) -> Differences:
         from wmbackup.engine import compare, inventory_of_archive, inventory_of_store
 
         control = self._session.inventory_control()
-        _rewind(archive)
         with (
             inventory_of_archive(archive, self._policy, control) as ours,
             inventory_of_store(store, control, hashes=True) as (theirs, _),
         ):
             return compare(ours.rows, theirs.rows)
-
-
-def _rewind(archive: ArchiveInput) -> None:
-    archive.stream.seek(archive.start)

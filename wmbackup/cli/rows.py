@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from wmbackup.cli.hints import again, did_you_mean
 from wmbackup.cli.output import Listed
 from wmbackup.cli.wording import FILE, RUNNING_OUT
-from wmbackup.engine import Inventory, Row, Selection
-from wmbackup.engine.reading import Tally
+from wmbackup.engine import Listing, Row, Selection
+from wmbackup.engine._tally import Tally
 from wmbackup.errors import NotFound, UsageError
 from wmbackup.license import License, is_date
 from wmbackup.status import Control
 
 if TYPE_CHECKING:
-    from wmbackup.engine import Plain
+    from wmbackup.archive.columns import Columns
     from wmbackup.titles import Title
 
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
@@ -206,17 +206,17 @@ class Counted:
             self._withheld += known.withheld
             self._licenses += not known.withheld
 
-    def portions(self, inventory: Inventory) -> Iterator[Plain | list[Row]]:
+    def batches(self, inventory: Listing) -> Iterator[Columns | list[Row]]:
         """Yield all of an archive, whose files are counted already."""
         if inventory.info is not None:
             self._files, self._octets = inventory.info.files, inventory.info.octets
-        for portion in inventory.portions or ():
-            if isinstance(portion, list):
-                for row in portion:
+        for batch in inventory.batches or ():
+            if isinstance(batch, list):
+                for row in batch:
                     self._count(row.license)
-            yield portion
+            yield batch
 
-    def result(self, inventory: Inventory, tally: Tally | None) -> Listed:
+    def result(self, inventory: Listing, tally: Tally | None) -> Listed:
         """Return the counts, with what the archive or the tally says of the rest."""
         info = inventory.info
         skipped = 0

@@ -52,6 +52,7 @@ class Session:
         self.stdout = StandardOutput()
         self.data_on_stdout = False
         self.accepts_restricted = False
+        self.accepts_skipped = False
         self.running = False
         self._begun = time.monotonic()
         self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through

@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.events import about, restricted, step_of
 from wmbackup.cli.hints import hint_lines
 from wmbackup.cli.hygiene import is_plain_terminal, shown, visible
 from wmbackup.cli.output import (
@@ -49,10 +50,11 @@ from wmbackup.cli.wording import (
     summary_lines,
 )
 from wmbackup.errors import ExitCode, WmbackupError
-from wmbackup.quoting import elided, quoted
+from wmbackup.quoting import elided
 from wmbackup.status import (
     Event,
     ItemEvent,
+    LeftOutEvent,
     PhaseEvent,
     SkipEvent,
     Status,
@@ -62,11 +64,11 @@ from wmbackup.status import (
 )
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.cli.progress import Bar, Counter
-    from wmbackup.engine import Differences, Inventory, Plain, RestorePlan, Row
+    from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
 _LONGEST = 4000  # characters of a message
-_LONGEST_PATH = 400  # characters of a path in one
 _READABLE = 30  # columns below which text is not indented as far as its label
 _NARROW = 60  # columns below which what `check` found stands below its name
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
@@ -139,11 +141,14 @@ class Terminal:
                 self._follow(event)
             self._tell(event)
         elif isinstance(event, SkipEvent):
-            path = elided(shown(event.path), _LONGEST_PATH)
-            self._report("skipped", f"{path}: {event.reason}", None)
+            if not (self._common.quiet and self._session.accepts_skipped):
+                self._report("skipped", about(event), None)
+        elif isinstance(event, LeftOutEvent):
+            if self._common.verbose:
+                self._report("left out", about(event), None)
         elif isinstance(event, WithheldEvent):
             if not (self._common.quiet and self._session.accepts_restricted):
-                self._report("restricted", _withheld(event), None)
+                self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
             self.warning(event.code, event.message, event.hint)
 
@@ -153,7 +158,7 @@ class Terminal:
             if verbose > 1 and event.path:
                 self._err(shown(event.path))
         elif verbose or (isinstance(event, StatusEvent) and event.status is Status.ERROR_WITHURL):
-            self._err(wrapped("", f"wmbackup: {_told(event)}", sys.stderr))
+            self._err(wrapped("", f"wmbackup: {step_of(event)}", sys.stderr))
 
     def _follow(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         counter = self._counter
@@ -198,7 +203,7 @@ class Terminal:
             for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(wrapped(label, text, sys.stderr))
 
-    def rows(self, inventory: Inventory, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
         """See `Output.rows`."""
         local = self._on_terminal
         if long:
@@ -212,15 +217,15 @@ class Terminal:
         self._table(rows)
 
     @property
-    def takes_portions(self) -> bool:
-        """See `Output.takes_portions`: a table on the screen is made row by row."""
+    def takes_batches(self) -> bool:
+        """See `Output.takes_batches`: a table on the screen is made row by row."""
         return not self._on_terminal
 
-    def portions(self, portions: Iterable[Plain | list[Row]]) -> None:
-        """See `Output.portions`."""
+    def batches(self, batches: Iterable[Columns | list[Row]]) -> None:
+        """See `Output.batches`."""
         self._plain_header()
-        for portion in portions:
-            self._out("\n".join(plain_lines(portion)))
+        for batch in batches:
+            self._out("\n".join(plain_lines(batch)))
 
     def _plain_header(self) -> None:
         if self._common.verbose:
@@ -370,23 +375,6 @@ def _write(stream: TextIO, text: str) -> None:
     with contextlib.suppress(OSError, ValueError, AttributeError):
         stream.write(text + "\n")
         stream.flush()
-
-
-def _told(event: PhaseEvent | StatusEvent) -> str:
-    if isinstance(event, PhaseEvent):
-        return f"phase: {event.phase.value}"
-    value = "" if event.value is None else f": {visible(str(event.value))}"
-    failed = f" failed with 0x{event.hresult:08X}" if event.hresult else ""
-    return f"status: {event.status.documented_name} ({int(event.status)}){failed}{value}"
-
-
-def _withheld(event: WithheldEvent) -> str:
-    known = event.license
-    where = "a license" if known.path is None else elided(shown(known.path), _LONGEST_PATH)
-    title = known.attributes.get("Title")
-    facts = [f"key ID {quoted(visible(known.kid))}"] if known.kid else []
-    facts += [f"title {quoted(visible(title))}"] if title else []
-    return f"{where}: its issuer forbids the backup" + (f" ({', '.join(facts)})" if facts else "")
 
 
 def _number(explanation: Explanation) -> str:

@@ -16,11 +16,11 @@ from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
 
 if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
         Differences,
-        Plain,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 FILE = "file"
 """The kind that is shown of a file in which no license was recognized."""
+
+DRM = "drm"
 
 RUNNING_OUT = ("ExpirationAfterFirstUse", "ExpirationOnStore")
 """The rights that make a license expire without a date."""
@@ -86,7 +88,7 @@ def _backup(done: BackupSummary, took: str) -> str:
     checked = "read back and verified" if done.read_back else "not read back"
     return (
         f"backed up {_amount(done.info, done.licenses)}"
-        f" from the {done.info.store_kind} store to {where},"
+        f" from the {_place(done.info)} to {where},"
         f" {checked}, {took}{_left_behind(len(done.withheld), len(done.skipped), done.withheld)}"
     )
 
@@ -97,6 +99,12 @@ def _backup_plan(plan: BackupPlan, took: str) -> str:
     left = _left_behind(len(plan.withheld), len(plan.skipped), plan.withheld)
     kind = plan.store_kind
     return f"would back up {files} from the {kind} store{where}, {took}{left}; nothing was written"
+
+
+def _place(info: BagInfo) -> str:
+    """Return which store was read; a DRM folder may have been found below the path given."""
+    where = f" {_word(info.store)}" if info.store_kind == DRM else ""
+    return f"{info.store_kind} store{where}"
 
 
 def _amount(info: BagInfo, licenses: int) -> str:
@@ -269,11 +277,11 @@ def plain_row(row: Row) -> str:
     return where + "\t" + "\t".join(elided(visible(cell or ""), _LONGEST_CELL) for cell in cells)
 
 
-def plain_lines(portion: Plain | list[Row]) -> list[str]:
+def plain_lines(batch: Columns | list[Row]) -> list[str]:
     """Return what `plain_row` says of each row, for many at once."""
-    if isinstance(portion, list):
-        return [plain_row(row) for row in portion]
-    files = zip(portion.paths, portion.numbers, all_utc(portion.numbers), strict=True)
+    if isinstance(batch, list):
+        return [plain_row(row) for row in batch]
+    files = zip(batch.paths, batch.numbers, all_utc(batch.numbers), strict=True)
     return [f"{path}\t{size}\t{time}{_NO_LICENSE}" for path, (size, _, _), time in files]
 
 

@@ -15,40 +15,44 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from wmbackup.archive.head import Row
-    from wmbackup.archive.plain import Plain
-    from wmbackup.engine.backing_up import BackupPlan, BackupSummary, backup, plan_backup
-    from wmbackup.engine.comparing import Differences, compare
-    from wmbackup.engine.inventory import (
-        Inventory,
+    from wmbackup.archive.inventory import Row
+    from wmbackup.archive.reader import SealedArchive
+    from wmbackup.engine._backup import BackupPlan, BackupSummary, backup, plan_backup
+    from wmbackup.engine._compare import Differences, compare
+    from wmbackup.engine._destination import Destination, Refuse, choose_destination
+    from wmbackup.engine._inventory import (
+        Listing,
         Selection,
         inventory_of_archive,
         inventory_of_store,
     )
-    from wmbackup.engine.opening import ArchiveInput, open_archive
-    from wmbackup.engine.restoring import (
+    from wmbackup.engine._open import identify, open_archive
+    from wmbackup.engine._restore import (
         OnConflict,
         RestorePlan,
         RestoreSummary,
         restore,
     )
-    from wmbackup.engine.verifying import VerifySummary, verify
+    from wmbackup.engine._verify import VerifySummary, verify
 
 __all__ = [
-    "ArchiveInput",
     "BackupPlan",
     "BackupSummary",
+    "Destination",
     "Differences",
-    "Inventory",
+    "Listing",
     "OnConflict",
-    "Plain",
+    "Refuse",
     "RestorePlan",
     "RestoreSummary",
     "Row",
+    "SealedArchive",
     "Selection",
     "VerifySummary",
     "backup",
+    "choose_destination",
     "compare",
+    "identify",
     "inventory_of_archive",
     "inventory_of_store",
     "open_archive",
@@ -58,14 +62,15 @@ __all__ = [
 ]
 
 _PARTS = {
-    "archive.head": ("Row",),
-    "archive.plain": ("Plain",),
-    "engine.backing_up": ("BackupPlan", "BackupSummary", "backup", "plan_backup"),
-    "engine.comparing": ("Differences", "compare"),
-    "engine.inventory": ("Inventory", "Selection", "inventory_of_archive", "inventory_of_store"),
-    "engine.opening": ("ArchiveInput", "open_archive"),
-    "engine.restoring": ("OnConflict", "RestorePlan", "RestoreSummary", "restore"),
-    "engine.verifying": ("VerifySummary", "verify"),
+    "archive.inventory": ("Row",),
+    "archive.reader": ("SealedArchive",),
+    "engine._backup": ("BackupPlan", "BackupSummary", "backup", "plan_backup"),
+    "engine._compare": ("Differences", "compare"),
+    "engine._destination": ("Destination", "Refuse", "choose_destination"),
+    "engine._inventory": ("Listing", "Selection", "inventory_of_archive", "inventory_of_store"),
+    "engine._open": ("identify", "open_archive"),
+    "engine._restore": ("OnConflict", "RestorePlan", "RestoreSummary", "restore"),
+    "engine._verify": ("VerifySummary", "verify"),
 }
 _HOMES = {name: f"wmbackup.{part}" for part, names in _PARTS.items() for name in names}
 

@@ -10,9 +10,9 @@ import struct
 from typing import NamedTuple
 
 from wmbackup.formats.text import Draft, identifier
-from wmbackup.formats.wmdrm_v2 import ATTRIBUTES, OPAQUE
+from wmbackup.formats.wmdrm_v2 import ATTRIBUTES, OPAQUE, is_uplink
 from wmbackup.formats.xml import Element, NotWellFormed, elements
-from wmbackup.license import License
+from wmbackup.license import License, plain_name
 
 KIND = "playready-header"
 LICENSE_STORE = "playready-license"
@@ -27,7 +27,7 @@ _HEADER_RECORD = 1
 _STORE_RECORD = 3
 _MAX_KIDS = 64
 _ATTRIBUTES = {**ATTRIBUTES, "LUI_URL": "LicenseUserInterfaceURL", "DS_ID": "DomainServiceID"}
-_SHOWN = frozenset({"ContentDistributor", "Title", "Author"})
+_SHOWN = {plain_name(name): name for name in ("ContentDistributor", "Title", "Author")}
 
 
 class Header(NamedTuple):
@@ -94,15 +94,16 @@ def read_header(text: str) -> Header | None:
         name = part[0][-1]
         if name in _ATTRIBUTES:
             draft.attribute(_ATTRIBUTES[name], part[2])
-        elif name in _SHOWN:
-            draft.attribute(name, part[2])
+        elif (shown := _SHOWN.get(plain_name(name))) is not None:
+            draft.attribute(shown, part[2])
     return Header(attributes.get("version", ""), tuple(kids), draft.attributes)
 
 
 def _kid(part: Element) -> str | None:
     """Return a key ID: the text of KID in version 4.0, its attribute VALUE since 4.1."""
     path, attributes, text = part
-    return identifier(attributes.get("VALUE", text)) if path[-1] == "KID" else None
+    is_own = path[-1] == "KID" and not is_uplink(path)
+    return identifier(attributes.get("VALUE", text)) if is_own else None
 
 
 def licenses(header: Header) -> list[License]:

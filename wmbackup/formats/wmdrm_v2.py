@@ -8,12 +8,12 @@ opaque and never looked at.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from wmbackup.formats import wmdrm_v1
 from wmbackup.formats.text import Draft, clean, date, identifier, number, truth
 from wmbackup.formats.xml import Element, NotWellFormed, elements
-from wmbackup.license import License, RightValue
+from wmbackup.license import UPLINK, License, RightValue, plain_name
 
 KIND = "wmdrm-v7"
 RESPONSE = "wmdrm-response"
@@ -22,6 +22,9 @@ RESPONSE = "wmdrm-response"
 OPAQUE = frozenset(
     {"ENABLINGBITS", "SIGNATURE", "CERTIFICATECHAIN", "CONTENTPUBKEY", "RevocationList"}
 )
+
+_UPLINKS = {"uplink", "uplinks", "uplinkid", "uplinkkid"}
+"""Names of elements, without regard to case, with the key ID of the root of a license chain."""
 
 _MAX_CONDITION = 512
 _HEAD = 4096
@@ -89,7 +92,9 @@ def _read_open(parts: list[Element]) -> License:
     event: dict[str, str] = {}
     for path, attributes, text in parts:
         name = path[-1]
-        if "META" in path:
+        if is_uplink(path):
+            _note_uplink(draft, attributes, text)
+        elif "META" in path:
             draft.attribute(name, text)
         elif name in {"CONDITION", "ACTION"}:
             event.setdefault(name, text)
@@ -99,6 +104,18 @@ def _read_open(parts: list[Element]) -> License:
         elif text or attributes:
             _note(draft, name, attributes, text)
     return draft.license(KIND)
+
+
+def is_uplink(path: Sequence[str]) -> bool:
+    """Whether an element is about the root of a license chain, and not about the license."""
+    return not _UPLINKS.isdisjoint(map(plain_name, path))
+
+
+def _note_uplink(draft: Draft, attributes: Mapping[str, str], text: str) -> None:
+    found = (attributes.get("KID"), attributes.get("VALUE"), attributes.get("value"), text)
+    root = next((kid for one in found if one and (kid := identifier(one))), None)
+    if root is not None:
+        draft.attribute(UPLINK, root)
 
 
 def _note(draft: Draft, name: str, attributes: Mapping[str, str], text: str) -> None:

@@ -169,25 +169,24 @@ class Import(Protocol):
 
 
 @runtime_checkable
-class SharedImport(Import, Protocol):
-    """A restore whose small items another process can stage as well, in an open folder.
+class WorkerImport(Import, Protocol):
+    """A restore whose small items a worker process can stage as well, in an open folder.
 
     They are those whose path is a safe one (see `archive.names`), so that no two of them can be
     one file to any file system.
     """
 
-    @property
-    def root(self) -> int | None:
-        """The descriptor of the open folder; None where no other process can have it."""
+    def worker_view(self) -> int | None:
+        """Return the descriptor of the open folder; None where no worker can have it."""
 
-    def place(self, path: bytes) -> bytes:
-        """Choose where a new item is staged, relative to the root, making folders on the way."""
+    def staging_path(self, path: bytes) -> bytes:
+        """Choose where a new item is staged, relative to that folder, making folders on the way."""
 
     def keep(self, path: bytes) -> None:
-        """Note that the other process has staged what `place` chose a path for."""
+        """Note that the worker has staged what `staging_path` chose a path for."""
 
     def take_back(self, path: bytes) -> None:
-        """Undo `place`, and remove what the other process may have left there."""
+        """Undo `staging_path`, and remove what the worker may have left there."""
 
 
 class Store(Protocol):

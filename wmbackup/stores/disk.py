@@ -1,71 +1,196 @@
-"""Where Windows keeps its DRM folder, for those who name a whole disk."""
+"""Find DRM folders below a folder, such as the root of a Windows disk.
+
+Where Windows keeps the DRM folder depends on its version and language, and an upgrade leaves the
+old one beside the new one. So the folder is found by its name and by the files in it, not by a
+list of paths.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import stat
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from wmbackup.errors import SystemFailure, UsageError
-from wmbackup.stores.layouts import DRM, find_layout
-from wmbackup.stores.tree import encode
+from wmbackup.archive.constants import MAX_DEPTH
+from wmbackup.errors import SystemFailure
+from wmbackup.formats.detect import kind_of_file
+from wmbackup.stores.layouts import DRM, FOLDER, Layout, find_layout
+from wmbackup.stores.tree import EntryKind, Tree, decode, open_tree
 from wmbackup.stores.trouble import is_of_file
 
-# %ProgramData% since Vista, %ALLUSERSPROFILE% before.
-_PLACES = (
-    ("ProgramData", "Microsoft", "Windows", "DRM"),
-    ("Documents and Settings", "All Users", "DRM"),
-)
+_DRM = b"drm"
+
+# Names in the root of a Windows disk, in lower case. One of the first, or two of the second.
+_CERTAIN = {
+    b"$recycle.bin",
+    b"boot.ini",
+    b"bootmgr",
+    b"documents and settings",
+    b"hiberfil.sys",
+    b"io.sys",
+    b"msdos.sys",
+    b"ntdetect.com",
+    b"ntldr",
+    b"pagefile.sys",
+    b"programdata",
+    b"swapfile.sys",
+    b"system volume information",
+}
+_LIKELY = {
+    b"autoexec.bat",
+    b"config.sys",
+    b"perflogs",
+    b"program files",
+    b"program files (x86)",
+    b"programme",
+    b"recovery",
+    b"recycled",
+    b"recycler",
+    b"users",
+    b"windows",
+    b"winnt",
+}
+_OLD_WINDOWS = b"windows.old"
+_ALL_USERS = b"all users"
+_VISTA = [b"microsoft", b"windows", _DRM]
+_PROFILES = 3  # parts of a path such as "Dokumente und Einstellungen/All Users/DRM"
 
 
-def drm_folder(disk: str) -> str | None:
-    """Return the DRM folder on a disk of Windows that is named by its root; None where none is.
+class Findings(NamedTuple):
+    """What is at and below a folder.
 
-    Links are not followed: those of Windows lead from the old place to the new one. Raises
-    UsageError where licenses are in both, as an upgrade leaves them, SystemFailure.
+    ``layout`` is that of the folder itself. ``folders`` are the paths of all folders below it that
+    have the files of a DRM folder, in order, and ``backups`` those of license backups. ``is_named``
+    says that one of ``folders`` has the name of a DRM folder, ``is_windows`` that the folder looks
+    like a Windows disk or like a part of one, ``is_mixed`` that files are outside of ``folders``.
     """
-    if not any(_is_folder(os.path.join(disk, place[0])) for place in _PLACES) or _is_store(disk):
-        return None
-    places = (_descend(disk, place) for place in _PLACES)
-    found = [place for place in places if place is not None and _is_store(place)]
-    if len(found) > 1:
-        raise UsageError(
-            f"{disk} has two DRM folders: {' and '.join(found)}",
-            hint="back them up one by one: --store drm:PATH",
+
+    layout: Layout
+    folders: tuple[str, ...] = ()
+    backups: tuple[str, ...] = ()
+    is_named: bool = False
+    is_windows: bool = False
+    is_mixed: bool = False
+
+
+def search(root: str, *, thorough: bool = False) -> Findings:
+    """Look for DRM folders at and below a folder, which need not exist.
+
+    Links are not followed. A folder that is a store itself is not searched, unless it looks like a
+    Windows disk as well and the search is ``thorough``. Raises SystemFailure.
+    """
+    try:
+        tree = open_tree(root)
+    except OSError as error:
+        if not is_of_file(error):
+            raise SystemFailure.of(error, "list the folder", root) from error
+        return Findings(FOLDER)
+    with contextlib.closing(tree):
+        return _Search(tree, root).findings(thorough=thorough)
+
+
+class _Listing(NamedTuple):
+    """What is in a folder: names of files, and of folders below it; not readable, if both None."""
+
+    files: list[bytes]
+    folders: list[bytes]
+    is_readable: bool = True
+
+
+class _Search:
+    """One walk through a tree."""
+
+    def __init__(self, tree: Tree, root: str) -> None:
+        self._tree = tree
+        self._root = root
+        self._found: list[bytes] = []
+        self._backups: list[bytes] = []
+        self._is_mixed = False
+
+    def findings(self, *, thorough: bool) -> Findings:
+        top = self._list(b"")
+        layout = find_layout(top.files)
+        is_windows = _looks_like_windows(top)
+        if layout is not FOLDER and not (thorough and is_windows):
+            return Findings(layout, is_windows=is_windows)
+        self._is_mixed = bool(top.files)
+        self._walk(top.folders)
+        return Findings(
+            layout,
+            tuple(sorted(map(self._full, self._found))),
+            tuple(sorted(map(self._full, self._backups))),
+            is_named=any(_own_name(path) == _DRM for path in self._found),
+            is_windows=is_windows or any(map(_is_place_of_windows, self._found)),
+            is_mixed=self._is_mixed,
         )
-    return found[0] if found else None
+
+    def _walk(self, folders: list[bytes]) -> None:
+        waiting = folders
+        while waiting:
+            folder = waiting.pop()
+            listing = self._list(folder)
+            if _is_drm(folder, listing):
+                self._found.append(folder)
+                continue
+            self._is_mixed = self._is_mixed or bool(listing.files)
+            if find_layout(listing.files) is not FOLDER:
+                self._backups.append(folder)
+            if folder.count(b"/") < MAX_DEPTH:
+                waiting += [b"%b/%b" % (folder, name) for name in listing.folders]
+
+    def _list(self, folder: bytes) -> _Listing:
+        listing = _Listing([], [])
+        try:
+            for name, kind in self._tree.entries(folder):
+                if kind is EntryKind.FILE:
+                    listing.files.append(name)
+                elif kind is EntryKind.FOLDER:
+                    listing.folders.append(name)
+        except OSError as error:
+            if not is_of_file(error):
+                raise SystemFailure.of(error, "list the folder", self._full(folder)) from error
+            return _Listing([], [], is_readable=False)
+        return listing
+
+    def _full(self, path: bytes) -> str:
+        return os.path.join(self._root, *_parts(path))
 
 
-def _descend(folder: str, names: tuple[str, ...]) -> str | None:
-    """Go down by names in any case, as NTFS takes them."""
-    for wanted in names:
-        paths = (os.path.join(folder, name) for name in _names(folder))
-        same = (path for path in paths if os.path.basename(path).lower() == wanted.lower())
-        below = next(filter(_is_folder, same), None)
-        if below is None:
-            return None
-        folder = below
-    return folder
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(os.listdir(folder))
-    except OSError as error:
-        if not is_of_file(error):
-            raise SystemFailure.of(error, "list the folder", folder) from error
-        return []
-
-
-def _is_folder(path: str) -> bool:
-    try:
-        status = os.lstat(path)
-    except OSError as error:
-        if not is_of_file(error):
-            raise SystemFailure.of(error, "look at", path) from error
+def _is_drm(folder: bytes, listing: _Listing) -> bool:
+    if find_layout(listing.files) is DRM:
+        return True
+    if _own_name(folder) != _DRM:
         return False
-    # A junction of Windows is a folder to Python 3.11.
-    return stat.S_ISDIR(status.st_mode) and not getattr(status, "st_reparse_tag", 0)
+    # What is in an unreadable one nobody knows, so that it counts.
+    return not listing.is_readable or any(map(kind_of_file, listing.files))
 
 
-def _is_store(folder: str) -> bool:
-    return find_layout(map(encode, _names(folder))) is DRM
+def _looks_like_windows(top: _Listing) -> bool:
+    names = {name.lower() for name in (*top.files, *top.folders)}
+    if not names.isdisjoint(_CERTAIN) or any(name.startswith(_OLD_WINDOWS) for name in names):
+        return True
+    return len(names & _LIKELY) > 1
+
+
+def _is_place_of_windows(path: bytes) -> bool:
+    """Whether a DRM folder is where some Windows keeps it.
+
+    Since Vista that is ``Microsoft/Windows/DRM`` in ProgramData. Before, it is in the profile of
+    all users, whose folder and whose parent are named in the language of the system, and which
+    Windows 98 and Me have in their own folder.
+    """
+    parts = path.lower().split(b"/")
+    if parts[-1] != _DRM:
+        return False
+    if parts[-3:] == _VISTA or len(parts) == _PROFILES:
+        return True
+    return len(parts) > 1 and parts[-2].startswith(_ALL_USERS)
+
+
+def _own_name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2].lower()
+
+
+def _parts(path: bytes) -> Iterator[str]:
+    return (decode(part) for part in path.split(b"/"))

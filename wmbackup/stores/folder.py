@@ -7,13 +7,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.archive.names import MAX_DEPTH, MAX_PATH
+from wmbackup.archive.constants import MAX_DEPTH, MAX_PATH
 from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
 from wmbackup.files import reachable
 from wmbackup.item import Skipped
 from wmbackup.license import License
-from wmbackup.status import Control, WarningEvent
+from wmbackup.quoting import quoted
+from wmbackup.status import Control, LeftOutEvent, WarningEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, WorkerFolder
+from wmbackup.stores.exclusion import EXCLUDED, Exclusion
 from wmbackup.stores.file_reader import FileReader, reason
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.layouts import FOLDER, Layout, find_layout
@@ -35,18 +37,20 @@ class FolderStore:
         layout: Layout | None = None,
         *,
         all_files: bool = False,
+        exclusion: Exclusion | None = None,
         owner: Owner | None = None,
     ) -> None:
         """Name the folder; nothing is opened yet, and for a restore it need not exist.
 
         Its layout is found by what is in it, unless one is given; ``all_files`` carries what
-        does not belong to the layout as well. ``owner`` knows what this user's restores left
-        where the file system keeps no owners.
+        does not belong to the layout as well, ``exclusion`` leaves files out. ``owner`` knows
+        what this user's restores left where the file system keeps no owners.
         """
         self.owner = owner or Owner()
         self.root = reachable(os.path.abspath(path))
         self._layout = layout
         self._all_files = all_files
+        self._exclusion = exclusion or Exclusion(())
 
     @property
     def layout(self) -> Layout:
@@ -97,13 +101,14 @@ class FolderStore:
         finally:
             tree.close()
 
-    def takes(self, path: bytes) -> bool:
-        """Whether a file belongs to the store."""
-        return self._all_files or self.layout.takes(path)
+    def excluded(self, path: bytes, *, is_folder: bool) -> str | None:
+        """Return why a file or a folder is not wanted; None where it is."""
+        pattern = self._exclusion.pattern_for(path, is_folder=is_folder)
+        return None if pattern is None else f"{EXCLUDED}{quoted(pattern)}"
 
-    def enters(self, folder: bytes) -> bool:
-        """Whether anything below a folder can belong to the store."""
-        return self._all_files or self.layout.enters(folder)
+    def foreign(self, path: bytes) -> str | None:
+        """Return why a file does not belong to the store; None where it does."""
+        return None if self._all_files else self.layout.foreign(path)
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Begin a restore into the folder, which is created where it is missing."""
@@ -137,7 +142,8 @@ class FolderExport:
         self._control = control
         self._withholds = store.layout.withholds
         self._reader = FileReader(tree, withholds=self._withholds, root=store.root)
-        self._left_out = 0
+        self._left_out: list[LeftOutEvent] = []
+        self._excluded: list[LeftOutEvent] = []
         self.paths: list[bytes] = []
         self.skipped: list[Skipped] = []
         self.licenses: Sequence[License] = ()
@@ -156,43 +162,54 @@ class FolderExport:
                 if not is_of_file(error):
                     name = os.path.join(store.root, decode(folder))
                     raise SystemFailure.of(error, "list the folder", name) from error
-                self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+                self._pass_over_closed(folder, error)
         # A folder lists its names in any order; what is said of them comes in one.
         self.skipped.sort(key=lambda skipped: skipped.path)
         self._remark(control)
 
     def _remark(self, control: Control) -> None:
-        """Say what is to be said of the set as a whole."""
+        """Report what is left out, and what is to be noted about the set as a whole."""
         layout = self._store.layout
+        for left_out in sorted(self._left_out + self._excluded):
+            control.notify(left_out)
         if self._left_out:
-            control.notify(_others(self._left_out) if self.paths else _only_others(layout.kind))
+            count = len(self._left_out)
+            control.notify(_others(count) if self.paths else _only_others(layout.kind, count))
         if layout.parts and self.paths:
-            names = (path.rpartition(b"/")[2].lower() for path in self.paths)
+            names = (path.lower() for path in self.paths)
             for remark in layout.remarks(layout.parts.intersection(names)):
                 control.notify(remark)
 
     def _list(self, folder: bytes, prefix: bytes) -> list[bytes]:
-        below, takes = [], self._store.takes
+        below = []
         for name, kind in self._tree.entries(folder):
             path = prefix + name
             if name.startswith(STAGING):
                 self._pass_over(path, kind)
+            elif excluded := self._store.excluded(path, is_folder=kind is EntryKind.FOLDER):
+                self._excluded.append(LeftOutEvent(path, excluded))
             elif kind is EntryKind.FOLDER:
                 if path.count(b"/") >= MAX_DEPTH - 1 or len(path) >= MAX_PATH:
                     self.skipped.append(
                         Skipped(path, "what is in it is deeper than an archive takes")
                     )
-                elif self._store.enters(path):
-                    below.append(path)
                 else:
-                    self._left_out += 1
-            elif not takes(path):
-                self._left_out += 1
+                    below.append(path)
+            elif (foreign := self._store.foreign(path)) is not None:
+                self._left_out.append(LeftOutEvent(path, foreign))
             elif kind is EntryKind.FILE:
                 self.paths.append(path)
             else:
                 self.skipped.append(Skipped(path, kind.value))
         return below
+
+    def _pass_over_closed(self, folder: bytes, error: OSError) -> None:
+        """Leave out a folder that cannot be listed, and skip it where it may have licenses."""
+        foreign = self._store.foreign(folder + b"/any")
+        if foreign is None:
+            self.skipped.append(Skipped(folder, f"cannot be listed: {reason(error)}"))
+        else:
+            self._left_out.append(LeftOutEvent(folder, foreign))
 
     def _pass_over(self, staging: bytes, kind: EntryKind) -> None:
         """Leave out what a restore left, or what has a name as if, and name it.
@@ -227,14 +244,14 @@ class FolderExport:
 def _others(count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
-        f"files and folders of other software are left out: {count}",
-        "wmbackup backup --all-files carries them as well",
+        f"files of other software are left out: {count:,}",
+        "add --verbose to list them, or --all-files to back them up as well",
     )
 
 
-def _only_others(kind: str) -> WarningEvent:
+def _only_others(kind: str, count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
-        f"nothing here is of a {kind} store: all files and folders are left out",
-        "name the folder that has the files, or take all of them with folder:PATH",
+        f"nothing here is of a {kind} store: files of other software are left out: {count:,}",
+        "name the folder that has the license files, or take all files with folder:PATH",
     )

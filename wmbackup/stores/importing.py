@@ -120,15 +120,15 @@ class _NewFolder(StagedImport):
     def _staged(self, path: bytes) -> bytes:
         return self._made + b"/" + path
 
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
+    def staging_path(self, path: bytes) -> bytes:
+        """See `WorkerImport.staging_path`."""
         _ = self._staging  # which is made before anything in it
         staged = self._staged(path)
         self._make_folders(staged)
         return staged
 
     def keep(self, path: bytes) -> None:
-        """See `SharedImport.keep`: nothing is remembered here."""
+        """See `WorkerImport.keep`: nothing is remembered here."""
 
     def commit(self) -> None:
         """See `Import.commit`."""
@@ -223,8 +223,8 @@ class _Existing(StagedImport):
     def _staged(self, path: bytes) -> bytes:
         return self._staging.file(self._outstanding[path])
 
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
+    def staging_path(self, path: bytes) -> bytes:
+        """See `WorkerImport.staging_path`."""
         if path in self._outstanding:
             raise twin(path)
         self._outstanding[path] = self._count
@@ -233,7 +233,7 @@ class _Existing(StagedImport):
         return self._staged(path)
 
     def keep(self, path: bytes) -> None:
-        """See `SharedImport.keep`."""
+        """See `WorkerImport.keep`."""
         del self._outstanding[path]
 
     def put(self, item: Item, data: bytes) -> None:
@@ -247,7 +247,7 @@ class _Existing(StagedImport):
         self.keep(item.path)
 
     def take_back(self, path: bytes) -> None:
-        """See `SharedImport.take_back`."""
+        """See `WorkerImport.take_back`."""
         super().take_back(path)
         self._given_back.add(self._outstanding.pop(path))
 

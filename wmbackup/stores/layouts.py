@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import NamedTuple
 
-from wmbackup.formats.detect import kind_of_file
 from wmbackup.status import WarningEvent
+from wmbackup.stores.foreign import foreign_to_backup, foreign_to_drm
 
-# Other software shares the DRM folder: rights management of Windows Server and of Office.
-_FOREIGN_FOLDERS = {b"cache", b"server", b"templates"}
 _BACKUP_SET = (b"drmv1key.bak", b"drmv1lic.bak", b"drmv2key.bak", b"drmv2lic.bak")
 _STORE_FILES = {b"drmv1.key", b"drmv1.lic", b"drmv2.lic", b"drmv2.sst", b"drmstore.hds"}
 # What is of no use without its partner.
@@ -23,44 +21,27 @@ _PAIRS = ((b"drmv1.lic", b"drmv1.key"), (b"drmv2.lic", b"drmv2.sst"))
 class Layout(NamedTuple):
     """How a folder is read.
 
-    ``takes`` says of a true path whether it belongs to the store, ``enters`` of a folder whether
-    anything below it can. ``withholds`` says that a file
-    in which a license forbids its backup stays behind; a store that is one opaque whole is
-    carried whole. ``bound`` says that a raw copy serves one machine alone. ``remarks`` are what
-    to say of a set, given those of its own names, in lower case, that are among ``parts``.
+    ``foreign`` returns why the file at a true path is known not to belong to the store, and None
+    for what is carried. ``withholds`` says that a file in which a license forbids its backup stays
+    behind; a store that is one opaque whole is carried whole. ``bound`` says that a raw copy serves
+    one machine alone. ``remarks`` are what to report about a set, given those names in the folder
+    itself, in lower case, that are among ``parts``.
     """
 
     kind: str
-    takes: Callable[[bytes], bool]
-    enters: Callable[[bytes], bool]
+    foreign: Callable[[bytes], str | None]
     remarks: Callable[[Collection[bytes]], list[WarningEvent]]
     withholds: bool = False
     bound: bool = False
     parts: frozenset[bytes] = frozenset()
 
 
-def _everything(_path: bytes) -> bool:
-    return True
+def _none(_path: bytes) -> str | None:
+    return None
 
 
 def _nothing(_names: Collection[bytes]) -> list[WarningEvent]:
     return []
-
-
-def _no_folder(_path: bytes) -> bool:
-    return False
-
-
-def _is_of_store(path: bytes) -> bool:
-    return kind_of_file(path.rpartition(b"/")[2]) is not None
-
-
-def _is_our_folder(path: bytes) -> bool:
-    return path.rpartition(b"/")[2].lower() not in _FOREIGN_FOLDERS
-
-
-def _is_of_backup(path: bytes) -> bool:
-    return path.lower() in _BACKUP_SET
 
 
 def _lone_halves(names: Collection[bytes]) -> list[WarningEvent]:
@@ -98,19 +79,16 @@ def _nothing_known(names: Collection[bytes]) -> bool:
     return not any(name in names for name in _BACKUP_SET)
 
 
-FOLDER = Layout("folder", _everything, _everything, _nothing, withholds=True)
+FOLDER = Layout("folder", _none, _nothing, withholds=True)
 DRM = Layout(
     "drm",
-    _is_of_store,
-    _is_our_folder,
+    foreign_to_drm,
     _lone_halves,
     bound=True,
     parts=frozenset(name for pair in _PAIRS for name in pair),
 )
-BAK = Layout("bak", _is_of_backup, _no_folder, _missing_backups, parts=frozenset(_BACKUP_SET))
-WRITTEN = Layout(
-    "windows", _everything, _everything, _incomplete_backup, parts=frozenset(_BACKUP_SET)
-)
+BAK = Layout("bak", foreign_to_backup, _missing_backups, parts=frozenset(_BACKUP_SET))
+WRITTEN = Layout("windows", _none, _incomplete_backup, parts=frozenset(_BACKUP_SET))
 """What the Windows Media interface wrote into a folder of our own: all of it, as it is."""
 LAYOUTS: Sequence[Layout] = (FOLDER, DRM, BAK)
 

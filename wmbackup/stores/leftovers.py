@@ -35,6 +35,9 @@ _NO_FOLDER = "is not a folder that a restore made, and was let be"
 _NO_FILE = {errno.ELOOP, errno.EMLINK, errno.ENXIO}
 """What the system answers where a link, a pipe or a device has the name of a file."""
 
+_PROBE = b".wmbackup-owners-"
+"""What the names of files begin with that are made to see whose they seem to be."""
+
 _HELD = "is of a restore that another run is carrying out, and was not undone"
 
 
@@ -141,6 +144,8 @@ def undo_leftovers(
     """
     control = control or Control()
     for name, _ in list(tree.entries(b"")):
+        if name.startswith(_PROBE):
+            _remove_probe(tree, name)
         if not name.startswith(STAGING):
             continue
         reason = _why_not_ours(tree, name, owner)
@@ -156,10 +161,14 @@ def undo_leftovers(
 def _is_removed_empty(tree: Tree, name: bytes) -> bool:
     """Remove a folder whose run ended before it could mark it; return whether it is gone.
 
-    It has an empty lock that nobody holds, or nothing at all.
+    It has an empty lock that nobody holds and at most what was written of a mark, or nothing at
+    all.
     """
     with contextlib.suppress(OSError):
-        if any(found != LOCK[1:] for found, _ in tree.entries(name)):
+        if any(found not in {LOCK[1:], MARK[1:]} for found, _ in tree.entries(name)):
+            return False
+        mark = tree.stat(name + MARK)
+        if mark is not None and not (stat.S_ISREG(mark.st_mode) and mark.st_size <= MAC_SIZE):
             return False
         lock = _lock_of_the_dead(tree, name)
         if lock is not None:
@@ -167,6 +176,8 @@ def _is_removed_empty(tree: Tree, name: bytes) -> bool:
             let_go(lock)
             if size:
                 return False
+            if mark is not None:
+                tree.unlink(name + MARK)
             tree.unlink(name + LOCK)
             tree.remove_folder(name)
         return tree.stat(name) is None
@@ -250,7 +261,7 @@ def _keeps_owners(tree: Tree) -> bool:
 
     There a mark counts for nothing: somebody may have copied one from where everybody reads it.
     """
-    name = b".wmbackup-%b.part" % os.urandom(8).hex().encode()
+    name = _PROBE + os.urandom(8).hex().encode()
     try:
         descriptor = tree.create(name, PRIVATE)
     except OSError as error:
@@ -261,7 +272,16 @@ def _keeps_owners(tree: Tree) -> bool:
         return is_private(os.fstat(descriptor))
     finally:
         let_go(descriptor)
-        tree.unlink(name)
+        with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover
+            tree.unlink(name)
+
+
+def _remove_probe(tree: Tree, name: bytes) -> None:
+    """Remove such a file of a run that was killed; it is empty."""
+    with contextlib.suppress(OSError):
+        status = tree.stat(name)
+        if status is not None and stat.S_ISREG(status.st_mode) and not status.st_size:
+            tree.unlink(name)
 
 
 def _whose(status: os.stat_result) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from wmbackup.stores.tree import EntryKind, Tree
 
@@ -11,10 +11,10 @@ _PASSES = 64
 """How often a folder is listed. Each time half of what is there goes, at the least."""
 
 
-def remove_all(tree: Tree, folder: bytes, keep: bytes | None = None) -> OSError | None:
+def remove_all(tree: Tree, folder: bytes, keep: Collection[bytes] = ()) -> OSError | None:
     """Remove a folder and all below it; links are removed, not followed.
 
-    ``keep`` is a file in it that stays, and the folder with it. Returns what was in the way, None
+    ``keep`` are files in it that stay, and the folder with them. Returns what was in the way, None
     where nothing was. The work is linear however deep the folders are: each is moved up before it
     is looked into.
     """
@@ -27,7 +27,7 @@ def remove_all(tree: Tree, folder: bytes, keep: bytes | None = None) -> OSError 
 class _Removal:
     """One removal under way: folders to look into, and those that are empty."""
 
-    def __init__(self, tree: Tree, folder: bytes, keep: bytes | None) -> None:
+    def __init__(self, tree: Tree, folder: bytes, keep: Collection[bytes]) -> None:
         self._tree = tree
         self._folder = folder
         self._keep = keep
@@ -62,7 +62,7 @@ class _Removal:
     def _takes_away(self, folder: bytes, name: bytes, kind: EntryKind) -> bool:
         """Take an entry out of a folder; return False where it is still there."""
         path = folder + b"/" + name
-        if path == self._keep:
+        if path in self._keep:
             return False
         if kind is EntryKind.FOLDER:
             if folder != self._folder:
@@ -77,7 +77,7 @@ class _Removal:
 
     def end(self) -> OSError | None:
         """Remove the emptied folders; return what was in the way of anything."""
-        for folder in reversed(self._emptied if self._keep is None else self._emptied[1:]):
+        for folder in reversed(self._emptied[1:] if self._keep else self._emptied):
             with _collecting(self._failures):
                 self._tree.remove_folder(folder)
         return self._failures[0] if self._failures else None

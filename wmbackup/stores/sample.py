@@ -17,8 +17,10 @@ from uuid import UUID
 from wmbackup.errors import StoreReadOnly
 from wmbackup.item import Skipped
 from wmbackup.license import License, RightValue
-from wmbackup.status import Control
+from wmbackup.quoting import quoted
+from wmbackup.status import Control, LeftOutEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld
+from wmbackup.stores.exclusion import EXCLUDED, Exclusion
 
 NOTE = "Synthetic license made for wmbackup. It opens nothing."
 _SECOND = 1_000_000_000
@@ -219,6 +221,10 @@ class SampleStore:
     root: ClassVar[str | None] = None
     gives_statuses: ClassVar[bool] = False
 
+    def __init__(self, exclusion: Exclusion | None = None) -> None:
+        """Leave out the files that an exclusion matches."""
+        self._exclusion = exclusion or Exclusion(())
+
     def licenses(self, control: Control) -> Iterator[License]:
         """Enumerate them."""
         for _, license_ in _files().values():
@@ -230,7 +236,16 @@ class SampleStore:
     def export(self, control: Control) -> Iterator[SampleExport]:
         """List them."""
         control.check()
-        yield SampleExport()
+        export = SampleExport()
+        paths = []
+        for path in export.paths:
+            pattern = self._exclusion.pattern_for_file(path)
+            if pattern is None:
+                paths.append(path)
+            else:
+                control.notify(LeftOutEvent(path, f"{EXCLUDED}{quoted(pattern)}"))
+        export.paths = tuple(paths)
+        yield export
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Raise StoreReadOnly."""

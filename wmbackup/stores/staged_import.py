@@ -64,8 +64,8 @@ class StagedImport(ABC):
         """Make the folders that staging needs."""
 
     @abstractmethod
-    def place(self, path: bytes) -> bytes:
-        """See `SharedImport.place`."""
+    def staging_path(self, path: bytes) -> bytes:
+        """See `WorkerImport.staging_path`."""
 
     @abstractmethod
     def _staged(self, path: bytes) -> bytes:
@@ -86,16 +86,15 @@ class StagedImport(ABC):
         """See `Import.put`."""
         _ = self._staging  # whose own errors are not those of the file
         with self._naming(item.path):
-            path = self.place(item.path)
+            path = self.staging_path(item.path)
             write_file(self._tree, path, data, item)
 
-    @property
-    def root(self) -> int | None:
-        """See `SharedImport.root`."""
+    def worker_view(self) -> int | None:
+        """See `WorkerImport.worker_view`."""
         return self._tree.handle()
 
     def take_back(self, path: bytes) -> None:
-        """See `SharedImport.take_back`."""
+        """See `WorkerImport.take_back`."""
         with contextlib.suppress(FileNotFoundError):
             self._tree.unlink(self._staged(path))
 
@@ -103,7 +102,7 @@ class StagedImport(ABC):
         """See `Import.stage`."""
         _ = self._staging
         with self._naming(item.path):
-            return os.fdopen(self._tree.create(self.place(item.path)), "w+b")
+            return os.fdopen(self._tree.create(self.staging_path(item.path)), "w+b")
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""

@@ -72,9 +72,12 @@ def remove_locked(tree: Tree, staging: bytes, lock: int) -> OSError | None:
     """
     # The lock goes last: as long as there is anything else, nobody is to look at it. It is closed
     # before it is removed, since Windows removes no open file, and FUSE keeps one under another
-    # name, in the very folder.
+    # name, in the very folder. The mark goes before it: without one, the next run of this user
+    # would take what is left for somebody else's.
+    lock_path = staging + LOCK
     try:
-        failure = remove_all(tree, staging, keep=staging + LOCK)
+        failure = remove_all(tree, staging, keep=(lock_path, staging + MARK))
+        failure = failure or remove_all(tree, staging, keep=(lock_path,))
     finally:
         if lock >= 0:
             let_go(lock)

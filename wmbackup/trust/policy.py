@@ -69,23 +69,24 @@ class Policy:
     revoked: frozenset[bytes] = frozenset()
     required: int = 1
 
-    def judge(
+    def check(
         self,
         maker: bytes,
-        witnesses: Sequence[bytes] = (),
+        cosigners: Sequence[bytes] = (),
         signed_at: datetime | None = None,
-        claimed: str | None = None,
+        host: str | None = None,
     ) -> tuple[str, ...]:
         """Return the trusted principals that signed with these keys, each once.
 
-        ``claimed`` is the principal that the maker claims by the host that it signed; patterns
-        are matched against it. Without ``signed_at`` neither times nor patterns are checked yet.
+        Patterns are matched against the principal of the ``host`` that the maker signed. Without
+        ``signed_at`` neither times nor patterns are checked yet.
         Raises SignerRevoked, SignerUntrusted, SignerExpired or TooFewSigners.
         """
+        claimed = None if host is None else principal_of(host)
         mark = fingerprint(maker)
         if maker in self.revoked:
             raise SignerRevoked(f"the key that signed, {mark}, is revoked", fingerprint=mark)
-        keys = {key for key in (maker, *witnesses) if key not in self.revoked}
+        keys = {key for key in (maker, *cosigners) if key not in self.revoked}
         known = {
             signer: principal
             for signer in self.signers

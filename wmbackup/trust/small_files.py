@@ -7,6 +7,7 @@ of the setup (`SetupUnusable`); trouble of the machine is a `SystemFailure`.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shlex
 import stat
@@ -105,7 +106,7 @@ def check_writers(path: str) -> Exposed | None:
     In a folder that others can write they can put another file in its place. A private group of
     the user is not told from others, and a file system without modes says it of everything: both
     are returned. On Windows, access lists say it, and None is returned. Raises SetupUnusable for
-    what everybody can write.
+    what everybody can write, SystemFailure where the machine does not tell.
     """
     if os.name != "posix":
         return None
@@ -145,13 +146,21 @@ def hide_hint(path: str) -> str:
     """Return what keeps other users from reading a file: a command, where there is one."""
     if os.name == "nt":
         return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
-    if _keeps_modes(os.path.dirname(path) or os.curdir):
-        return f"chmod 600 {shlex.quote(path)}"
-    return mount_hint(path)
+    try:
+        by_mode = _keeps_modes(os.path.dirname(path) or os.curdir)
+    except SystemFailure:  # a hint is given with an error, and never in its place
+        by_mode = True
+    return f"chmod 600 {shlex.quote(path)}" if by_mode else mount_hint(path)
 
 
 def _keeps_modes(folder: str) -> bool:
+    """Whether a folder keeps modes; it is taken at its word where nobody may write in it.
+
+    Trouble of the machine says nothing about modes. Raises SystemFailure.
+    """
     try:
         return keeps_modes(folder)
-    except OSError:  # nothing can be written there, which says nothing about modes
-        return True
+    except OSError as error:
+        if error.errno == errno.EROFS or is_of_file(error):
+            return True
+        raise SystemFailure.of(error, "make a file in", folder) from error

@@ -52,12 +52,13 @@ def processors() -> int:
 class Workers(NamedTuple):
     """Permission to start a worker process where one pays, and how to deal with it.
 
-    A worker takes 50 ms to start, so work on fewer than ``min_files`` files gets none. A worker
-    that gives no answer for ``patience`` seconds while there is nothing else to do is killed, and
-    its work is done here.
+    A worker takes 50 ms to start, so work on fewer than ``min_files`` files, or the verification of
+    fewer than ``min_bytes`` bytes, gets none. A worker that gives no answer for ``patience``
+    seconds while there is nothing else to do is killed, and its work is done here.
     """
 
     min_files: int = 4000
+    min_bytes: int = 64 * 1024 * 1024
     patience: float = 10.0
 
     @contextlib.contextmanager

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
-from wmbackup.archive.portion import ContentMismatch, Portion, PortionWriter
+from wmbackup.archive.batch import BatchWriter, ContentMismatch, FileBatch
 from wmbackup.archive.row_codec import FileRow
 from wmbackup.errors import SystemFailure
 from wmbackup.stores.base import (
@@ -59,7 +59,7 @@ class ReadingWorker:
         """Return the question for a batch of these files, which keep their names."""
         return b"\0".join(paths)
 
-    def batch(self, answer: bytes) -> Portion | None:
+    def batch(self, answer: bytes) -> FileBatch | None:
         """Return the batch of an answer; None where the files must be read again."""
         if not answer:
             return None
@@ -70,7 +70,7 @@ class ReadingWorker:
             at += size
         rows, manifest, license_rows = tables
         where = self._records, begin, length
-        return Portion(files, octets, licenses, rows, manifest, license_rows, *where)
+        return FileBatch(files, octets, licenses, rows, manifest, license_rows, *where)
 
 
 def main() -> None:
@@ -78,11 +78,11 @@ def main() -> None:
     root, records, withholds = map(int, sys.argv[3:])
     reader = reader_in_worker(WorkerFolder(root, bool(withholds)))
     with os.fdopen(records, "r+b") as file:
-        writer = PortionWriter(file)
+        writer = BatchWriter(file)
         serve(lambda question: _answer(reader, writer, question.split(b"\0")))
 
 
-def _answer(reader: FileReader, writer: PortionWriter, paths: Sequence[bytes]) -> bytes:
+def _answer(reader: FileReader, writer: BatchWriter, paths: Sequence[bytes]) -> bytes:
     """Read files; answer nothing where that is not as simple as it should be."""
     try:
         if all(_add(reader, writer, path) for path in paths):
@@ -97,7 +97,7 @@ def _answer(reader: FileReader, writer: PortionWriter, paths: Sequence[bytes]) -
     return b""
 
 
-def _add(reader: FileReader, writer: PortionWriter, path: bytes) -> bool:
+def _add(reader: FileReader, writer: BatchWriter, path: bytes) -> bool:
     content = reader.read(path)
     if not isinstance(content.data, bytes):
         return False  # it is large, and its progress is reported in parts

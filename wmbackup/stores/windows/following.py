@@ -30,6 +30,8 @@ class Patience:
     failure: float = 0.5  # for END after a failed HRESULT
     url: float = 5.0  # for END after ERROR_WITHURL
     cancel: float = 10.0  # for END after a cancel
+    silence: float = 600.0  # without a status and without growth of the folder
+    look: float = 5.0  # between two looks at the folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Operation:
     """What is known of an operation while it runs.
 
     ``doing`` completes the sentence "cannot …"; ``timeout`` is in seconds, None for no limit.
+    There is always one limit, which grows with progress: `Patience.silence`.
     """
 
     def __init__(
@@ -58,13 +61,23 @@ class Operation:
         doing: str,
         timeout: float | None = None,
         patience: Patience | None = None,
+        growth: Callable[[], object] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Begin to count the time; `receive` may be called from now on."""
+        """Begin to count the time; `receive` may be called from now on.
+
+        ``growth`` returns something that differs while the interface gets on, such as the sizes of
+        the files that it writes. ``clock`` is in seconds.
+        """
+        self._clock = clock
+        self._growth = growth
+        self._seen: object = None
+        self._sign_of_life = self._looked = clock()
         self._control = control
         self._doing = doing
         self._patience = patience or Patience()
         self._queue: SimpleQueue[tuple[int, int, Value]] = SimpleQueue()
-        self._limit = None if timeout is None else time.monotonic() + timeout
+        self._limit = None if timeout is None else clock() + timeout
         self._begun = False
         self._ended: int | None = None  # END's HRESULT
         self._failure: int | None = None  # the first failed HRESULT
@@ -115,15 +128,31 @@ class Operation:
             self._take(self._patience.tick)
             if self._control.cancelled():
                 return Cancelled()
-            if self._limit is not None and time.monotonic() >= self._limit:
+            if self._limit is not None and self._clock() >= self._limit:
                 return TimedOut(
                     f"cannot {self._doing}: the time is over",
                     hint="give more time with --timeout, or try on another day",
                 )
+            if self._is_silent():
+                return TimedOut(
+                    f"cannot {self._doing}: the interface has not got on for"
+                    f" {self._patience.silence / 60:g} minutes",
+                    hint="restart Windows and try again; wmbackup check shows what it can do",
+                )
         return None
 
+    def _is_silent(self) -> bool:
+        """Whether nothing came from the interface for too long: no status and no file grew."""
+        now = self._clock()
+        if now - self._looked >= self._patience.look:
+            self._looked = now
+            seen = self._growth()
+            if seen != self._seen:
+                self._seen, self._sign_of_life = seen, now
+        return now - self._sign_of_life >= self._patience.silence
+
     def _overdue(self) -> bool:
-        return self._stop_at is not None and time.monotonic() >= self._stop_at
+        return self._stop_at is not None and self._clock() >= self._stop_at
 
     def _take(self, seconds: float, *, notify: bool = True) -> None:
         try:
@@ -133,15 +162,18 @@ class Operation:
         self._note(status, hresult, value)
         if notify:
             self._control.notify(_event(status, hresult, value))
+            if status == Status.RESTRICTED_LICENSE and failed(hresult):
+                self._control.notify(_refused_license(hresult))
 
     def _note(self, status: int, hresult: int, value: Value) -> None:
-        now = time.monotonic()
-        if failed(hresult):
+        now = self._sign_of_life = self._clock()
+        if status == Status.RESTRICTED_LICENSE:
+            # It is about one license, whatever HRESULT comes along; END decides about the others.
+            self._restricted.append(value)
+        elif failed(hresult):
             # Where FAILED(hr), the status is not to be treated as normal (wmsdkidl.h).
             self._failure = self._failure or hresult
             self._stop_at = self._stop_at or now + self._patience.failure
-        elif status == Status.RESTRICTED_LICENSE:
-            self._restricted.append(value)
         if status == Status.ERROR_WITHURL:
             self._refused = True
             self._url = value if isinstance(value, str) else None
@@ -154,8 +186,8 @@ class Operation:
         patience = self._patience.cancel if self.unanswered else self._patience.failure
         with suppress(InterfaceError):  # what cannot be canceled may still end by itself
             cancel()
-        until = time.monotonic() + patience
-        while self._ended is None and (left := until - time.monotonic()) > 0:
+        until = self._clock() + patience
+        while self._ended is None and (left := until - self._clock()) > 0:
             self._take(min(left, self._patience.tick), notify=notify)
 
     def _result(self, why: WmbackupError | None) -> Outcome:
@@ -176,4 +208,15 @@ def _event(status: int, hresult: int, value: Value) -> StatusEvent | WarningEven
     return WarningEvent(
         "status-unknown",
         f"the interface sent status {status}, which is not documented, with 0x{hresult:08X}",
+    )
+
+
+def _refused_license(hresult: int) -> WarningEvent:
+    known = find(hresult)
+    named = known.name if known.is_unknown else f"{known.name}, 0x{hresult:08X}"
+    return WarningEvent(
+        "restricted-failed",
+        f"the interface reported a restricted license with a failure ({named}) and went on:"
+        f" {known.sentence}",
+        known.next_step,
     )

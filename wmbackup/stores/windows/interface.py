@@ -20,6 +20,7 @@ from wmbackup.status import Control
 from wmbackup.stores.windows.callback import StatusCallback
 from wmbackup.stores.windows.com import Apartment
 from wmbackup.stores.windows.following import Operation, Outcome, Patience
+from wmbackup.stores.windows.private import sizes
 from wmbackup.stores.windows.wmsdkidl import (
     BACKUP_PATH,
     RESTORE_PATH,
@@ -62,10 +63,10 @@ def backup_into(
 ) -> Outcome:
     """Back up all licenses into an existing folder, and wait for the end.
 
-    ``timeout`` is in seconds, None for no limit. Each status goes to ``control.notify`` on this
-    thread, in order. Without ``overwrite`` an existing backup there is NS_E_DRM_BACKUP_EXISTS.
-    Raises NotFound without the folder, StoreUnavailable without the interface, InterfaceError,
-    Cancelled and TimedOut. Source: ``wmsdkidl.h``, IWMLicenseBackup.
+    ``timeout`` is in seconds, None for no limit but that of `Patience.silence`. Each status goes to
+    ``control.notify`` on this thread, in order. Without ``overwrite`` an existing backup there is
+    NS_E_DRM_BACKUP_EXISTS. Raises NotFound without the folder, StoreUnavailable without the
+    interface, InterfaceError, Cancelled and TimedOut. Source: ``wmsdkidl.h``, IWMLicenseBackup.
     """
     flags = BackupFlags.OVERWRITE if overwrite else BackupFlags.NONE
 
@@ -76,7 +77,11 @@ def backup_into(
         )
 
     operation = Operation(
-        control or Control(), doing="back up the licenses", timeout=timeout, patience=patience
+        control or Control(),
+        doing="back up the licenses",
+        timeout=timeout,
+        patience=patience,
+        growth=lambda: sizes(folder),
     )
     return _run(operation, BACKUP_PATH, folder, begin)
 

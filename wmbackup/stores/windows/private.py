@@ -40,3 +40,11 @@ def _remove(staging: Staging) -> None:
     failure = staging.close()
     if failure is not None:
         raise SystemFailure.of(failure, "remove the private folder", decode(staging.name))
+
+
+def sizes(folder: str) -> dict[str, int]:
+    """Return the sizes of the files in a folder that somebody else is writing; {} without one."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        # Not DirEntry.stat: what Windows keeps in the folder is old while the file is open.
+        return {entry.name: os.stat(entry.path).st_size for entry in entries}
+    return {}

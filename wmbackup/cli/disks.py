@@ -1,0 +1,68 @@
+"""Choose the store that the path of a disk means, or name all that it can mean."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+
+from wmbackup.errors import StoreUnavailable, UsageError
+from wmbackup.quoting import elided
+from wmbackup.stores.disk import Findings, search
+from wmbackup.stores.layouts import DRM, FOLDER
+
+_NAMED = 20  # folders that a message names
+
+
+def choose(path: str, option: str, *, is_forced: bool) -> str:
+    """Return the folder that a path means: itself, or the only DRM folder below it.
+
+    ``is_forced`` says that ``drm:`` is before the path. Raises UsageError where several folders can
+    be meant, StoreUnavailable for a Windows disk without any, SystemFailure.
+    """
+    found = search(path, thorough=not is_forced)
+    if is_forced:
+        if found.layout is DRM or not found.folders:
+            return path
+        return _only(path, found.folders, (), option)
+    if not (found.is_windows or found.is_named):
+        return path
+    if found.layout is not FOLDER:
+        own = (f"{found.layout.kind}:{path}",)
+        return _only(path, found.folders, own, option) if found.folders else path
+    if not found.folders:
+        raise _nothing(path, found, option)
+    whole = (f"folder:{path}",) if found.is_mixed and not found.is_windows else ()
+    return _only(path, found.folders, whole, option)
+
+
+def _only(path: str, folders: tuple[str, ...], others: tuple[str, ...], option: str) -> str:
+    """Return the only folder. Raises UsageError where others, or other stores, can be meant."""
+    if len(folders) == 1 and not others:
+        return folders[0]
+    number = "a DRM folder" if len(folders) == 1 else f"{len(folders):,} DRM folders"
+    alone = "is a store, and " if others and not others[0].startswith("folder:") else ""
+    stores = (*map("drm:{}".format, folders), *others)
+    raise UsageError(
+        f"{path} {alone}has {number} below it: {_listed(folders)}",
+        hint="name the one to use: " + ", or ".join(_given(option, one) for one in stores),
+    )
+
+
+def _nothing(path: str, found: Findings, option: str) -> StoreUnavailable:
+    hint = f"to back up all files below it: {_given(option, f'folder:{path}')}"
+    if found.backups:
+        stores = (_given(option, f"bak:{backup}") for backup in found.backups)
+        hint = f"a license backup is on it: {', or '.join(stores)}; {hint}"
+    return StoreUnavailable(
+        f"{path} looks like a Windows disk, and no DRM folder with licenses is on it", hint=hint
+    )
+
+
+def _given(option: str, store: str) -> str:
+    return f"{option} {shlex.quote(store)}"
+
+
+def _listed(paths: Iterable[str]) -> str:
+    named = [elided(path, 400) for path in paths]
+    more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more

@@ -1,0 +1,410 @@
+"""From a store into an archive: one pipeline, for a backup and for a dry run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from wmbackup import __version__
+from wmbackup.archive.batch import BatchWriter, FileBatch
+from wmbackup.archive.names import Naming
+from wmbackup.archive.row_codec import FileRow, sizes_in
+from wmbackup.archive.tag_files import BagInfo
+from wmbackup.archive.writer import ArchiveWriter, DiscardingWriter, Sealed
+from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._machine import lock_subject
+from wmbackup.engine._open import spooling
+from wmbackup.engine._progress import Progress
+from wmbackup.engine._read_back import read_back_archive
+from wmbackup.engine._tally import Tally
+from wmbackup.errors import NothingToBackUp, SystemFailure
+from wmbackup.files import Draft, remove_leftovers, spool_in, temporary_folder
+from wmbackup.item import Skipped
+from wmbackup.license import License
+from wmbackup.locks import Locks
+from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.stores.base import Content, Export, Store
+from wmbackup.trust.keys import SigningKey
+from wmbackup.workers.process import Workers, share
+from wmbackup.workers.read_files import start_reader
+
+AGENT = f"wmbackup {__version__}"
+_SYNC_STEP = 64 * 1024 * 1024  # bytes that go to the disk together while more are written
+_BATCH = 256
+"""Files of a batch. Fewer cost more to hand on; of more, the lines take memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class BackupSummary:
+    """What was made. ``path`` is None where it went to a stream; sizes are in bytes.
+
+    ``skipped`` were seen and not carried, ``withheld`` are licenses that their issuers do not
+    let go; ``info`` says who signed.
+    """
+
+    path: str | None
+    size: int
+    info: BagInfo
+    licenses: int
+    skipped: tuple[Skipped, ...]
+    withheld: tuple[License, ...]
+    read_back: bool
+
+
+@dataclass(frozen=True, slots=True)
+class BackupPlan:
+    """What would be made: nothing was written. Sizes are in bytes."""
+
+    path: str | None
+    store_kind: str
+    files: int
+    octets: int
+    licenses: int
+    skipped: tuple[Skipped, ...]
+    withheld: tuple[License, ...]
+
+
+def backup(
+    store: Store,
+    output: str | BinaryIO | Destination,
+    key: SigningKey,
+    control: Control | None = None,
+    *,
+    replace_output: bool = False,
+    read_back: bool = True,
+    locks: Locks | None = None,
+    host: str | None = None,
+    workers: Workers | None = None,
+    refuse: Refuse = Refuse(),  # noqa: B008 - it is frozen
+) -> BackupSummary:
+    """Back a store up into a signed archive.
+
+    ``output`` is a file, a folder in which the archive gets its usual name, a stream that is
+    open for writing (what went there cannot be read back), or what `choose_destination` chose.
+    The archive appears at once, whole and read back, or not at all. ``workers`` allows a worker
+    process that reads a part of many files, where that pays. Nothing is written where ``refuse``
+    says so.
+
+    A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
+    OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
+    SystemFailure and others of `wmbackup.errors`.
+    """
+    stream: BinaryIO | None = None
+    if isinstance(output, str):
+        destination = choose_destination(store, output, host, replace=replace_output)
+    elif isinstance(output, Destination):
+        destination = output
+    else:
+        stream, destination = output, choose_destination(store, None, host)
+    run = _Backup(store, destination, control or Control(), locks, refuse)
+    if stream is not None:
+        return run.into_stream(stream, key, workers)
+    return run.into_file(key, workers, read_back=read_back)
+
+
+def plan_backup(
+    store: Store,
+    output: str | Destination | None,
+    control: Control | None = None,
+    *,
+    replace_output: bool = False,
+    locks: Locks | None = None,
+    refuse: Refuse = Refuse(),  # noqa: B008 - it is frozen
+) -> BackupPlan:
+    """Read and hash a store as `backup` does, and write nothing. Raises as `backup` does."""
+    if not isinstance(output, Destination):
+        output = choose_destination(store, output, replace=replace_output)
+    return _Backup(store, output, control or Control(), locks, refuse).nowhere()
+
+
+class _Backup:
+    """One backup on its way."""
+
+    def __init__(
+        self,
+        store: Store,
+        destination: Destination,
+        control: Control,
+        locks: Locks | None,
+        refuse: Refuse,
+    ) -> None:
+        self._store = store
+        self._destination = destination
+        self._control = control
+        self._locks = locks
+        self._refuse = refuse
+
+    def nowhere(self) -> BackupPlan:
+        with self._locked(), spooling(), self._filled(DiscardingWriter, None) as (writer, tally):
+            return BackupPlan(
+                self._destination.path,
+                self._store.kind,
+                writer.files,
+                writer.octets,
+                tally.licenses,
+                tuple(tally.skipped),
+                tuple(tally.withheld),
+            )
+
+    def into_stream(
+        self, output: BinaryIO, key: SigningKey, workers: Workers | None
+    ) -> BackupSummary:
+        folder = temporary_folder()
+        with self._locked(), spooling():
+            remove_leftovers(folder)
+            with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (writer, tally):
+                try:
+                    sealed = self._seal(writer, output, key, tally)
+                except OSError as error:
+                    raise SystemFailure.of(error, "write to", "the output stream") from error
+        return self._summary(sealed, tally, read_back=False)
+
+    def into_file(
+        self, key: SigningKey, workers: Workers | None, *, read_back: bool
+    ) -> BackupSummary:
+        path, folder = self._destination.path, self._destination.folder
+        assert path is not None  # noqa: S101 - `backup` saw to it
+        assert folder is not None  # noqa: S101
+        draft = None
+        try:
+            with self._locked():
+                remove_leftovers(folder)
+                draft = Draft(path, "the archive")
+                with contextlib.closing(draft):
+                    with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (
+                        writer,
+                        tally,
+                    ):
+                        sealed = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
+                    draft.sync()
+                    if read_back:
+                        read_back_archive(
+                            draft.file, sealed, key.public, spool_in(folder), self._control
+                        )
+                    self._control.check()
+                    draft.publish(replace=self._destination.replace)
+        except OSError as error:
+            if draft is not None and draft.published:
+                raise draft.unconfirmed(error) from error
+            raise SystemFailure.of(error, "write", path) from error
+        return self._summary(sealed, tally, read_back=read_back)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[None]:
+        path = self._destination.path
+        with contextlib.ExitStack() as stack:
+            subject = lock_subject(self._store)
+            if self._locks is not None and subject is not None:
+                stack.enter_context(self._locks.hold("store", subject, self._control))
+            if self._locks is not None and path is not None:
+                stack.enter_context(self._locks.hold("destination", path, self._control))
+            yield
+
+    @contextlib.contextmanager
+    def _filled(
+        self, make_writer: Callable[[], ArchiveWriter], workers: Workers | None
+    ) -> Iterator[tuple[ArchiveWriter, Tally]]:
+        """Read the store into a writer."""
+        self._control.notify(PhaseEvent(Phase.PLANNING))
+        tally = Tally(self._control)
+        with self._store.export(self._control) as export:
+            while True:
+                names = tally.names(export)
+                with contextlib.closing(make_writer()) as writer:
+                    if self._fill(writer, export, names, tally, workers):
+                        yield writer, tally
+                        return
+                # One is gone, and others had made room for its name: names are given anew.
+                tally.start_over()
+
+    def _fill(
+        self,
+        writer: ArchiveWriter,
+        export: Export,
+        names: Naming,
+        tally: Tally,
+        workers: Workers | None,
+    ) -> bool:
+        """Carry everything; return False where a file was lost and that changes other names."""
+        files = len(names.own) + len(names.items)
+        self._control.notify(PhaseEvent(Phase.READING, items=files))
+        pipeline = _Pipeline(writer, export, names, tally, self._control)
+        if not pipeline.run(workers):
+            return False
+        free = tally.know(export.licenses)
+        for license_ in (*tally.withheld, *free):
+            writer.know(license_)
+        self._machine = export.machine
+        if not writer.files:
+            raise _nothing(self._store, tally)
+        planned = isinstance(writer, DiscardingWriter)
+        tally.refuse(**self._refuse._asdict(), planned=planned)
+        return True
+
+    def _seal(
+        self,
+        writer: ArchiveWriter,
+        output: BinaryIO,
+        key: SigningKey,
+        tally: Tally,
+        sync_ahead: Callable[[], None] | None = None,
+    ) -> Sealed:
+        self._control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which has no files
+        info = BagInfo(
+            archive_id=os.urandom(16).hex(),
+            created=self._destination.moment,
+            host=self._destination.host,
+            store_kind=self._store.kind,
+            store=self._store.location,
+            signer=key.fingerprint,
+            withheld=0,
+            skipped=len(tally.skipped),
+            octets=0,
+            files=0,
+            agent=AGENT,
+            machine=self._machine,
+        )
+        return writer.seal(output, info, key.sign, self._ticking(sync_ahead))
+
+    def _ticking(self, sync_ahead: Callable[[], None] | None) -> Callable[[int], None]:
+        written = 0
+
+        def tick(size: int) -> None:
+            nonlocal written
+            self._control.check()
+            self._control.item(b"", 0, size)
+            written += size
+            # The disk is a quarter of the sealing sooner done when it begins with the first bytes.
+            if sync_ahead is not None and written >= _SYNC_STEP:
+                sync_ahead()
+                written = 0
+
+        return tick
+
+    def _summary(self, sealed: Sealed, tally: Tally, *, read_back: bool) -> BackupSummary:
+        return BackupSummary(
+            path=self._destination.path,
+            size=sealed.size,
+            info=sealed.info,
+            licenses=tally.licenses,
+            skipped=tuple(tally.skipped),
+            withheld=tuple(tally.withheld),
+            read_back=read_back,
+        )
+
+
+class _Paths(NamedTuple):
+    """Files that become a batch, and how many batches came before."""
+
+    number: int
+    paths: Sequence[bytes]
+    are_own: bool
+
+
+class _Pipeline:
+    """For each file: read, hash, write; in the order of the archive."""
+
+    def __init__(
+        self,
+        writer: ArchiveWriter,
+        export: Export,
+        names: Naming,
+        tally: Tally,
+        control: Control,
+    ) -> None:
+        self._writer = writer
+        self._export = export
+        self._names = names
+        self._tally = tally
+        self._control = control
+        self._progress = Progress(control)
+        self._batch = BatchWriter(writer.spool())
+
+    def run(self, workers: Workers | None) -> bool:
+        """Carry everything; return False where a file was lost and that changes other names."""
+        own, items = self._names.own, self._names.items
+        with start_reader(workers, self._export, len(own), self._writer.spool) as worker:
+            batches: Iterator[FileBatch | None] = map(self._read, _in_batches(own, are_own=True))
+            if worker is not None:
+                batches = share(
+                    worker.process,
+                    _in_batches(own, are_own=True),
+                    self._control,
+                    do=self._read,
+                    ask=lambda some: worker.question(some.paths),
+                    take=lambda some, answer: self._taken(some, worker.batch(answer)),
+                )
+            if not self._write(batches):
+                return False
+        return self._write(map(self._read, _in_batches(items, len(own), are_own=False)))
+
+    def _write(self, batches: Iterator[FileBatch | None]) -> bool:
+        for batch in batches:
+            if batch is None:
+                return False
+            self._writer.append(batch)
+            self._tally.licenses += batch.licenses
+        return True
+
+    def _read(self, some: _Paths) -> FileBatch | None:
+        """Read and hash files; return None where one was lost that others had made room for."""
+        self._tally.position = some.number
+        for path in some.paths:
+            self._control.check()
+            if self._tally.carry(self._export, path, self._own if some.are_own else self._item):
+                continue
+            if path in self._names.winners:
+                return None
+        return self._batch.end()
+
+    def _taken(self, some: _Paths, batch: FileBatch | None) -> FileBatch | None:
+        """Take what the worker made of files, or read them again."""
+        if batch is None:
+            return self._read(some)
+        if self._control.items:
+            for path, size in zip(some.paths, sizes_in(batch.rows), strict=True):
+                self._progress.file(path, size)
+        return batch
+
+    def _own(self, path: bytes, content: Content) -> None:
+        row = FileRow(content.size, content.mtime_ns, None, content.attributes)
+        self._add(path, row, path, content)
+
+    def _item(self, path: bytes, content: Content) -> None:
+        row = FileRow(content.size, content.mtime_ns, path, content.attributes)
+        self._add(path, row, None, content)
+
+    def _add(self, path: bytes, row: FileRow, member: bytes | None, content: Content) -> None:
+        if isinstance(content.data, bytes):  # as nearly all are, which are done at once
+            self._batch.add(row, member, content.data, content.licenses)
+            self._progress.file(path, content.size)
+            return
+        reported = 0
+
+        def tick(size: int) -> None:
+            nonlocal reported
+            reported += size
+            self._control.check()
+            self._progress.part(path, size)
+
+        self._batch.add(row, member, content.data, content.licenses, tick=tick)
+        self._progress.file(path, content.size - reported)
+
+
+def _in_batches(paths: Sequence[bytes], first: int = 0, *, are_own: bool) -> Iterator[_Paths]:
+    """Yield the paths in batches, which are numbered from ``first``."""
+    for number, begin in enumerate(range(0, len(paths), _BATCH), first):
+        yield _Paths(number, paths[begin : begin + _BATCH], are_own)
+
+
+def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
+    if tally.withheld:
+        message = f"all licenses of the store {store.location} are withheld by their issuers"
+    elif tally.skipped:
+        message = f"nothing in the store {store.location} can be carried"
+    else:
+        message = f"the store {store.location} has nothing to back up"
+    return NothingToBackUp(message, hint="no archive was made; older ones are as they were")

@@ -1,0 +1,71 @@
+"""Where an archive goes, and what it is called: decided once, with one clock."""
+
+from __future__ import annotations
+
+import os
+import re
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from wmbackup.engine._machine import host_name
+from wmbackup.errors import OutputInsideStore
+from wmbackup.files import exists, is_inside, output_path
+from wmbackup.stores.base import Store
+
+_UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
+_SUFFIX = ".wmbackup.tar"
+
+
+class Destination(NamedTuple):
+    """An archive that will be made: its absolute path, by which host, and when (UTC).
+
+    ``path`` is None for an archive that goes to a stream or nowhere. With ``replace`` it takes the
+    place of what is there.
+    """
+
+    path: str | None
+    host: str
+    moment: datetime
+    replace: bool = False
+
+    @property
+    def folder(self) -> str | None:
+        """The folder that it will be in."""
+        return None if self.path is None else os.path.dirname(self.path)
+
+
+class Refuse(NamedTuple):
+    """What ends a backup before anything is written: a skipped file, a withheld license."""
+
+    skipped: bool = False
+    withheld: bool = False
+
+
+def choose_destination(
+    store: Store, output: str | None, host: str | None = None, *, replace: bool = False
+) -> Destination:
+    """Decide where the archive of a store goes.
+
+    ``output`` is a file, or a folder in which it gets its usual name; None is for an archive that
+    goes to a stream or nowhere. Raises OutputExists, OutputInsideStore, NotFound, UsageError.
+    """
+    host = host or host_name()
+    moment = datetime.now(UTC).replace(microsecond=0)
+    if output is None:
+        return Destination(None, host, moment, replace)
+    path = output_path(output, archive_name(store, host, moment))
+    if store.root is not None and is_inside(path, store.root):
+        raise OutputInsideStore(
+            f"the output {path} lies in the store that is read",
+            hint="choose an output outside of it",
+        )
+    if os.path.lexists(path) and not replace:
+        raise exists(path)
+    return Destination(path, host, moment, replace)
+
+
+def archive_name(store: Store, host: str, moment: datetime) -> str:
+    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``."""
+    label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
+    parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
+    return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}"

@@ -1,0 +1,200 @@
+"""Opening an archive, asking whether its signers are trusted, and reading its head."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import stat
+import sys
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from wmbackup.archive.inventory import Inventory
+from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
+from wmbackup.engine._archive_file import NamedPipe, open_file
+from wmbackup.errors import (
+    ArchiveDamaged,
+    ArchiveTruncated,
+    ArchiveUnavailable,
+    ArchiveUnsigned,
+    NotFound,
+    SignerUntrusted,
+    SystemFailure,
+    UnsupportedArchive,
+    UsageError,
+)
+from wmbackup.files import resolved, spool_failure, spool_in, temporary_folder
+from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.stores.trouble import is_of_file
+
+HOPELESS = "nothing in this copy can be verified; look for another one"
+"""The next step where not even a salvage helps, since it begins where the signature ends."""
+
+
+class NamedStream:
+    """A stream whose errors name it, so that nobody takes them for those of the target."""
+
+    def __init__(self, stream: BinaryIO, name: str) -> None:
+        self._stream = stream
+        self._name = name
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._stream.read(size)
+        except OSError as error:
+            raise SystemFailure.of(error, "read", self._name) from error
+
+    def tell(self) -> int:
+        return self._stream.tell()
+
+    def seek(self, offset: int) -> int:
+        try:
+            return self._stream.seek(offset)
+        except OSError as error:
+            raise SystemFailure.of(error, "read", self._name) from error
+
+
+@contextlib.contextmanager
+def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
+    """Open an archive: a path, or a stream such as standard input.
+
+    What goes wrong with the archive while it is open is reported with its name.
+
+    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure.
+    """
+    if not isinstance(source, str):
+        with _naming("standard input"):
+            yield _sealed(source, "standard input")
+        return
+    if not source:
+        raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
+    try:
+        file = open_file(source)
+    except FileNotFoundError:
+        raise NotFound(f"there is no file {source}", hint="check its path") from None
+    except IsADirectoryError:
+        raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+    except NamedPipe as error:
+        raise ArchiveUnavailable(
+            f"{source} is a named pipe, and is not waited for",
+            hint=f"read it from standard input: wmbackup verify - < {shlex.quote(source)}",
+        ) from error
+    except OSError as error:
+        if os.path.isdir(source):  # which Windows calls a matter of permission
+            raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+        raise unavailable(error, source) from error
+    try:
+        with _naming(source):
+            yield _sealed(file, source, resolved(source))
+    finally:
+        with contextlib.suppress(OSError):  # everything that counts was read
+            file.close()
+
+
+def _sealed(stream: BinaryIO, name: str, path: str | None = None) -> SealedArchive:
+    length = _length(stream)
+    descriptor = None if length is None else stream.fileno()
+    return SealedArchive(NamedStream(stream, name), name, length, path=path, descriptor=descriptor)
+
+
+def _length(stream: BinaryIO) -> int | None:
+    try:
+        status = os.fstat(stream.fileno())
+        if stat.S_ISREG(status.st_mode):
+            return status.st_size - stream.tell()
+    except (OSError, ValueError):
+        pass
+    return None
+
+
+def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailure:
+    """Return the error for an archive that cannot be opened."""
+    failure = SystemFailure.of(error, "read", source)
+    if not is_of_file(error):
+        return failure
+    return ArchiveUnavailable(failure.message, hint=failure.hint)
+
+
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
+        error.message = f"{name}: {error.message}"
+        error.args = (error.message,)
+        if error.hint is None and isinstance(error, ArchiveDamaged):
+            error.hint = "use another copy of the archive, or see what restore --salvage finds"
+        raise
+
+
+@contextlib.contextmanager
+def spooling() -> Iterator[None]:
+    """Give errors of private temporary files a sentence; those of the archive have theirs."""
+    try:
+        yield
+    except OSError as error:
+        raise spool_failure(error) from error
+
+
+def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) -> TrustedArchive:
+    """Read an archive as far as its signers are trusted.
+
+    Raises SignerUntrusted and its kin, ArchiveDamaged, UnsupportedArchive, SystemFailure.
+    """
+    control.notify(PhaseEvent(Phase.AUTHENTICATING))
+    try:
+        return archive.authenticate(policy)
+    except SignerUntrusted as error:
+        if error.hint is None:
+            error.hint = _how_to_trust(error, archive)
+        raise
+    except ArchiveDamaged as error:
+        if isinstance(error, ArchiveTruncated):
+            error.hint = "fetch it again from where it was copied: of this copy nothing is verified"
+        elif not isinstance(error, ArchiveUnsigned):
+            error.hint = HOPELESS
+        raise
+
+
+@contextlib.contextmanager
+def open_inventory(
+    archive: SealedArchive, policy: TrustPolicy, control: Control
+) -> Iterator[tuple[TrustedArchive, Inventory]]:
+    """Read the head of an archive whose signers are trusted. Raises as `authenticate` does."""
+    trusted = authenticate(archive, policy, control)
+    with spooling():
+        inventory = trusted.read_head(spool_in(temporary_folder()))
+    with contextlib.closing(inventory):
+        yield trusted, inventory
+
+
+def identify(archive: SealedArchive) -> Claims:
+    """Return the key that made an archive, and what it says of itself, untrusted.
+
+    Raises as `authenticate` does, but for trust.
+    """
+    return archive.claims()
+
+
+def _how_to_trust(error: SignerUntrusted, archive: SealedArchive) -> str | None:
+    if error.code != "signer-untrusted":
+        return None
+    if archive.path is None:
+        return (
+            "if you know that this key is the one of the machine that made it, save the archive to"
+            f" a file, then: wmbackup key trust FILE --fingerprint {error.fingerprint}"
+        )
+    name = quote(archive.name)
+    return (
+        "if you know that this key is the one of the machine that made it:"
+        f" wmbackup key trust {name} --fingerprint {error.fingerprint}"
+    )
+
+
+def quote(name: str) -> str:
+    """Return a name as it is typed into a shell of this system."""
+    quoted = shlex.quote(name)
+    if sys.platform == "win32":
+        quoted = f'"{name}"' if " " in name or not name else name
+    return quoted

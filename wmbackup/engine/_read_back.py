@@ -1,0 +1,69 @@
+"""Reading an archive back from the disk before it is published."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import IO, BinaryIO
+
+from wmbackup.archive.reader import SealedArchive
+from wmbackup.archive.writer import Sealed
+from wmbackup.engine._progress import Progress
+from wmbackup.errors import ArchiveDamaged, UnsupportedArchive, WmbackupError
+from wmbackup.status import Control, Phase, PhaseEvent
+
+
+class ReadBackFailed(WmbackupError):
+    """The disk gave back other bytes than were written; nothing was published."""
+
+    code = "read-back-failed"
+
+
+class _OwnKey:
+    """Trusts the key that has just signed, and no other."""
+
+    def __init__(self, public: bytes) -> None:
+        self._public = public
+
+    def check(
+        self,
+        maker: bytes,
+        cosigners: Sequence[bytes] = (),
+        signed_at: datetime | None = None,
+        host: str | None = None,
+    ) -> tuple[str, ...]:
+        if maker != self._public:
+            raise ReadBackFailed("the archive that was read back is another one")
+        return ()
+
+
+def read_back_archive(
+    file: BinaryIO,
+    sealed: Sealed,
+    public: bytes,
+    spool: Callable[[], IO[bytes]],
+    control: Control,
+) -> None:
+    """Verify that the disk has what was sealed with the key ``public`` (32 bytes).
+
+    ``file`` is at its beginning. Raises ReadBackFailed, OSError.
+    """
+    info = sealed.info
+    control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
+    try:
+        archive = SealedArchive(file, length=sealed.size).authenticate(_OwnKey(public))
+        if archive.info != info:
+            raise ReadBackFailed("the archive that was read back is another one")
+        with contextlib.closing(archive.read_head(spool)) as inventory:
+            inventory.check(control.check)
+            inventory.check_length()
+            progress = Progress(control)
+            for chunk in inventory.verify_payload():
+                control.check()
+                progress.chunk(chunk)
+    except (ArchiveDamaged, UnsupportedArchive) as error:
+        raise ReadBackFailed(
+            f"the disk gave back other bytes than were written: {error}",
+            hint="nothing was published; check the disk and write to another one",
+        ) from error
