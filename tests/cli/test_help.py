@@ -133,7 +133,10 @@ def test_the_version_names_the_archive_formats(inside: Inside, path: tuple[str, 
             ("restore", "a", "--yes", "--to", "bka:x"),
             "a path of that name is ./bka:x; did you mean: wmbackup restore a --yes --to bak:x",
         ),
-        (("list", "--expires-within", "x"), "did you mean: wmbackup list --expires-within 30d"),
+        (
+            ("list", "--store=sample", "--expires-within=x"),
+            "did you mean: wmbackup list --store=sample --expires-within=30d",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )

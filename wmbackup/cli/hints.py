@@ -62,12 +62,17 @@ class Line:
         words = [_exchanged(word, given, meant) for word in self.words]
         return None if words == self.words else command_line(*words)
 
-    def value_of(self, *names: str) -> str | None:
-        """Return the value of an option that is given as a word of its own."""
-        for name, value in zip(self.words, self.words[1:], strict=False):
-            if name in names:
-                return value
-        return None
+    def with_value(self, option: str, value: str) -> str:
+        """Return it with another value of an option."""
+        words = [*self.words]
+        for at, word in enumerate(words):
+            if word == option and at + 1 < len(words):
+                words[at + 1] = value
+                return command_line(*words)
+            if word.startswith(f"{option}="):
+                words[at] = f"{option}={value}"
+                return command_line(*words)
+        return self.again(option, value)
 
 
 def _exchanged(word: str, given: str, meant: str) -> str:
@@ -95,6 +100,11 @@ def again(*more: str, without: Sequence[str] = ()) -> str:
     """Return the command line that is being run, with more options and without some flags."""
     line = _line() or Line(())
     return line.again(*more, without=without)
+
+
+def with_value(option: str, value: str) -> str:
+    """Return the command line that is being run, with another value of an option."""
+    return (_line() or Line(())).with_value(option, value)
 
 
 def did_you_mean(given: str, meant: Sequence[str]) -> str:
@@ -128,18 +138,17 @@ def _busy(_error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str 
 def _conflict(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
     if "on_conflict" not in params or "--on-conflict" not in (error.hint or ""):
         return None  # nothing that skipping would help
-    if line.value_of("--on-conflict") is not None:
-        return f"to restore into another folder: {_to(line, _RESTORED)}"
+    if params["on_conflict"] != "fail":
+        return f"to restore into another folder: {line.with_value('--to', _RESTORED)}"
     return f"to leave the existing files as they are: {line.again('--on-conflict', 'skip')}"
 
 
 def _read_only(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
-    return f"to restore into a folder: {_to(line, _RESTORED)}" if params.get("target") else None
-
-
-def _to(line: Line, folder: str) -> str:
-    given = line.value_of("--to")
-    return (line.corrected(given, folder) if given else None) or line.again("--to", folder)
+    return (
+        f"to restore into a folder: {line.with_value('--to', _RESTORED)}"
+        if params.get("target")
+        else None
+    )
 
 
 def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
