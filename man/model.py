@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import click
 
-from wmbackup.cli.app import COMMANDS, COMMON, program
-from wmbackup.cli.explain import known_names
+from wmbackup.cli.click_ext import COMMANDS, COMMON, program
+from wmbackup.cli.commands.explain import known_names
 
 # What the words of a metavar stand for. Of other words nothing can be offered.
 _STDIO = "-"

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from man.model import Page, Switch
-from wmbackup.cli.output import DEPRECATION, DEPRECATION_URL
+from wmbackup.cli.render.output import DEPRECATION, DEPRECATION_URL
 from wmbackup.errors import ExitCode
 
 DATE = "November 23, 2026"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from man.model import Page, Switch, Value
-from wmbackup.cli.places import PREFIXES, WORDS
+from wmbackup.cli.paths import PREFIXES, WORDS
 
 ARCHIVE = ".wmbackup.tar"
 """How the names of archives end."""

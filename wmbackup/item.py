@@ -28,6 +28,11 @@ class Item(NamedTuple):
     attributes: tuple[str, ...] = ()
     member: bytes = b""
 
+    @property
+    def keeps_name(self) -> bool:
+        """Whether an archive has it under its own name, which every file system takes."""
+        return self.member == b"data/" + self.path
+
 
 class Skipped(NamedTuple):
     """A file that was seen and is not carried, and the reason in words."""

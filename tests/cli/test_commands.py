@@ -81,7 +81,22 @@ def test_rows_are_selected(ready: Inside, where: tuple[str, ...]) -> None:
     assert found("--expires-within", "36h") == []
     assert found("--expires-within", "8000d") == ["Winter Garden"]
     assert found("--expires-within", "999999w") == ["Winter Garden"]
-    assert found("--kid", "nothing") == []
+
+
+@pytest.mark.parametrize("selection", [("--kid", "k"), ("--title", "no such"), ("--path", "a")])
+def test_selection_that_matches_nothing_is_the_same_for_list_and_restore(
+    ready: Inside, selection: tuple[str, str]
+) -> None:
+    listed = ready("list", "a.tar", *selection, "--json")
+    restored = ready("restore", "a.tar", "--to", "new", "--yes", *selection, "--json")
+    assert listed.code == restored.code == 7
+    (one,), (other,) = (
+        [line for line in done.lines if line["type"] == "error"] for done in (listed, restored)
+    )
+    assert one == other
+    assert ready("list", "--store", "sample", "--no-notice", *selection).code == 7
+    assert ready("list", "a.tar", "--against", "a.tar", *selection).code == 7
+    assert ready("list", "a.tar", "--title", "light", "--expired").code == 0
 
 
 @pytest.mark.parametrize(
@@ -387,7 +402,7 @@ def test_a_bug_is_told_as_one(inside: Inside, monkeypatch: pytest.MonkeyPatch) -
     def broken(*_: Any, **__: Any) -> None:
         raise KeyError("surprise")
 
-    monkeypatch.setattr("wmbackup.cli.check.shutil.disk_usage", broken)
+    monkeypatch.setattr("wmbackup.cli.commands.check.shutil.disk_usage", broken)
     result = inside("check", "--no-notice")
     assert result.code == 1
     assert result.errors == ["this is a bug: KeyError: 'surprise'"]
@@ -401,7 +416,7 @@ def test_an_error_of_the_system_names_the_file(
     def broken(*_: Any, **__: Any) -> None:
         raise PermissionError(13, "Permission denied", "/some/file")
 
-    monkeypatch.setattr("wmbackup.cli.check.platform.platform", broken)
+    monkeypatch.setattr("wmbackup.cli.commands.check.platform.platform", broken)
     result = inside("check", "--no-notice")
     assert (result.code, result.errors) == (1, ["cannot use /some/file: permission denied"])
 
@@ -412,7 +427,7 @@ def test_an_error_of_the_system_names_the_file(
 def test_progress_in_a_log_is_a_plain_line_now_and_then(
     ready: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 0.0)
+    monkeypatch.setattr("wmbackup.cli.render.terminal._LOG_EVERY", 0.0)
     err = ready(*BACKUP, "-o", "b.tar", "--progress").err
     lines = [line for line in err.splitlines() if line.startswith("wmbackup: step")]
     last = "wmbackup: step 4 of 4: reading back, 100%, 12 of 12 files, 7.5 KiB of 7.5 KiB, "
@@ -423,7 +438,7 @@ def test_progress_in_a_log_is_a_plain_line_now_and_then(
     assert lines[-1].endswith("WMT_BACKUPRESTORE_END")
     assert "\x1b" not in err
     assert "\r" not in err
-    monkeypatch.setattr("wmbackup.cli.terminal._LOG_EVERY", 3600.0)
+    monkeypatch.setattr("wmbackup.cli.render.terminal._LOG_EVERY", 3600.0)
     assert "reading" not in ready(*BACKUP, "-o", "c.tar", "--progress").err
 
 

@@ -14,7 +14,7 @@ import pytest
 import tree_sitter
 import tree_sitter_powershell
 
-from wmbackup.cli.app import program as tree
+from wmbackup.cli.click_ext import program as tree
 
 # Where the wheel has put them.
 SHARE = Path(sys.prefix) / "share"

@@ -10,8 +10,8 @@ import pytest
 
 from tests.cli.program import Inside, Process
 from wmbackup.cli import settings
-from wmbackup.cli.app import program as tree
-from wmbackup.config import Key, Table
+from wmbackup.cli.click_ext import program as tree
+from wmbackup.cli.config import Key, Table
 from wmbackup.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent.parent
@@ -179,7 +179,7 @@ def test_the_version_loads_nothing_that_it_does_not_need(program: Process) -> No
         "import sys; before = set(sys.modules); sys.argv = ['wmbackup', '--version'];"
         " from wmbackup.cli import main; main();"
         " print([name for name in ('rich', 'cryptography', 'platformdirs', 'tomllib',"
-        " 'wmbackup.config') if name in set(sys.modules) - before])"
+        " 'wmbackup.cli.config') if name in set(sys.modules) - before])"
     )
     out = subprocess.check_output([sys.executable, "-c", script], env=program.environment())
     assert out.split()[-1:] == [b"[]"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.cli.program import Inside, Process
 from wmbackup import __version__
-from wmbackup.cli.app import COMMANDS, program
+from wmbackup.cli.click_ext import COMMANDS, program
 from wmbackup.errors import ExitCode
 
 

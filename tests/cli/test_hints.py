@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.cli.program import Process
-from wmbackup.cli.hints import Line, command_line
+from wmbackup.cli.render.hints import Line, command_line
 
 SETUP = (
     "wmbackup key create --quiet",

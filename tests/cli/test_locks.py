@@ -13,8 +13,8 @@ import pytest
 
 from tests.cli.program import IS_ROOT, Inside, Process
 from wmbackup.errors import Busy
-from wmbackup.locks import Locks, shared_folders
 from wmbackup.status import Control
+from wmbackup.storage.locks import Locks, shared_folders
 
 
 @contextlib.contextmanager

@@ -12,8 +12,8 @@ import click
 import pytest
 
 from tests.cli.program import SCRIPTS, Inside, Process
-from wmbackup.cli.app import COMMON
-from wmbackup.cli.app import program as tree
+from wmbackup.cli.click_ext import COMMON
+from wmbackup.cli.click_ext import program as tree
 from wmbackup.errors import ExitCode
 
 ROOT = Path(__file__).parent.parent.parent

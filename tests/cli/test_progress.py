@@ -10,11 +10,11 @@ from typing import NoReturn
 
 import pytest
 
-from wmbackup.cli import screen
-from wmbackup.cli.progress import Bar, Counter
+from wmbackup.cli.render import screen
+from wmbackup.cli.render.messages import duration
+from wmbackup.cli.render.progress import Bar, Counter
+from wmbackup.cli.render.terminal import Terminal
 from wmbackup.cli.session import Common, Session
-from wmbackup.cli.terminal import Terminal
-from wmbackup.cli.wording import duration
 from wmbackup.engine import Listing, Row
 from wmbackup.item import Item
 from wmbackup.status import ItemEvent, Phase, PhaseEvent, SkipEvent, Status, StatusEvent
@@ -62,7 +62,7 @@ def test_the_remaining_time_is_told_once_there_is_something_to_tell_it_by(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [1000.0]
-    monkeypatch.setattr("wmbackup.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("wmbackup.cli.render.progress.time.monotonic", lambda: now[0])
     counter = Counter()
     counter.see(PhaseEvent(Phase.READING, items=1000))
     now[0] += 4.0
@@ -173,13 +173,13 @@ def written(tty: FakeTerminal, *, progress: bool, skips: bool) -> int:
 def test_a_row_costs_no_drawing_of_the_bar(monkeypatch: pytest.MonkeyPatch, *, skips: bool) -> None:
     """What is drawn and taken away depends on time, not on how many rows there are."""
     tty = terminal(monkeypatch)
-    monkeypatch.setattr("wmbackup.cli.progress.time.monotonic", lambda: 1000.0)
+    monkeypatch.setattr("wmbackup.cli.render.progress.time.monotonic", lambda: 1000.0)
     with_bar = written(tty, progress=True, skips=skips)
     without = written(tty, progress=False, skips=skips)
     assert without >= ROWS
     assert with_bar < without + 20
     clock = iter(range(10**9))
-    monkeypatch.setattr("wmbackup.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("wmbackup.cli.render.progress.time.monotonic", lambda: float(next(clock)))
     assert written(tty, progress=True, skips=skips) > without + 20  # as time goes by
 
 
@@ -189,7 +189,7 @@ def test_a_bar_without_a_thread_is_drawn_when_there_is_something_to_count(
 ) -> None:
     tty = terminal(monkeypatch)
     now = [1000.0]
-    monkeypatch.setattr("wmbackup.cli.progress.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("wmbackup.cli.render.progress.time.monotonic", lambda: now[0])
     output = Terminal(Session(Common(color="never")))
     output.event(PhaseEvent(Phase.READING, items=4))
     for index in range(1, 5):

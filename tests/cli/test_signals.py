@@ -3,9 +3,11 @@ from __future__ import annotations
 import fcntl
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import IO
 import pytest
 
 from tests.cli.program import DEADLINE, Process, judge
+from wmbackup.cli import signals
 from wmbackup.cli.operate import operate
 from wmbackup.cli.signals import Interrupted, handled
 from wmbackup.engine import BackupSummary, RestoreSummary
@@ -347,3 +350,34 @@ def test_what_was_done_when_the_signal_came_is_no_interruption(tmp_path: Path) -
     done = real.wait()
     assert isinstance(done, BackupSummary)
     assert operate(Fake(done), nothing, None) is done
+
+
+def test_a_signal_just_before_a_read_wakes_it() -> None:
+    """The moment between the last look for signals and the read of a pipe that says nothing."""
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    try:
+        with handled():
+            assert signals._waker is not None
+            assert select.select([signals._waker], [], [], 0)[0] == []
+            os.kill(os.getpid(), signal.SIGUSR1)
+            assert select.select([signals._waker], [], [], 10)[0] == [signals._waker]
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert signal.set_wakeup_fd(-1) == -1
+
+
+def test_a_signal_that_is_no_end_ends_no_wait() -> None:
+    reading, writing = os.pipe()
+    before = signal.signal(signal.SIGUSR1, lambda *_: None)
+    later = threading.Timer(0.2, os.write, (writing, b"x"))
+    later.start()
+    try:
+        with handled():
+            os.kill(os.getpid(), signal.SIGUSR1)
+            signals.wait_readable(reading)
+            assert os.read(reading, 1) == b"x"
+    finally:
+        later.join()
+        signal.signal(signal.SIGUSR1, before)
+        os.close(reading)
+        os.close(writing)

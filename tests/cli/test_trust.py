@@ -16,8 +16,8 @@ import pytest
 from tests.archives import public
 from tests.cli.program import Inside
 from tests.folders import is_private
-from wmbackup import files
 from wmbackup.archive.sshsig import fingerprint, public_line
+from wmbackup.storage.publish import Draft
 from wmbackup.trust import parse_allowed_signers
 
 GOOD, EVIL = public_line(public(1)), public_line(public(2))
@@ -175,16 +175,16 @@ def _interruptions() -> Iterator[str]:
 def test_key_create_that_was_cut_off_is_completed_by_the_next(
     inside: Inside, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    publish, calls = files.Draft.publish, []
+    real, calls = Draft.publish, []
 
-    def fails(draft: files.Draft, *, replace: bool) -> None:
+    def fails(draft: Draft, *, replace: bool) -> None:
         calls.append(draft.path)
         if len(calls) == step + 1:
             raise STEP
-        publish(draft, replace=replace)
+        real(draft, replace=replace)
 
     with monkeypatch.context() as patched:
-        patched.setattr(files.Draft, "publish", fails)
+        patched.setattr(Draft, "publish", fails)
         assert inside("key", "create").code == 1
     assert inside("key", "create").code == 0
     names = sorted(os.listdir(inside.config))

@@ -21,16 +21,17 @@ begin.add_tests()
 import make  # noqa: E402 - found from here on
 
 from tests.archives import MAKER, File, build, join, public, reseal, split  # noqa: E402
-from wmbackup import cli, config  # noqa: E402
+from wmbackup import cli  # noqa: E402
 from wmbackup.archive import row_codec, sshsig, tag_files  # noqa: E402
+from wmbackup.cli import config  # noqa: E402
 from wmbackup.cli.settings import schema  # noqa: E402
 from wmbackup.engine import open_archive, restore, verify  # noqa: E402
 from wmbackup.errors import WmbackupError  # noqa: E402
 from wmbackup.formats import keyid, recognize, recognize_file  # noqa: E402
+from wmbackup.formats.media import read_title  # noqa: E402
 from wmbackup.stores.folder import FolderStore  # noqa: E402
 from wmbackup.stores.journal import Journal  # noqa: E402
 from wmbackup.stores.tree import open_tree  # noqa: E402
-from wmbackup.titles import read_title  # noqa: E402
 from wmbackup.trust import Policy, Signer, keys  # noqa: E402
 from wmbackup.trust.allowed_signers import (  # noqa: E402
     parse_allowed_signers,

@@ -21,7 +21,7 @@ import pytest
 from tests.folders import POLICY, back_up, bring_back, files, fill, snapshot
 from wmbackup.engine import OnConflict, open_archive, verify
 from wmbackup.errors import HalfRestored, SystemFailure
-from wmbackup.files import sync_everything
+from wmbackup.storage.files import sync_everything
 from wmbackup.stores import journal
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="there is no fork and no SIGKILL")

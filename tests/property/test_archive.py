@@ -29,10 +29,11 @@ from tests.archives import (
 )
 from tests.property import strategies as draw
 from wmbackup.archive import names, row_codec, sshsig, tag_files
-from wmbackup.archive.names import NameCheck, give_names, is_path, is_safe, own_order
+from wmbackup.archive.names import NameCheck, give_names, is_safe, own_order
 from wmbackup.archive.row_codec import FileRow
 from wmbackup.errors import ArchiveDamaged, SignerUntrusted, UnsupportedArchive
 from wmbackup.license import License
+from wmbackup.true_path import is_path
 from wmbackup.trust import Policy, Signer, TrustFileInvalid, parse_allowed_signers
 
 # Round trips.

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from wmbackup.archive.row_codec import MAX_LINE, license_row, parse_license_row
 from wmbackup.formats import forbids_backup, recognize, recognize_file, xml
+from wmbackup.formats.media import Title, read_title
 from wmbackup.formats.text import clean, date, identifier
 from wmbackup.license import License
-from wmbackup.titles import Title, read_title
 
 FILES = [
     *make.everything().values(),

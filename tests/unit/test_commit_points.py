@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from tests.folders import KEY, POLICY, fill
-from wmbackup import files
-from wmbackup.cli.places import _secret
+from wmbackup.cli.paths import _secret
 from wmbackup.engine import OnConflict, backup, open_archive, restore
 from wmbackup.status import Control
+from wmbackup.storage import files
 from wmbackup.stores import journal, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
@@ -206,7 +206,7 @@ def test_key_trust(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_secret_of_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wmbackup.cli.places.state_folder", lambda: str(tmp_path / "state"))
+    monkeypatch.setattr("wmbackup.cli.paths.state_folder", lambda: str(tmp_path / "state"))
     with traced(monkeypatch, RESTORE="restore_secret") as trace:
         assert _secret() is not None
     assert trace.calls == listed("The secret of restores in a new state folder")

@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from wmbackup.config import Config, ConfigInvalid, Key, Kind, Table, parse
-from wmbackup.config_bounds import MAX_FILE, find_excess
+from wmbackup.cli.config import Config, ConfigInvalid, Key, Kind, Table, parse
+from wmbackup.cli.config_bounds import MAX_FILE, find_excess
 from wmbackup.errors import ExitCode
 
 

@@ -34,11 +34,11 @@ from wmbackup.errors import (
     SystemFailure,
     UsageError,
 )
-from wmbackup.files import Draft
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.status import Control, PhaseEvent, SkipEvent, WarningEvent, WithheldEvent
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.publish import Draft
 from wmbackup.stores.base import Content, Store
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore

@@ -49,11 +49,11 @@ from wmbackup.errors import (
     UsageError,
     WmbackupError,
 )
-from wmbackup.files import spool_in
 from wmbackup.item import Skipped
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.status import Control, SkipEvent
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.spool import spool_in
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore
 from wmbackup.testing import FakeItem, FakeStore

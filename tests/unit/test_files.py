@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 
 from tests.folders import is_private
-from wmbackup import files, locks
 from wmbackup.errors import (
     Busy,
     Cancelled,
@@ -25,13 +24,17 @@ from wmbackup.errors import (
     Unconfirmed,
     UsageError,
 )
-from wmbackup.files import Draft, is_inside, output_path, remove_leftovers
-from wmbackup.locks import Locks
 from wmbackup.status import Control
+from wmbackup.storage import files, locks
+from wmbackup.storage.files import is_inside
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.private_files import remove_leftovers
+from wmbackup.storage.publish import Draft, output_path
+from wmbackup.storage.spool import spool_in, temporary_folder
 
 HOLD = """
 import sys, time
-from wmbackup.locks import Locks
+from wmbackup.storage.locks import Locks
 from wmbackup.status import Control
 with Locks(sys.argv[1]).hold("store", sys.argv[2], Control()):
     print("held", flush=True)
@@ -275,7 +278,7 @@ def test_syncing_everything_syncs_all_where_one_cannot_be_said(
 def test_a_spool_is_in_memory_while_small_then_in_its_folder_without_a_name(
     tmp_path: Path,
 ) -> None:
-    with files.spool_in(str(tmp_path))() as spool:
+    with spool_in(str(tmp_path))() as spool:
         spool.write(bytes(1000))
         spool.write(bytes(2 * 1024 * 1024))
         at = os.readlink(f"/proc/self/fd/{spool.fileno()}")
@@ -289,12 +292,12 @@ def test_large_temporary_files_go_where_tmpdir_says(
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    assert files.temporary_folder() == str(tmp_path)
+    assert temporary_folder() == str(tmp_path)
     monkeypatch.delenv("TMPDIR")
-    assert files.temporary_folder() == "/var/tmp"
+    assert temporary_folder() == "/var/tmp"
     monkeypatch.setattr("tempfile.tempdir", "/tmp")
     monkeypatch.setattr(os, "access", lambda *_: False)
-    assert files.temporary_folder() == "/tmp"
+    assert temporary_folder() == "/tmp"
 
 
 def test_an_output_is_a_file_or_a_folder_for_the_usual_name(tmp_path: Path) -> None:

@@ -28,7 +28,6 @@ from tests.archives import (
 )
 from tests.folders import KEY, POLICY, WAYS, WINDOWS, fill
 from wmbackup.archive import inventory as inventory_module
-from wmbackup.archive.constants import MAX_DEPTH
 from wmbackup.archive.reader import SealedArchive
 from wmbackup.engine import OnConflict, _tally, backup, restore
 from wmbackup.engine._inventory import inventory_of_store
@@ -40,6 +39,7 @@ from wmbackup.stores.journal import Journal
 from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import HandleTree
 from wmbackup.testing import FakeStore
+from wmbackup.true_path import MAX_DEPTH
 
 FACTOR = 2.3
 """What twice as much may take. What is quadratic takes 4, and what is done once makes it less."""

@@ -7,8 +7,8 @@ from typing import NoReturn
 
 import pytest
 
-from wmbackup.cli.hygiene import all_utc, local_time, utc, visible
-from wmbackup.cli.wording import date
+from wmbackup.cli.render.messages import date
+from wmbackup.cli.render.sanitize import all_utc, local_time, utc, visible
 
 
 @pytest.mark.parametrize(

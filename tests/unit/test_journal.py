@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.folders import WAYS, fill, is_private, snapshot
-from wmbackup.files import try_lock
 from wmbackup.status import Control, Event, WarningEvent
+from wmbackup.storage.files import try_lock
 from wmbackup.stores.journal import Journal
 from wmbackup.stores.leftovers import private_folder, undo_leftovers
 from wmbackup.stores.staging import LOCK, STAGING, Staging

@@ -15,7 +15,7 @@ import pytest
 
 from wmbackup.archive.sshsig import public_line
 from wmbackup.errors import SetupUnusable, SystemFailure, WmbackupError
-from wmbackup.locks import Locks
+from wmbackup.storage.locks import Locks
 from wmbackup.trust import keys, parse_key_file, read_policy
 from wmbackup.trust.keys import Created, KeyExists
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.folders import KEY, POLICY, files, fill
 from wmbackup.archive.inventory import Row
-from wmbackup.cli.places import parse_store
+from wmbackup.cli.paths import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
 from wmbackup.engine._inventory import inventory_of_store
 from wmbackup.errors import NothingToBackUp, StoreUnavailable, UsageError

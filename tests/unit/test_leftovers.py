@@ -12,9 +12,9 @@ import pytest
 
 from tests.folders import files, fill, snapshot
 from wmbackup.errors import HalfRestored
-from wmbackup.files import try_lock
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent
+from wmbackup.storage.files import try_lock
 from wmbackup.stores import leftovers, ownership, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 import pytest
 
 from wmbackup.archive import constants, names
-from wmbackup.archive.names import NameCheck, give_names, is_path, is_safe
+from wmbackup.archive.names import NameCheck, give_names, is_safe
+from wmbackup.true_path import is_path
 
 
 @pytest.mark.parametrize(

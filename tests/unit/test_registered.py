@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wmbackup.cli.places import is_store, parse_store
+from wmbackup.cli.paths import is_store, parse_store
 from wmbackup.errors import StoreReadOnly, StoreUnavailable, UsageError
 from wmbackup.stores.registered import open_registered, schemes
 

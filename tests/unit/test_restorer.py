@@ -16,7 +16,6 @@ from typing import BinaryIO
 
 import pytest
 
-from wmbackup import operation
 from wmbackup.engine import BackupSummary, OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -43,6 +42,7 @@ from wmbackup.restorer import (
     Options,
     RestoreFlags,
     create_backup_restorer,
+    operation,
 )
 from wmbackup.status import Control, Event, PhaseEvent, Status, StatusEvent
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, Store

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wmbackup.errors import SetupUnusable, SystemFailure
-from wmbackup.files import keeps_modes
+from wmbackup.storage.private_files import keeps_modes
 from wmbackup.trust import small_files
 from wmbackup.trust.small_files import Exposed, check_writers, hide_hint
 

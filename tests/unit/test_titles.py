@@ -10,8 +10,8 @@ from pathlib import Path
 import make
 import pytest
 
+from wmbackup.formats.media import Title, read_title, titles_in
 from wmbackup.license import License
-from wmbackup.titles import Title, read_title, titles_in
 
 
 def read(data: bytes) -> Title | None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible, snapshot
-from wmbackup import files
+from wmbackup.storage import files
 from wmbackup.stores import tree as module
 from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.removal import remove_all

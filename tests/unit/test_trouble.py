@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from wmbackup.errors import SystemFailure
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.storage.trouble import is_of_file
 
 if sys.platform != "win32":
     import resource

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from wmbackup.cli import interface as interface_rows
-from wmbackup.cli import main, places, session
+from wmbackup.cli import main, paths, session
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
 from wmbackup.engine._inventory import Selection, inventory_of_archive, inventory_of_store
 from wmbackup.errors import (
@@ -21,10 +21,8 @@ from wmbackup.errors import (
     StoreUnavailable,
     UsageError,
 )
-from wmbackup.files import try_lock
 from wmbackup.hresult import InterfaceError
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.restorer import BackupFlags, Options, RestoreFlags, create_backup_restorer
 from wmbackup.status import (
     Control,
@@ -36,6 +34,8 @@ from wmbackup.status import (
     WarningEvent,
     WithheldEvent,
 )
+from wmbackup.storage.files import try_lock
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.windows import store as windows
 from wmbackup.stores.windows.findings import Machine, findings
@@ -565,15 +565,15 @@ def test_restricted_without_key_ids_are_counted_once() -> None:
 def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(session, "config_folder", lambda: str(tmp_path / "config"))
     monkeypatch.setattr(session, "state_folder", lambda: str(tmp_path / "state"))
-    monkeypatch.setattr(places, "state_folder", lambda: str(tmp_path / "state"))
+    monkeypatch.setattr(paths, "state_folder", lambda: str(tmp_path / "state"))
     monkeypatch.chdir(tmp_path)
     assert main(["key", "create", "--quiet"]) == ExitCode.OK
     return tmp_path
 
 
 def as_windows(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
-    monkeypatch.setattr(windows, "documented_binding", lambda: fake.binding)
-    for where in ("wmbackup.cli.places", "wmbackup.cli.list"):
+    monkeypatch.setattr(windows, "documented_binding", lambda _runner: fake.binding)
+    for where in ("wmbackup.cli.paths", "wmbackup.cli.commands.list"):
         monkeypatch.setattr(f"{where}.default_store", lambda: "windows")
 
 

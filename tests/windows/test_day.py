@@ -24,12 +24,12 @@ from jsonschema import Draft202012Validator
 
 from tests.windows.harness import Double
 from tests.windows.test_system import without
-from wmbackup.cli import main, places, session
+from wmbackup.cli import main, paths, session
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
-from wmbackup.files import try_lock
-from wmbackup.locks import Locks
 from wmbackup.status import Control
+from wmbackup.storage.files import try_lock
+from wmbackup.storage.locks import Locks
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
 from wmbackup.testing import FakeItem, FakeStore
 from wmbackup.trust import keys, owner
@@ -85,9 +85,10 @@ class Home:
     def process(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run it in a process of its own, through pipes."""
         code = f"""
-            from wmbackup.cli import main, places, session
+            from wmbackup.cli import main, paths, session
+            from wmbackup.cli import paths
             session.config_folder = lambda: {str(self.folder / "config")!r}
-            session.state_folder = places.state_folder = lambda: {str(self.folder / "state")!r}
+            session.state_folder = paths.state_folder = lambda: {str(self.folder / "state")!r}
             raise SystemExit(main({list(arguments)!r}))
         """
         return subprocess.run(
@@ -110,7 +111,7 @@ def home(
     folder.mkdir()
     monkeypatch.setattr(session, "config_folder", lambda: str(folder / "config"))
     monkeypatch.setattr(session, "state_folder", lambda: str(folder / "state"))
-    monkeypatch.setattr(places, "state_folder", lambda: str(folder / "state"))
+    monkeypatch.setattr(paths, "state_folder", lambda: str(folder / "state"))
     monkeypatch.chdir(folder)
     one = Home(folder, double, capsys)
     assert one.run("key", "create") is ExitCode.OK
@@ -354,6 +355,40 @@ def test_without_an_enumeration(home: Home) -> None:
     assert home.run("list", "--store", "windows") is ExitCode.FAILED
 
 
+@pytest.mark.parametrize("how", ["here", "elsewhere"])
+@pytest.mark.parametrize("method", ["WMDRMStartup", "GetNext", "GetLicense", "WMDRMShutdown"])
+def test_a_crash_of_the_enumeration_costs_no_archive(home: Home, method: str, how: str) -> None:
+    home.double.script(*TITLED, f"break {method} {how}")
+    assert home.run("backup", "-o", home.archive) is ExitCode.OK
+    is_late = method == "WMDRMShutdown" and how == "here"
+    assert ("crashed" in home.err) is not is_late
+    assert home.run("verify", home.archive) is ExitCode.OK
+    home.double.forget()
+
+
+def test_a_crash_ends_one_row_of_check_and_not_all(home: Home) -> None:
+    for how in ("here", "elsewhere"):
+        home.double.script("break WMCreateBackupRestorer " + how)
+        lines = home.json("check", "--store", "windows")
+        rows = {line["name"]: line for line in lines if line["type"] == "check"}
+        assert rows["interface"]["state"] == "failed"
+        assert "crashed" in rows["interface"]["message"]
+        assert {"enumeration", "policy", "rights", "trust", "store"} <= set(rows)
+        assert rows["store"]["state"] == "ok"
+        home.double.forget()
+
+
+def test_a_crash_of_the_backup_is_an_error_and_leaves_nothing(home: Home) -> None:
+    home.double.script("break BackupLicenses here")
+    lines = home.json("backup", "-o", home.archive)
+    errors = [line for line in lines if line["type"] == "error"]
+    assert [error["code"] for error in errors] == ["interface-crashed"]
+    assert "IWMLicenseBackup::BackupLicenses" in errors[0]["message"]
+    assert errors[0]["exit_code"] == ExitCode.FAILED
+    assert not os.path.exists(home.archive)
+    home.double.forget()
+
+
 # Windows and its files
 
 
@@ -461,7 +496,7 @@ def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
     monkeypatch.setattr(os, "open", busy)
     with Locks(str(home.folder / "locks")).hold("store", "one", Control()):
         assert len(tries) == 4
-    monkeypatch.setattr("wmbackup.locks._REMOVAL", 0.0)
+    monkeypatch.setattr("wmbackup.storage.locks._REMOVAL", 0.0)
     tries.clear()
     with (
         pytest.raises(SystemFailure, match="permission denied"),
@@ -473,7 +508,7 @@ def test_a_lock_that_is_removed_at_this_moment_is_made_anew(
 def test_a_lock_is_seen_by_other_processes_and_drops_with_its_own(home: Home) -> None:
     code = """
         import os, sys
-        from wmbackup.files import try_lock
+        from wmbackup.storage.files import try_lock
         print(try_lock(os.open(sys.argv[1], os.O_RDWR)), flush=True)
         sys.stdin.read()
     """

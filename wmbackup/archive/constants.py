@@ -15,12 +15,6 @@ MAX_OWN = 100 - len(BAG) - len(DATA)
 """The longest path that a file can keep as its name, in bytes."""
 
 MAX_FILES = 9_999_999
-MAX_PATH = 4096
-"""The longest true path, in bytes."""
-
-MAX_DEPTH = 100
-"""The most components of a true path: what costs time for each folder on the way is bounded."""
-
 MAX_TABLE = 2 * 1024**3
 """The largest table of the head, in bytes."""
 

@@ -9,9 +9,9 @@ from heapq import merge
 from itertools import islice
 
 from wmbackup.archive._bulk import are_safe, ended_keys, last_in_order
-from wmbackup.archive.constants import DATA, MAX_DEPTH, MAX_OWN, MAX_PATH
+from wmbackup.archive.constants import DATA, MAX_OWN
+from wmbackup.true_path import is_path
 
-_GAPS = {b"", b".", b"/"}
 _RUN = 250_000  # paths that are sorted together
 _TOGETHER = 2000  # paths that are checked together
 
@@ -20,29 +20,6 @@ _COMPONENT = (
     rb"[a-z0-9_-](?:[a-z0-9._ -]*[a-z0-9_-])?"
 )
 _SAFE = re.compile(rb"(?!item-)" + _COMPONENT + rb"(?:/" + _COMPONENT + rb")*\Z", re.IGNORECASE)
-
-
-def is_path(path: bytes) -> bool:
-    """Whether these bytes are a true path: relative, without ``..``, zero, gaps, and bounded."""
-    return path_problem(path) is None
-
-
-def path_problem(path: bytes) -> str | None:
-    """Return why these bytes are no true path; None where they are one."""
-    # Without one of these at its beginning or behind a slash no component can be wrong.
-    plain = path[:1] not in _GAPS and b"//" not in path and b"/." not in path and path[-1:] != b"/"
-    problem = None
-    if len(path) > MAX_PATH:
-        problem = f"its path has {len(path):,} bytes; an archive takes {MAX_PATH:,} at most"
-    elif path.count(b"/") >= MAX_DEPTH:
-        problem = (
-            f"it is {path.count(b'/'):,} folders deep; an archive takes {MAX_DEPTH - 1} at most"
-        )
-    elif b"\0" in path:
-        problem = "its path has a zero byte"
-    elif not plain and any(part in {b"", b".", b".."} for part in path.split(b"/")):
-        problem = "its path is absolute, leaves its store, or has an empty component"
-    return problem
 
 
 def is_safe(path: bytes) -> bool:

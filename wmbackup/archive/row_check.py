@@ -15,12 +15,13 @@ from typing import IO
 from wmbackup.archive import _bulk, tables
 from wmbackup.archive.constants import DATA, HASH, ITEM, NAME
 from wmbackup.archive.index import START, Mark, check_counts
-from wmbackup.archive.names import NameCheck, is_path, is_safe, own_order
+from wmbackup.archive.names import NameCheck, is_safe, own_order
 from wmbackup.archive.row_codec import MAX_LINE, FileRow, parse_file_row, parse_license_row
 from wmbackup.archive.tables import Tables
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
+from wmbackup.true_path import is_path
 
 MANIFEST_LINE = re.compile(rb"[0-9a-f]{64}  data/[A-Za-z0-9._ /-]{1,84}\n\Z")
 _ITEM_MEMBER = re.compile(rb"data/item-[0-9]{7}\Z")

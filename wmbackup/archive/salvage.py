@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import IO, NamedTuple
 
 from wmbackup.archive.constants import BAG, DATA, MAX_TABLE, NAME
-from wmbackup.archive.names import is_path
 from wmbackup.archive.payload import Receiver
 from wmbackup.archive.row_check import MANIFEST_LINE, check_files, not_a_manifest_line
 from wmbackup.archive.row_codec import parse_file_row, parse_license_row
@@ -25,6 +24,7 @@ from wmbackup.archive.ustar import BLOCK, header, record_length
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.item import Item
 from wmbackup.license import License
+from wmbackup.true_path import is_path
 
 _TABLES = ("files.jsonl", "licenses.jsonl", "manifest-sha256.txt")
 _PAYLOAD = BAG + DATA

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from wmbackup.cli.hints import with_value
+from wmbackup.cli.render.hints import with_value
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.quoting import elided
 from wmbackup.stores.disk import Findings, search

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 import click
 
-from wmbackup.cli.screen import width
+from wmbackup.cli.render.screen import width
 from wmbackup.cli.session import Session
 
 _WIDEST = 100

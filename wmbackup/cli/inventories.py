@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from wmbackup.cli.places import parse_store, standard_input
+from wmbackup.cli.paths import parse_store, standard_input
 from wmbackup.cli.session import Session
 from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
 from wmbackup.engine._tally import Tally

@@ -8,13 +8,13 @@ from datetime import datetime
 
 from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
-from wmbackup.cli.hints import again
-from wmbackup.cli.output import KeyRow
+from wmbackup.cli.render.hints import again
+from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
 from wmbackup.engine._open import unavailable
 from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
-from wmbackup.files import reachable, read_small_file
+from wmbackup.storage.files import reachable, read_small_file
 from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wmbackup.cli.hints import complete
-from wmbackup.cli.output import Verified
-from wmbackup.cli.places import owner, standard_input
+from wmbackup.cli.paths import owner, standard_input
+from wmbackup.cli.render.hints import complete
+from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, open_archive, verify
 from wmbackup.engine._open import spooling
 from wmbackup.errors import SystemFailure, UsageError, WmbackupError
-from wmbackup.files import temporary_folder
 from wmbackup.limits import remedy
+from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import Policy
 
 # A restore and a comparison are loaded where they are asked for: with them every `verify` would

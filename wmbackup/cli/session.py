@@ -9,16 +9,16 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wmbackup.cli.stdout import StandardOutput
+from wmbackup.cli.render.stdout import StandardOutput
 from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from wmbackup.cli.output import Output
-    from wmbackup.config import Config
-    from wmbackup.locks import Locks
+    from wmbackup.cli.config import Config
+    from wmbackup.cli.render.output import Output
     from wmbackup.status import Control, Phase
+    from wmbackup.storage.locks import Locks
     from wmbackup.trust import Policy
     from wmbackup.trust.keys import Created, SigningKey
     from wmbackup.workers.process import Workers
@@ -76,11 +76,11 @@ class Session:
         """The renderer, made when it is first needed: its libraries are not free."""
         if self._output is None:
             if self.common.json:
-                from wmbackup.cli.jsonl import JsonLines
+                from wmbackup.cli.render.json_lines import JsonLines
 
                 self._output = JsonLines(self)
             else:
-                from wmbackup.cli.terminal import Terminal
+                from wmbackup.cli.render.terminal import Terminal
 
                 self._output = Terminal(self)
         return self._output
@@ -139,7 +139,7 @@ class Session:
 
     def locks(self, least: float = 0.0) -> Locks:
         """Return the locks of this user, which are waited for ``least`` seconds or longer."""
-        from wmbackup.locks import Locks, belongs_to_another, shared_folders
+        from wmbackup.storage.locks import Locks, belongs_to_another, shared_folders
 
         wait = max(self.common.lock_wait, least)
         state = state_folder()

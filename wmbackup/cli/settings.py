@@ -11,14 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from wmbackup.cli.app import COMMON, FROM_COMMAND_LINE, PREFIX, Seconds, on_command_line, program
-from wmbackup.cli.hints import did_you_mean
+from wmbackup.cli.click_ext import (
+    COMMON,
+    FROM_COMMAND_LINE,
+    PREFIX,
+    Seconds,
+    on_command_line,
+    program,
+)
+from wmbackup.cli.render.hints import did_you_mean
 from wmbackup.cli.session import Session, config_folder, site_config_folder
 from wmbackup.cli.usage import complaint
 from wmbackup.errors import SetupUnusable, SystemFailure, UsageError
 
 if TYPE_CHECKING:
-    from wmbackup.config import Config, Key, Table, Value
+    from wmbackup.cli.config import Config, Key, Table, Value
 
 FILE = "wmbackup.toml"
 
@@ -46,14 +53,14 @@ def commands_below(group: click.Group) -> Iterator[tuple[str, click.Command]]:
 
 def schema() -> Table:
     """Return what a file may hold, by the live tree: all commands are loaded for it."""
-    from wmbackup.config import Table
+    from wmbackup.cli.config import Table
 
     top = _table(program)
     return Table(top.keys, {**top.tables, "profile": Table(named=top)})
 
 
 def _table(command: click.Command) -> Table:
-    from wmbackup.config import Table
+    from wmbackup.cli.config import Table
 
     keys = {key_of(option): _key(option) for option in options_of(command)}
     tables = {}
@@ -66,7 +73,7 @@ def _table(command: click.Command) -> Table:
 
 
 def _key(option: click.Option) -> Key:
-    from wmbackup.config import Key, Kind
+    from wmbackup.cli.config import Key, Kind
 
     if option.count:
         kind = Kind.COUNT
@@ -95,7 +102,7 @@ def read() -> tuple[Config, ...]:
     for folder in (config_folder(), site_config_folder()):
         text = None if folder is None else _read(os.path.join(folder, FILE))
         if folder is not None and text is not None:
-            from wmbackup.config import parse
+            from wmbackup.cli.config import parse
 
             known = known or schema()
             found.append(parse(os.path.join(folder, FILE), text, known))
@@ -103,12 +110,12 @@ def read() -> tuple[Config, ...]:
 
 
 def _read(path: str) -> bytes | None:
-    from wmbackup.config_bounds import MAX_FILE
-    from wmbackup.files import read_small_file
+    from wmbackup.cli.config_bounds import MAX_FILE
+    from wmbackup.storage.files import read_small_file
 
     try:
         if stat.S_ISFIFO(os.stat(path).st_mode):
-            from wmbackup.config import ConfigInvalid
+            from wmbackup.cli.config import ConfigInvalid
 
             raise ConfigInvalid(f"{path} is a pipe", hint="make it a file")
     except OSError:  # which reading it says better
@@ -118,7 +125,7 @@ def _read(path: str) -> bytes | None:
     except NotADirectoryError:
         return None
     except OSError as error:
-        from wmbackup.stores.trouble import is_of_file
+        from wmbackup.storage.trouble import is_of_file
 
         failure = SystemFailure.of(error, "read the configuration", path)
         if is_of_file(error):

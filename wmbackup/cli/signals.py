@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from wmbackup.errors import ExitCode
 
 _SOON = 0.01  # seconds
+_waker: int | None = None
+"""A pipe that can be read as soon as a signal has come."""
 _NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
 
 
@@ -57,6 +59,8 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
         self._seen = False
         self._before: dict[int, object] = {}
         self._hook = sys.unraisablehook
+        self._pipe: tuple[int, int] | None = None
+        self._waker_before = -1
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self._seen:
@@ -94,6 +98,28 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
             except ValueError:  # on another thread, which hears none
                 return
         self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        self._begin_to_wake()
+
+    def _begin_to_wake(self) -> None:
+        global _waker  # noqa: PLW0603 - there is one main thread, and one set of handlers
+        if sys.platform != "win32":
+            try:
+                self._pipe = os.pipe()
+            except OSError:  # no descriptors are left
+                return
+            for descriptor in self._pipe:
+                os.set_blocking(descriptor, False)
+            _waker = self._pipe[0]
+            self._waker_before = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
+
+    def _end_to_wake(self) -> None:
+        global _waker  # noqa: PLW0603 - as above
+        if self._pipe is not None:
+            _waker = None
+            signal.set_wakeup_fd(self._waker_before)
+            for descriptor in self._pipe:
+                os.close(descriptor)
+            self._pipe = None
 
     def __exit__(
         self,
@@ -104,8 +130,31 @@ class handled:  # noqa: N801 - it stands behind `with`, and contextlib would hav
         """Go back to what was before."""
         if sys.unraisablehook == self._unraisable:
             sys.unraisablehook = self._hook
+        self._end_to_wake()
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._to_the_end else handler)  # type: ignore[arg-type] # what signal gave
+
+
+def wait_readable(descriptor: int) -> None:
+    """Wait until something can be read, or a signal has come, whose handler runs then.
+
+    A read alone is not enough: a signal that comes just before it would be heard only when the
+    read is over, and of a pipe that says nothing it never is.
+    """
+    if sys.platform != "win32":
+        waker = _waker
+        if waker is None or _thread.get_ident() != _MAIN:
+            return
+        import select
+
+        waiting = select.poll()
+        waiting.register(descriptor, select.POLLIN)
+        waiting.register(waker, select.POLLIN)
+        while [ready for ready, _ in waiting.poll()] == [waker]:
+            os.read(waker, 100)  # a signal that is no end
+
+
+_MAIN = _thread.get_ident()
 
 
 def _send_again(number: int, thread: int) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 import click
 from click.core import ParameterSource
 
-from wmbackup.cli.app import COMMANDS, program
-from wmbackup.cli.hints import Line, command_line
+from wmbackup.cli.click_ext import COMMANDS, program
+from wmbackup.cli.render.hints import Line, command_line
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
 

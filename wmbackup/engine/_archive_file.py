@@ -9,8 +9,8 @@ import stat
 import sys
 from typing import BinaryIO
 
-from wmbackup.descriptors import let_go
-from wmbackup.files import reachable
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import reachable
 
 _MOST_LINKS = 40  # as Linux follows
 _DESCRIPTORS = re.compile(r"/dev/fd|/proc/[^/]+/(task/[^/]+/)?fd")

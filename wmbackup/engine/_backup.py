@@ -21,11 +21,13 @@ from wmbackup.engine._progress import Progress
 from wmbackup.engine._read_back import read_back_archive
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NothingToBackUp, SystemFailure
-from wmbackup.files import Draft, remove_leftovers, spool_in, temporary_folder
 from wmbackup.item import Skipped
 from wmbackup.license import License
-from wmbackup.locks import Locks
 from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.storage.locks import Locks
+from wmbackup.storage.private_files import remove_leftovers
+from wmbackup.storage.publish import Draft
+from wmbackup.storage.spool import spool_in, temporary_folder
 from wmbackup.stores.base import Content, Export, Store
 from wmbackup.trust.keys import SigningKey
 from wmbackup.workers.process import Workers, share

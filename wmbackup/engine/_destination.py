@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from wmbackup.engine._machine import host_name
 from wmbackup.errors import OutputInsideStore
-from wmbackup.files import exists, is_inside, output_path
+from wmbackup.storage.files import is_inside
+from wmbackup.storage.publish import exists, output_path
 from wmbackup.stores.base import Store
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")

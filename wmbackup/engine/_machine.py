@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 
-from wmbackup.files import resolved
+from wmbackup.storage.files import resolved
 from wmbackup.stores.base import Store
 
 

@@ -24,9 +24,10 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.files import resolved, spool_failure, spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.storage.files import resolved
+from wmbackup.storage.spool import spool_failure, spool_in, temporary_folder
+from wmbackup.storage.trouble import is_of_file
 
 HOPELESS = "nothing in this copy can be verified; look for another one"
 """The next step where not even a salvage helps, since it begins where the signature ends."""

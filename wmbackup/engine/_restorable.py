@@ -13,8 +13,8 @@ from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._inventory import Selection
 from wmbackup.engine._open import HOPELESS, authenticate, open_inventory, spooling
 from wmbackup.errors import ArchiveDamaged
-from wmbackup.files import spool_in, temporary_folder
 from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.storage.spool import spool_in, temporary_folder
 from wmbackup.workers.stage_files import start_stager
 
 if TYPE_CHECKING:

@@ -10,12 +10,13 @@ from typing import TypeVar
 
 from wmbackup.archive.batch import ContentMismatch
 from wmbackup.archive.constants import MAX_FILES
-from wmbackup.archive.names import Naming, give_names, path_problem
+from wmbackup.archive.names import Naming, give_names
 from wmbackup.errors import Incomplete
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, SkipEvent, WarningEvent, WithheldEvent
 from wmbackup.stores.base import Content, Export, ItemUnavailable, ItemWithheld
+from wmbackup.true_path import path_problem
 
 _T = TypeVar("_T")
 _LAST = sys.maxsize

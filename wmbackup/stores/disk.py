@@ -12,12 +12,12 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wmbackup.archive.constants import MAX_DEPTH
 from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import kind_of_file
+from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.layouts import DRM, FOLDER, Layout, find_layout
 from wmbackup.stores.tree import EntryKind, Tree, decode, open_tree
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.true_path import MAX_DEPTH
 
 _DRM = b"drm"
 

@@ -7,15 +7,15 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
+from wmbackup.storage.descriptors import let_go, reading
+from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld, WorkerFolder
 from wmbackup.stores.tree import HandleTree, Tree, decode
-from wmbackup.stores.trouble import is_of_file
 
 _AT_ONCE = 1024 * 1024  # bytes; larger files come in blocks of this size
 _SYSTEM_REASONS = {

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from typing import ClassVar
 
-from wmbackup.archive.constants import MAX_DEPTH, MAX_PATH
 from wmbackup.errors import HalfRestored, StoreUnavailable, SystemFailure
-from wmbackup.files import reachable
 from wmbackup.item import Skipped
 from wmbackup.license import License
 from wmbackup.quoting import quoted
 from wmbackup.status import Control, LeftOutEvent, WarningEvent
+from wmbackup.storage.files import reachable
+from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.base import Content, Import, ItemUnavailable, ItemWithheld, WorkerFolder
 from wmbackup.stores.exclusion import EXCLUDED, Exclusion
 from wmbackup.stores.file_reader import FileReader, reason
@@ -23,7 +23,7 @@ from wmbackup.stores.leftovers import look_at
 from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staging import STAGING
 from wmbackup.stores.tree import EntryKind, Tree, decode, encode, open_tree
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.true_path import MAX_DEPTH, MAX_PATH
 
 
 class FolderStore:

@@ -14,7 +14,6 @@ import stat
 from collections.abc import Iterator
 from typing import IO
 
-from wmbackup.descriptors import let_go
 from wmbackup.errors import (
     HalfRestored,
     NotFound,
@@ -23,9 +22,12 @@ from wmbackup.errors import (
     Unconfirmed,
     UsageError,
 )
-from wmbackup.files import NO_LINKS, is_folder, resolved, spool_in, temporary_folder
 from wmbackup.item import Item
 from wmbackup.status import Control
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import NO_LINKS, is_folder, resolved
+from wmbackup.storage.spool import spool_in, temporary_folder
+from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.base import Import, Standing
 from wmbackup.stores.journal import Journal, Move
 from wmbackup.stores.leftovers import undo_leftovers
@@ -33,7 +35,6 @@ from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staged_import import StagedImport, twin
 from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import Tree, encode, open_tree
-from wmbackup.stores.trouble import is_of_file
 
 _BLOCK = 1024 * 1024
 

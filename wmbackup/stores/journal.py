@@ -15,13 +15,13 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from wmbackup.archive.names import is_path
-from wmbackup.descriptors import reading
-from wmbackup.files import PRIVATE
+from wmbackup.storage.descriptors import reading
+from wmbackup.storage.files import PRIVATE
 from wmbackup.stores.ownership import Owner, is_private_file
 from wmbackup.stores.staging import FILES, JOURNAL, NOBODY, OLD, sync_all
 from wmbackup.stores.tree import Tree
 from wmbackup.stores.ways import made_folders, new_folders
+from wmbackup.true_path import is_path
 
 _END = b"end "
 """What the last line of a whole journal begins with; the MAC of the others follows."""

@@ -11,10 +11,11 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from wmbackup.descriptors import let_go, reading
 from wmbackup.errors import Unconfirmed
-from wmbackup.files import PRIVATE, try_lock
 from wmbackup.status import Control, WarningEvent
+from wmbackup.storage.descriptors import let_go, reading
+from wmbackup.storage.files import PRIVATE, try_lock
+from wmbackup.storage.trouble import NOT_WRITABLE, is_of_file
 from wmbackup.stores.file_reader import reason as reason_of
 from wmbackup.stores.journal import Journal
 from wmbackup.stores.ownership import MAC_SIZE, Owner, is_private
@@ -28,7 +29,6 @@ from wmbackup.stores.staging import (
     remove_locked,
 )
 from wmbackup.stores.tree import Tree, open_tree
-from wmbackup.stores.trouble import NOT_WRITABLE, is_of_file
 
 _NOT_MADE_HERE = "has the journal of a restore that was not made here, and was not undone"
 _NO_FOLDER = "is not a folder that a restore made, and was let be"

@@ -11,10 +11,10 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable
 
-from wmbackup.descriptors import let_go
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import PRIVATE, PRIVATE_FOLDER
+from wmbackup.storage.trouble import NOT_WRITABLE, is_of_file
 from wmbackup.stores.tree import Tree, name_length
-from wmbackup.stores.trouble import NOT_WRITABLE, is_of_file
 
 _PLAIN = re.compile(rb"[A-Za-z0-9_-](?:[A-Za-z0-9._ -]*[A-Za-z0-9_-])?\Z")
 _SHORT = 255

@@ -8,7 +8,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from wmbackup.archive.names import is_safe, item_member
 from wmbackup.errors import RestoreConflict, SystemFailure
 from wmbackup.item import Item
 from wmbackup.quoting import quoted
@@ -21,8 +20,6 @@ from wmbackup.stores.staging import Staging, is_staging, sync_all
 from wmbackup.stores.tree import Tree, is_possible
 from wmbackup.stores.ways import new_folders
 from wmbackup.stores.writing import finish_file, write_file
-
-_ITEM = item_member(0).rstrip(b"0")
 
 
 class StagedImport(ABC):
@@ -131,9 +128,9 @@ class StagedImport(ABC):
 
     def _check_name(self, item: Item) -> None:
         """Raise ItemUnavailable for what the target cannot hold, before anything is changed."""
-        self._has_items = self._has_items or not item.member or item.member.startswith(_ITEM)
-        if is_safe(item.path):
+        if item.keeps_name:
             return
+        self._has_items = True
         if not is_possible(item.path):
             raise ItemUnavailable("Windows takes no such name")
         if is_staging(item.path):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from wmbackup import remains
-from wmbackup.descriptors import let_go
-from wmbackup.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
+from wmbackup.storage import remains
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
 from wmbackup.stores.ownership import Owner, is_private
 from wmbackup.stores.removal import remove_all
 from wmbackup.stores.tree import Tree

@@ -18,8 +18,8 @@ from enum import Enum
 from typing import Protocol
 
 from wmbackup import limits
-from wmbackup.descriptors import let_go
-from wmbackup.files import extended, resolved
+from wmbackup.storage.descriptors import let_go
+from wmbackup.storage.files import extended, resolved
 from wmbackup.stores.attributes import make_writable, set_attributes
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)

@@ -20,7 +20,7 @@ from wmbackup.errors import (
     SystemFailure,
     WmbackupError,
 )
-from wmbackup.files import make_folders
+from wmbackup.storage.files import make_folders
 from wmbackup.trust import small_files
 from wmbackup.trust.allowed_signers import PrincipalTaken
 from wmbackup.trust.policy import Signer, principal_of
@@ -29,7 +29,7 @@ from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_sign
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    from wmbackup.locks import Locks
+    from wmbackup.storage.locks import Locks
 
 
 class KeyExists(WmbackupError):

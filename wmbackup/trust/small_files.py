@@ -15,15 +15,10 @@ import sys
 from typing import NamedTuple
 
 from wmbackup.errors import SetupUnusable, SystemFailure
-from wmbackup.files import (
-    Draft,
-    SmallFile,
-    keeps_modes,
-    read_small_file,
-    remove_leftovers,
-    resolved,
-)
-from wmbackup.stores.trouble import is_of_file
+from wmbackup.storage.files import SmallFile, read_small_file, resolved
+from wmbackup.storage.private_files import keeps_modes, remove_leftovers
+from wmbackup.storage.publish import Draft
+from wmbackup.storage.trouble import is_of_file
 
 MAX_FILE = 1024 * 1024
 """The largest key or trust file that is read, in bytes."""

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import SetupUnusable, SystemFailure, WmbackupError
-from wmbackup.files import make_folders, resolved
-from wmbackup.locks import Locks
 from wmbackup.status import Control
+from wmbackup.storage.files import make_folders, resolved
+from wmbackup.storage.locks import Locks
 from wmbackup.trust import small_files
 from wmbackup.trust.allowed_signers import (
     PrincipalTaken,

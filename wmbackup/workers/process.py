@@ -118,8 +118,9 @@ class Worker:
         self._asked = 0
         self._lives = True
         # A worker that stops in the middle of a message must not stop this process.
-        os.set_blocking(self._questions.fileno(), False)
-        os.set_blocking(self._answers.fileno(), False)
+        if sys.platform != "win32":
+            os.set_blocking(self._questions.fileno(), False)
+            os.set_blocking(self._answers.fileno(), False)
         self._writable = _selector(self._questions, is_read=False)
         self._readable = _selector(self._answers, is_read=True)
 

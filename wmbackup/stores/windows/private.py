@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 
 from wmbackup.errors import SystemFailure
-from wmbackup.files import PRIVATE_FOLDER
+from wmbackup.storage.files import PRIVATE_FOLDER
 from wmbackup.stores.leftovers import undo_leftovers
 from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import decode, open_tree

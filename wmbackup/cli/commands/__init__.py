@@ -1,0 +1,1 @@
+"""One command, one module; each is loaded when it runs."""

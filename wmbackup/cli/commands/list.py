@@ -1,0 +1,165 @@
+"""``wmbackup list``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.click_ext import on_command_line, option
+from wmbackup.cli.inventories import Opener
+from wmbackup.cli.paths import default_store, is_store
+from wmbackup.cli.render.hints import again, command_line
+from wmbackup.cli.render.messages import FILE
+from wmbackup.cli.render.rows import (
+    SORTS,
+    Chooser,
+    Counted,
+    Filter,
+    by_shop,
+    titles_of,
+    window,
+)
+from wmbackup.cli.selecting import selection_of
+from wmbackup.cli.session import Session
+from wmbackup.engine import Row
+from wmbackup.errors import ExitCode, UsageError
+from wmbackup.license import KINDS
+
+
+@declare("list", example="wmbackup list licenses.wmbackup.tar")
+@click.argument("archive", metavar="[ARCHIVE|-]", required=False)
+@option(
+    "--store", metavar="STORE", section="What",
+    help="a live store instead of an archive: windows, sample, folder:, drm:, bak:PATH, or a path",
+)  # fmt: skip
+@option(
+    "--against", metavar="ARCHIVE|STORE", section="What",
+    help="show what differs instead; exit code 11 when anything does",
+)  # fmt: skip
+@option("--kid", multiple=True, metavar="K", section="Which rows", help="with this key ID")
+@option("--title", multiple=True, metavar="T", section="Which rows", help="with this in the title")
+@option(
+    "--path", "paths", multiple=True, metavar="P", section="Which rows",
+    help="of this file, this folder, or a pattern with * and ?",
+)  # fmt: skip
+@option(
+    "--kind", metavar="K", known=(*KINDS, FILE), section="Which rows",
+    help="of this kind, such as wmdrm-v7, or file",
+)  # fmt: skip
+@option(
+    "--restricted", is_flag=True, section="Which rows", help="licenses that may not be backed up"
+)
+@option(
+    "--at-risk",
+    is_flag=True,
+    section="Which rows",
+    help="restricted and expiring licenses, by shop: what to see to before the machine dies",
+)
+@option("--expired", is_flag=True, section="Which rows", help="licenses that have expired")
+@option(
+    "--expires-within",
+    metavar="30d",
+    section="Which rows",
+    help="licenses that will expire in so many h(ours), d(ays) or w(eeks)",
+)
+@option(
+    "--match-media",
+    metavar="FOLDER",
+    section="How",
+    help="take missing titles and shops from the protected media files in this folder",
+)
+@option("--long", "long", is_flag=True, section="How", help="all that is known")
+@option("--sort", type=click.Choice(list(SORTS)), section="How", help="sort by this")
+@option(
+    "--allowed-signers", metavar="F", section="Whom to believe",
+    help="an allowed_signers file instead of the one of key trust",
+)  # fmt: skip
+def command(  # noqa: PLR0913 - one parameter an option
+    session: Session,
+    archive: str | None,
+    store: str | None,
+    against: str | None,
+    kid: tuple[str, ...],
+    title: tuple[str, ...],
+    paths: tuple[str, ...],
+    kind: str | None,
+    expires_within: str | None,
+    sort: str | None,
+    match_media: str | None,
+    *,
+    allowed_signers: str | None,
+    restricted: bool,
+    at_risk: bool,
+    expired: bool,
+    long: bool,
+) -> ExitCode:
+    """Show what is in an archive or in a store.
+
+    Of an archive the head alone is read, and nothing is shown of one whose signer is not
+    trusted. Without a terminal the rows are tab-separated: path, size, time, kind, key ID,
+    title, distributor, issued, expires, and whether the license may be backed up.
+    """
+    if archive is not None and store is not None and on_command_line("store"):
+        raise UsageError(
+            "an archive and --store contradict each other",
+            hint=f"to list the archive: {command_line('list', archive)}",
+        )
+    # A store that the environment or the configuration has is for when nothing is named.
+    store = None if archive is not None else store or default_store()
+    name = archive or store
+    if name is None:
+        raise UsageError(
+            "nothing to list was named",
+            hint=f"name an archive or a store, for example: {again('--store', 'sample')}",
+        )
+    after, before = window(expires_within, expired=expired)
+    selection = selection_of(kid, title, paths)
+    wanted = Filter(selection, kind, restricted, at_risk, before, after)
+    chooser = Chooser(wanted, titles_of(match_media, session.control()))
+    if store is not None:
+        session.notice()
+    opener = Opener(session, allowed_signers)
+    if against is not None:
+        return _differences(session, opener, (archive, store, against), chooser)
+    with opener.open(archive, store, hashes=False) as (inventory, tally):
+        chooser.resolve(inventory)
+        counted = Counted(name, chooser.rows(inventory.rows))
+        rows: Iterable[Row] = counted
+        if sort is not None:
+            rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
+        special = wanted or match_media or sort or at_risk or long
+        if at_risk:
+            session.output.at_risk(sorted(rows, key=by_shop))
+        elif inventory.batches and session.output.takes_batches and not special:
+            session.output.batches(counted.batches(inventory))
+        else:
+            session.output.rows(inventory, rows, long=long)
+        chooser.check("store" if archive is None else "archive")
+        session.output.result(counted.result(inventory, tally))
+    return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK
+
+
+def _differences(
+    session: Session,
+    opener: Opener,
+    names: tuple[str | None, str | None, str],
+    chooser: Chooser,
+) -> ExitCode:
+    from wmbackup.engine import compare
+
+    archive, store, against = names
+    other = (None, against) if is_store(against) else (against, None)
+    with (
+        opener.open(*other, hashes=True) as (before, _),
+        opener.open(archive, store, hashes=True) as (after, tally),
+    ):
+        chooser.resolve(before, after)
+        counted = Counted(archive or store or "", chooser.rows(after.rows))
+        differences = compare(chooser.rows(before.rows), counted)
+        chooser.check("archive or the store" if archive is None else "archives")
+        session.output.differences(differences)
+        listed = counted.result(after, tally)
+    session.output.result(listed._replace(differences=differences))
+    return ExitCode.DIFFERS if differences else ExitCode.OK

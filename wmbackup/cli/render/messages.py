@@ -1,0 +1,387 @@
+"""The sentences of the summaries, and the cells of the tables."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from wmbackup import engine
+from wmbackup.archive.tag_files import BagInfo, format_time
+from wmbackup.cli.render.output import Checked, Listed, Message, Result, State, Verified
+from wmbackup.cli.render.sanitize import all_utc, count, local_time, shown, size, utc, visible
+from wmbackup.license import License, is_date
+from wmbackup.quoting import elided, quoted
+
+if TYPE_CHECKING:
+    from wmbackup.archive.columns import Columns
+    from wmbackup.engine import (
+        BackupPlan,
+        BackupSummary,
+        Differences,
+        RestorePlan,
+        RestoreSummary,
+        Row,
+    )
+
+FILE = "file"
+"""The kind that is shown of a file in which no license was recognized."""
+
+DRM = "drm"
+
+RUNNING_OUT = ("ExpirationAfterFirstUse", "ExpirationOnStore")
+"""The rights that make a license expire without a date."""
+
+AT_RISK_HINT = (
+    "ask the shops for other licenses, or for files without protection, while this machine still"
+    " works: a backup does not save these titles, or not for long"
+)
+
+_LONGEST_NAME = 24
+_LONGEST_PATH = 400  # characters of a path that a plan shows
+_LONGEST_CELL = 1000  # characters of a field; `--json` has all of them
+_NAMED = 3  # withheld licenses that a summary names
+_SHOWN = 10  # conflicts that a plan names
+_PLAIN_COLUMNS = (
+    *("path", "size", "modified", "kind", "key ID", "title"),
+    *("distributor", "issued", "expires", "backup"),
+)
+_NO_LICENSE = "\t" * (len(_PLAIN_COLUMNS) - 3)  # path, size and time are of the file
+
+
+def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
+    """Return what is said at the end of a run that took so many seconds."""
+    took = f"in {duration(seconds)}"
+    match result:
+        case None:
+            lines = []
+        case Listed():
+            lines = [_listed(result)]
+        case Checked():
+            lines = [_checked(result)]
+        case Message():
+            lines = [visible(result.text)]
+        case list():
+            lines = [_verified(one) for one in result if one.summary is not None]
+        case engine.RestoreSummary():
+            lines = [_restore(result, took)]
+        case engine.BackupSummary():
+            lines = [_backup(result, took)]
+        case engine.BackupPlan():
+            lines = [_backup_plan(result, took)]
+    return lines
+
+
+def duration(seconds: float) -> str:
+    """Return ``0.4 s``, ``3 min 5 s``, ``1 h 2 min``."""
+    if seconds < 59.95:  # noqa: PLR2004 - 60.0 s would be a minute
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, left = divmod(minutes, 60)
+    return f"{hours:,} h {left} min" if hours else f"{minutes} min {rest} s"
+
+
+def _backup(done: BackupSummary, took: str) -> str:
+    where = "standard output" if done.path is None else visible(done.path)
+    checked = "read back and verified" if done.read_back else "not read back"
+    return (
+        f"backed up {_amount(done.info, done.licenses)}"
+        f" from the {_place(done.info)} to {where},"
+        f" {checked}, {took}{_left_behind(len(done.withheld), len(done.skipped), done.withheld)}"
+    )
+
+
+def _backup_plan(plan: BackupPlan, took: str) -> str:
+    where = "" if plan.path is None else f" to {visible(plan.path)}"
+    files = f"{count(plan.files, 'file')} ({count(plan.licenses, 'license')}, {size(plan.octets)})"
+    left = _left_behind(len(plan.withheld), len(plan.skipped), plan.withheld)
+    kind = plan.store_kind
+    return f"would back up {files} from the {kind} store{where}, {took}{left}; nothing was written"
+
+
+def _place(info: BagInfo) -> str:
+    """Return which store was read; a DRM folder may have been found below the path given."""
+    where = f" {_word(info.store)}" if info.store_kind == DRM else ""
+    return f"{info.store_kind} store{where}"
+
+
+def _amount(info: BagInfo, licenses: int) -> str:
+    return f"{count(info.files, 'file')} ({count(licenses, 'license')}, {size(info.octets)})"
+
+
+def _left_behind(withheld: int, skipped: int, named: Sequence[License] = ()) -> str:
+    said = ""
+    if withheld:
+        said = f"; {count(withheld, 'license')} withheld"
+    if named:
+        # Others may stay behind with those that are restricted.
+        first = sorted(named, key=lambda known: known.backup_allowed is not False)[:_NAMED]
+        more = f" and {len(named) - _NAMED:,} more" if len(named) > _NAMED else ""
+        said += f": {', '.join(map(_name, first))}{more}"
+    if skipped:
+        said += f"{'; ' if named or not said else ', '}{count(skipped, 'file')} skipped"
+    return said
+
+
+def _name(known: License) -> str:
+    """Return the title of a license with its key ID, as far as it has them."""
+    title, kid = (_word(text) for text in (known.attributes.get("Title"), known.kid))
+    if title and kid:
+        return f"{title} (key ID {kid})"
+    return title or (f"key ID {kid}" if kid else "a nameless one")
+
+
+def _word(text: str | None) -> str:
+    """Return a text of an archive as it stands amid our words; empty where there is none."""
+    return quoted(visible(text)) if text else ""
+
+
+def _words(texts: Sequence[str]) -> str:
+    return ", ".join(map(_word, texts))
+
+
+def _restore(done: RestoreSummary, took: str) -> str:
+    target = visible(done.plan.target)
+    extra = f", {done.replaced:,} of them replaced" if done.replaced else ""
+    same = f"; {count(done.plan.same, 'file')} stood there already" if done.plan.same else ""
+    skipped = f"; {count(len(done.skipped), 'file')} skipped" if done.skipped else ""
+    amount = f"{count(done.restored, 'file')} ({size(done.size)})"
+    if done.plan.lost:
+        skipped += f"; {count(len(done.plan.lost), 'file')} lost"
+    if not done.applied:
+        left = f"{same}{skipped}; nothing was changed"
+        return f"would restore {amount} to {target}{extra}, {took}{left}"
+    return f"restored {amount} to {target}{extra}, {took}{same}{skipped}"
+
+
+def _verified(one: Verified) -> str:
+    if one.summary is None:
+        return ""
+    info = one.summary.info
+    what = "head, length and signature are good" if one.summary.quick else "ok"
+    tested = ", restored on trial" if one.restore_tested else ""
+    return (
+        f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
+        f" {count(info.files, 'file')}, {size(info.octets)},"
+        f" made {local_time(info.created)} by {_words(one.summary.principals)}"
+        f" on {_word(info.host)}{_left_behind(info.withheld, info.skipped)}"
+    )
+
+
+def _listed(done: Listed) -> str:
+    amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
+    kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
+    if done.differences is not None:
+        return f"{visible(done.name)}{kind}: {_differing(done.differences)}"
+    return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
+
+
+def _differing(found: Differences) -> str:
+    if not found:
+        return "nothing differs"
+    expired = f" ({len(found.expired):,} of them expired: no damage)" if found.expired else ""
+    return (
+        f"{count(len(found.added), 'file')} added, {len(found.gone):,} gone{expired},"
+        f" {len(found.changed):,} changed"
+    )
+
+
+def _checked(done: Checked) -> str:
+    failed = sum(row.state is State.FAILED for row in done.rows)
+    warned = sum(row.state is State.WARNING for row in done.rows)
+    if failed:
+        return f"{count(failed, 'check')} failed"
+    return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
+
+
+def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
+    """Return the plan of a restore as labels and texts, one line each.
+
+    ``everything`` names more than the first few conflicts.
+    """
+    info = plan.info
+    signers = _words(plan.principals)
+    conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
+    files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
+    lines = [
+        ("archive: ", f"made {local_time(info.created)} on {_word(info.host)} by {signers}"),
+        ("from:    ", f"{_word(info.store_kind)} store {_word(info.store)}"),
+        ("to:      ", visible(plan.target)),
+        ("plan:    ", f"{files}, {size(plan.size)} to write"),
+    ]
+    trouble = [("  conflict: ", elided(shown(path), _LONGEST_PATH)) for path in plan.conflicts]
+    trouble += [("  in the way: ", elided(shown(path), _LONGEST_PATH)) for path in plan.blocked]
+    if len(trouble) > _SHOWN and not everything:
+        trouble[_SHOWN:] = [("  ", f"and {len(trouble) - _SHOWN:,} more; -v shows all of them")]
+    lines += trouble
+    for lost in plan.lost:
+        title = "" if lost.title is None else f" ({_word(lost.title)})"
+        lines.append(("  lost: ", f"{elided(shown(lost.path), _LONGEST_PATH)}{title}"))
+    if plan.lost:
+        left = f"{info.files - len(plan.lost):,} of {count(info.files, 'file')}"
+        lines.append(("  ", f"{left} are left; whoever cut or damaged the archive chose which"))
+    if plan.nameless:
+        files = count(plan.nameless, "file")
+        lines.append(("  ", f"{files} lost name and time, and will have those of the archive"))
+    if plan.licenses_lost:
+        lines.append(
+            ("  ", "the list of licenses is lost, with the titles in it and what was withheld")
+        )
+    if plan.left_out:
+        lines.append(("  not selected: ", count(plan.left_out, "file")))
+    return lines
+
+
+def difference_lines(differences: Differences) -> list[str]:
+    """Return what differs, one line each."""
+    lines = [f"+ {shown(path)}" for path in differences.added]
+    for path in differences.gone:
+        why = " (expired: such licenses delete themselves)" if path in differences.expired else ""
+        lines.append(f"- {shown(path)}{why}")
+    return lines + [f"~ {shown(path)}" for path in differences.changed]
+
+
+def backup_word(license_: License | None) -> str:
+    """Return whether a license may be backed up, in one word."""
+    if license_ is None:
+        return ""
+    if license_.withheld:
+        return "withheld"
+    return {True: "yes", False: "no", None: "unknown"}[license_.backup_allowed]
+
+
+def plain_header() -> str:
+    """Return the names of the columns of `plain_row`."""
+    return "\t".join(_PLAIN_COLUMNS)
+
+
+def plain_row(row: Row) -> str:
+    """Return a row of `list` for programs: tab-separated, times in UTC."""
+    item, known = row.item, row.license
+    path = "" if row.path is None else shown(row.path)
+    where = f"{path}\t{item.size}\t{utc(item.mtime_ns)}" if item is not None else f"{path}\t\t"
+    if known is None:
+        return where + _NO_LICENSE
+    attributes = known.attributes
+    cells = (
+        known.kind,
+        known.kid,
+        attributes.get("Title"),
+        known.distributor,
+        known.issued,
+        known.expires,
+        backup_word(known),
+    )
+    return where + "\t" + "\t".join(elided(visible(cell or ""), _LONGEST_CELL) for cell in cells)
+
+
+def plain_lines(batch: Columns | list[Row]) -> list[str]:
+    """Return what `plain_row` says of each row, for many at once."""
+    if isinstance(batch, list):
+        return [plain_row(row) for row in batch]
+    files = zip(batch.paths, batch.numbers, all_utc(batch.numbers), strict=True)
+    return [f"{path}\t{size}\t{time}{_NO_LICENSE}" for path, (size, _, _), time in files]
+
+
+def risk_cells(row: Row, *, local: bool) -> tuple[str, str, str, str, str]:
+    """Return shop, address, title, key ID and the risk of a row of ``list --at-risk``."""
+    known = row.license
+    if known is None:
+        return "", "", title_of(row), "", ""
+    risks = []
+    if known.backup_allowed is False or (known.withheld and known.backup_allowed is None):
+        risks.append("its issuer forbids the backup")
+    elif known.withheld:
+        risks.append("its file has another license, whose issuer forbids the backup")
+    if known.expires is not None:
+        risks.append(_end(known.expires, local=local))
+    risks += [
+        f"it expires some time after it is {when} ({name} {visible(str(known.rights[name]))})"
+        for name, when in zip(RUNNING_OUT, ("used", "stored"), strict=True)
+        if name in known.rights
+    ]
+    cells = (known.distributor, known.address, known.kid)
+    shop, address, kid = (visible(cell or "") for cell in cells)
+    return shop, address, title_of(row), kid, ", ".join(risks)
+
+
+def _end(expires: str, *, local: bool) -> str:
+    shown_date = date(expires, long=True, local=local)
+    if not is_date(expires):
+        return f"its time ends on a date that cannot be read ({shown_date})"
+    is_over = expires <= format_time(datetime.now(UTC))
+    return f"its time {'ended' if is_over else 'ends'} {shown_date}"
+
+
+def title_of(row: Row) -> str:
+    """Return what a row is best known by: the title, the file, or the key ID."""
+    known = row.license
+    title = None if known is None else known.attributes.get("Title")
+    if title:
+        return elided(visible(title), _LONGEST_CELL)
+    if row.path is not None:
+        return shown(row.path)
+    return f"key ID {visible(known.kid)}" if known is not None and known.kid else "(no file)"
+
+
+def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
+    """Return a license's date: local for a terminal, else in UTC; unread ones as they stand."""
+    if text is None:
+        return ""
+    if not local:
+        return visible(text)
+    try:
+        moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
+    except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
+        return visible(text)
+    return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
+
+
+def file_date(mtime_ns: int) -> str:
+    """Return the time of a file as it is shown on a terminal: local, to the minute."""
+    try:
+        return local_time(datetime.fromtimestamp(mtime_ns // 1_000_000_000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return utc(mtime_ns)
+
+
+def long_lines(row: Row, *, local: bool) -> list[str]:
+    """Return everything that is known of a row, one fact a line."""
+    known, item = row.license, row.item
+    facts: list[tuple[str, str]] = []
+    if row.path is not None:
+        facts.append(("file", shown(row.path)))
+    if item is not None:
+        stamp = file_date(item.mtime_ns) if local else utc(item.mtime_ns)
+        facts.append(("size, time", ", ".join((size(item.size), stamp, *item.attributes))))
+        facts.append(("member", os.fsdecode(item.member)))
+    if row.sha256 is not None:
+        facts.append(("sha256", row.sha256.hex()))
+    if known is not None:
+        facts += _facts(known, local=local)
+    # The names of attributes come from the license, and may be of any length.
+    width = min(_LONGEST_NAME, max((len(name) + 1 for name, value in facts if value), default=0))
+    return [title_of(row), *(f"  {name + ':':<{width}} {value}" for name, value in facts if value)]
+
+
+def _facts(known: License, *, local: bool) -> Sequence[tuple[str, str]]:
+    rights = ", ".join(
+        name if value is True else f"{name}={json.dumps(value, ensure_ascii=False)}"
+        for name, value in known.rights.items()
+    )
+    return (
+        ("kind", visible(known.kind)),
+        ("key ID", visible(known.kid or "")),
+        ("license ID", visible(known.lid or "")),
+        ("issued", date(known.issued, long=True, local=local)),
+        ("begins", date(known.begins, long=True, local=local)),
+        ("expires", date(known.expires, long=True, local=local)),
+        ("backup", backup_word(known)),
+        ("rights", elided(visible(rights), _LONGEST_CELL)),
+        *(
+            (elided(visible(name)), elided(visible(value), _LONGEST_CELL))
+            for name, value in known.attributes.items()
+        ),
+    )

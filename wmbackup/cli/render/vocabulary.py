@@ -1,0 +1,269 @@
+"""What the kinds, warnings and file names mean that this program prints, as `explain` says it.
+
+Each is a sentence and the next step.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+Meaning = tuple[str, str]
+
+_OPAQUE = "carry it with the other files of its folder; it is of no use alone"
+_WHOLE = "back up the whole folder: wmbackup backup --store drm:PATH -o OUTPUT"
+_BY_INTERFACE = "restore all files of the backup together: wmbackup restore ARCHIVE --to windows"
+_SHOP = "on another computer, ask the shop that sold the file for a new license"
+
+KINDS: Mapping[str, Meaning] = {
+    "wmdrm-v1": ("a license of Windows Media DRM version 1, bound to its computer", _SHOP),
+    "wmdrm-v7": ("a license of Windows Media DRM version 7 or later, bound to its computer", _SHOP),
+    "wmdrm-response": (
+        (
+            "a license as a license server sends it, encrypted for one computer; nothing in it can"
+            " be read here"
+        ),
+        "keep it; Windows Media Player stores it on the computer that asked for it",
+    ),
+    "wmdrm-header": (
+        "the header of a protected media file, which names the key ID of its license",
+        "see which license it needs: wmbackup list --long",
+    ),
+    "wmdrm-v1-store": ("the license store of Windows Media DRM version 1", _WHOLE),
+    "wmdrm-v1-key": ("what belongs to the license store of Windows Media DRM version 1", _WHOLE),
+    "wmdrm-v7-store": ("the license store of Windows Media DRM version 7 and later", _WHOLE),
+    "wmdrm-v7-state": (
+        "the secure state of the license store of Windows Media DRM version 7 and later",
+        _WHOLE,
+    ),
+    "wmdrm-data-store": ("the data store of Windows Media DRM on Windows Vista and later", _WHOLE),
+    "wmdrm-v1-backup": (
+        "licenses of version 1, written by the license backup of Windows Media",
+        _BY_INTERFACE,
+    ),
+    "wmdrm-v1-key-backup": (
+        "what belongs to licenses of version 1, written by the license backup of Windows Media",
+        _BY_INTERFACE,
+    ),
+    "wmdrm-v7-backup": (
+        "licenses of version 7 and later, written by the license backup of Windows Media",
+        _BY_INTERFACE,
+    ),
+    "wmdrm-v7-key-backup": (
+        (
+            "what belongs to licenses of version 7 and later, written by the license backup of"
+            " Windows Media"
+        ),
+        _BY_INTERFACE,
+    ),
+    "wmdrm-other": (
+        "a file of a license folder, or a license, about which nothing is documented",
+        _OPAQUE,
+    ),
+    "playready-header": (
+        "the header of a PlayReady file, which names the key IDs of its licenses",
+        "see which licenses it needs: wmbackup list --long",
+    ),
+    "playready-license": (
+        "a PlayReady license, whose format is not public; it is carried as it is",
+        _SHOP,
+    ),
+    "playready-store": (
+        "a license store of PlayReady, for which there is no documented backup",
+        _SHOP,
+    ),
+    "windows": (
+        "the store of this computer's licenses, through the Windows Media interface",
+        "see what it can do here: wmbackup check --store windows",
+    ),
+    "folder": (
+        "a store that is any folder of license files",
+        "back it up: wmbackup backup --store folder:PATH -o OUTPUT",
+    ),
+    "drm": (
+        (
+            "a store that is a DRM folder of Windows, live or on a disk; it is carried as a whole"
+            " and serves its own computer only"
+        ),
+        "back it up: wmbackup backup --store drm:PATH -o OUTPUT",
+    ),
+    "bak": (
+        "a store that is a folder which Windows Media Player or its interface wrote as a backup",
+        "back it up: wmbackup backup --store bak:PATH -o OUTPUT",
+    ),
+    "sample": (
+        "a small built-in store of made-up licenses, to try the program",
+        "try it: wmbackup backup --store sample -o sample.tar",
+    ),
+}
+"""Kinds of licenses and of stores, by the word that `list` and `backup` print."""
+
+WARNINGS: Mapping[str, Meaning] = {
+    "incomplete-set": (
+        "a file is missing that belongs to one that is there",
+        "look for the missing file: one is of no use without the other",
+    ),
+    "undo-unsure": (
+        "should this restore be cut off, the next run cannot tell whether it may undo it",
+        "set HOME, or restore into a folder on another file system",
+    ),
+    "status-unknown": (
+        "the Windows Media interface sent a status that is not documented; it changes nothing",
+        "send a report of this computer: wmbackup check --report FILE.zip",
+    ),
+    "interface-crashed": (
+        "Microsoft's component crashed when it was released, after its work was done",
+        "there is nothing to do; describe it with wmbackup check --report FILE.zip",
+    ),
+    "restricted-failed": (
+        "a license is restricted and came with a failure of its own; the others are backed up",
+        "see the HRESULT that came along: wmbackup explain HRESULT",
+    ),
+    "restore-limits": (
+        "Microsoft's license service allows a restore on four computers at most, and may be gone",
+        "keep the archive, whatever the service answers",
+    ),
+    "individualization": (
+        (
+            "with your consent Microsoft's component is upgraded over the Internet and becomes"
+            " unlike any other"
+        ),
+        "read the privacy policy first: https://privacy.microsoft.com/privacystatement",
+    ),
+    "upgrade-wanted": (
+        "the licenses were restored and work only after a security upgrade of the DRM component",
+        "read the privacy policy, then restore again with --allow-individualize",
+    ),
+    "left-behind": (
+        "a folder that a restore made for itself could not be removed",
+        "remove it: nothing in it is needed",
+    ),
+    "not-undone": (
+        "a restore may have changed files and could not put all of them back",
+        "run the same restore again: it first puts back what it can",
+    ),
+    "rolled-back": (
+        "an earlier restore into this folder was cut off, and what it had changed was put back",
+        "there is nothing to do",
+    ),
+    "foreign-restore": (
+        "the folder has the journal of a restore that was not made here, and was not undone",
+        "ask whoever made that restore, or restore into another folder",
+    ),
+    "files-left-out": (
+        "files of other software are in the folder and are not carried",
+        "carry them as well with --all-files, or name another folder",
+    ),
+    "not-enumerated": (
+        "the licenses could not be listed, so the archive does not name them; it has them",
+        "see what this computer can do: wmbackup check --store windows",
+    ),
+    "license-unreadable": (
+        "a license is in the store and the interface does not show what is in it",
+        "there is nothing to do: the backup has it all the same",
+    ),
+    "rights-unreadable": (
+        "the interface does not say what a license allows",
+        "there is nothing to do: the backup has it all the same",
+    ),
+    "reading-again": (
+        "a file disappeared while the store was read, so the backup began again",
+        "there is nothing to do",
+    ),
+    "other-machine": (
+        "a raw copy of a DRM folder serves the computer that it was made on, and no other",
+        "restore it there, or use an archive of the store called windows",
+    ),
+    "windows-bitness": (
+        "the Windows Media interface is documented for 32-bit programs, and this one has 64 bits",
+        "use a 32-bit Python",
+    ),
+    "windows-components": (
+        "the Windows Media components are missing",
+        "install the Media Feature Pack (N editions) or Media Foundation (Server)",
+    ),
+    "windows-interface": (
+        "the Windows Media interface is there and does not work",
+        "see why: wmbackup check",
+    ),
+    "windows-enumeration": (
+        "this Windows cannot list licenses, so an archive does not name them; it has them",
+        "there is nothing to do",
+    ),
+    "windows-policy": (
+        "a group policy keeps Windows Media DRM from the Internet, which a restore needs",
+        "ask whoever sets the group policy to lift it for the time of the restore",
+    ),
+    "windows-rights": (
+        "this user cannot read the license folder, or there is none",
+        "run as the user who plays the media, or as an administrator",
+    ),
+    "deprecated": (
+        "Microsoft has replaced the Windows Media DRM interface by PlayReady and may remove it",
+        "read https://www.microsoft.com/PlayReady/, and keep your archives",
+    ),
+}
+"""Warnings and notices, by their code in ``--json``."""
+
+_ARCHIVE = "see wmbackup-archive(5); check all files at once: wmbackup verify ARCHIVE"
+_LEFTOVER = "the next run of wmbackup there removes it or puts back what it holds; leave it alone"
+_COMPONENT = "see which version is here: wmbackup check"
+
+FILES: Sequence[tuple[str, Meaning]] = (
+    (r"bagit\.txt", ("the first file of an archive: its format", _ARCHIVE)),
+    (r"readme\.txt", ("how to check and open the archive without wmbackup", _ARCHIVE)),
+    (r"bag-info\.txt", ("when, where and from which store the archive was made", _ARCHIVE)),
+    (r"files\.jsonl", ("the names, sizes and times of the files of an archive", _ARCHIVE)),
+    (r"licenses\.jsonl", ("the licenses that were recognized in an archive", _ARCHIVE)),
+    (r"manifest-sha256\.txt", ("the checksums of the files of an archive", _ARCHIVE)),
+    (r"tagmanifest-sha256\.txt", ("the checksums of an archive's tables; it is signed", _ARCHIVE)),
+    (
+        r"tagmanifest-sha256\.txt\.(?:[0-9]+\.)?sig",
+        ("a signature of the archive, as ssh-keygen checks it", _ARCHIVE),
+    ),
+    (r"tagmanifest-sha256\.txt\.tsr", ("a time stamp of the archive (RFC 3161)", _ARCHIVE)),
+    (
+        r"item-[0-9]{7}",
+        ("one file of an archive under its number; files.jsonl has its true name", _ARCHIVE),
+    ),
+    (
+        r".+\.wmbackup\.tar(?:\.age)?",
+        ("an archive of wmbackup", "see what is in it: wmbackup list ARCHIVE"),
+    ),
+    (
+        r"\.wmbackup-restore-.*|journal",
+        ("what a restore that is running or was cut off keeps for itself", _LEFTOVER),
+    ),
+    (r"\.wmbackup-.*\.part|\.wmbackup-.*", ("a file that a run had not finished", _LEFTOVER)),
+    (
+        r"allowed_signers",
+        ("the trust file: who may sign archives", "see who is trusted: wmbackup key list"),
+    ),
+    (
+        r"signing_key",
+        ("the key that signs your archives; keep it to yourself", "see it: wmbackup key show"),
+    ),
+    (
+        r"signing_key\.pub",
+        ("the public half of the signing key", "trust it on another machine: wmbackup key trust"),
+    ),
+    (r"wmbackup\.toml", ("the configuration", "see what is in force: wmbackup check")),
+    (r"wmvcore\.dll", ("the component that backs up and restores licenses", _COMPONENT)),
+    (r"wmdrmsdk\.dll", ("the component that lists the licenses of this computer", _COMPONENT)),
+    (
+        r"drmv2clt\.dll|drmclien\.dll|blackbox\.dll|msnetobj\.dll",
+        ("a component of Windows Media DRM", _COMPONENT),
+    ),
+)
+"""Files that are no license files, by a pattern of their own name in lower case."""
+
+
+def file_meaning(path: str) -> Meaning | None:
+    """Return what a file is, by its name or a path that ends with it; None if it is not known."""
+    from wmbackup.formats import kind_of_file
+
+    name = re.split(r"[/\\]", path)[-1].lower()
+    kind = kind_of_file(name.encode("utf-8", "surrogateescape"))
+    if kind is not None:
+        return KINDS[kind]
+    return next((meaning for pattern, meaning in FILES if re.fullmatch(pattern, name)), None)

@@ -1,0 +1,1 @@
+"""Where archives live: local folders, atomic publishing, private files, locks."""
