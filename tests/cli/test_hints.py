@@ -20,7 +20,7 @@ SETUP = (
 PASTED = [
     ("wmbackup bakcup --dry-run --store sample", 2, 3),
     ("wmbackup key lits", 2, 0),
-    ("wmbackup list 'an archive.tar' --titel x", 2, 0),
+    ("wmbackup list 'an archive.tar' --titel x", 2, 7),
     ("wmbackup list 'an archive.tar' --sort=sise", 2, 0),
     ("wmbackup backup 'my store' --dry-run", 2, 0),
     ("wmbackup --long list 'an archive.tar'", 2, 0),

@@ -14,7 +14,7 @@ from wmbackup.errors import ExitCode, UsageError
 def command(session: Session, words: tuple[str, ...]) -> ExitCode:
     """Show the help of wmbackup or of a command.
 
-    It is the text that the option --help prints.
+    wmbackup COMMAND -h prints the same.
     """
     if session.common.json:
         raise UsageError("help is text and has no JSON form", hint="wmbackup help")

@@ -165,11 +165,13 @@ def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str
 
 
 def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
-    archive = params.get("archive")
-    if "wmbackup list" not in (error.hint or "") or not archive or archive == "-":
+    hint, archive, store = error.hint or "", params.get("archive"), params.get("store")
+    if "wmbackup list" not in hint or archive == "-" or not (archive or store):
         return None
-    risk = ("--at-risk",) if "--at-risk" in (error.hint or "") else ()
-    return f"to see what is in it: {command_line('list', archive, *risk)}"
+    words = [archive] if archive else ["--store", store]
+    if "--at-risk" in hint:
+        return f"to see what its issuers withhold: {command_line('list', *words, '--at-risk')}"
+    return f"to see what is there, with paths as --path takes them: {command_line('list', *words)}"
 
 
 def _key_missing(_error: WmbackupError, _line: Line, _params: Mapping[str, Any]) -> str | None:
