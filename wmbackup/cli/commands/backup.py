@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import parse_store, standard_output
 from wmbackup.cli.render.hints import again, did_you_mean
-from wmbackup.cli.session import Session
+from wmbackup.cli.session import Session, is_terminal
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.quoting import quoted
@@ -104,6 +106,11 @@ def command(
     if output == "-" and session.common.json:
         hint = did_you_mean("-", [_USUAL])
         raise UsageError("--json and -o - both want standard output", hint=hint)
+    if output == "-" and not dry_run and is_terminal(sys.stdout):
+        raise UsageError(
+            "standard output is a terminal, and an archive is not for a screen",
+            hint=f"to write to a file: {again()} > {_USUAL}",
+        )
     exclusion = Exclusion(exclude)
     source = parse_store(store, all_files=all_files, exclusion=exclusion)
     session.accepts_restricted, session.accepts_skipped = accept_restricted, accept_skipped

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import create_identity, own_identities
 from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
+    identity_rows,
     key_from_archive,
     key_from_file,
     trusted_rows,
@@ -42,11 +46,20 @@ def _group(ctx: click.Context) -> None:
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
-def _create(session: Session) -> ExitCode:
+@option(
+    "--identity", is_flag=True, command_line_only=True, section="What",
+    help="make an age identity instead, which opens archives",
+)  # fmt: skip
+def _create(session: Session, *, identity: bool) -> ExitCode:
     """Make the signing key of this user and trust it.
 
     It is an OpenSSH Ed25519 key without a passphrase, so that cron can sign.
+
+    With --identity make what opens encrypted archives instead, and print its recipient, for which
+    others encrypt.
     """
+    if identity:
+        return _create_identity(session)
     created = session.create_key()
     done = "completed" if created.completed else "made"
     what = f"{done} {created.key.path} ({created.key.fingerprint})"
@@ -54,16 +67,35 @@ def _create(session: Session) -> ExitCode:
     return ExitCode.OK
 
 
+def _create_identity(session: Session) -> ExitCode:
+    made = create_identity(session)
+    session.data_on_stdout = True
+    session.output.keys(identity_rows(made))
+    session.output.result(
+        Message(
+            f"made {made.path}; keep a copy elsewhere: what is encrypted for it cannot be opened"
+            " without it"
+        )
+    )
+    return ExitCode.OK
+
+
 @declare("show", example="wmbackup key show", short="show its public part")
 @option("--signing-key", metavar="F", section="What", help="another key than that of key create")
 def _show(session: Session, signing_key: str | None) -> ExitCode:
-    """Show the public part of the signing key, as other machines want it."""
-    key = keys.load(signing_key or signing_key_path())
-    public = sshsig.public_line(key.public)
+    """Show the public part of the signing key, as other machines want it.
+
+    Where this user has an age identity, its recipient is shown too.
+    """
+    own = own_identities(session) if signing_key is None else None
+    rows = [] if own is None else identity_rows(own)
+    if own is None or signing_key is not None or os.path.lexists(signing_key_path()):
+        key = keys.load(signing_key or signing_key_path())
+        public = sshsig.public_line(key.public)
+        who = principal_of(host_name())
+        rows.insert(0, KeyRow("signing", key.fingerprint, public, who, key.path))
     session.data_on_stdout = True
-    session.output.keys(
-        [KeyRow("signing", key.fingerprint, public, principal_of(host_name()), key.path)]
-    )
+    session.output.keys(rows)
     return ExitCode.OK
 
 

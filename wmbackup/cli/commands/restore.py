@@ -9,7 +9,7 @@ import click
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
-from wmbackup.cli.paths import parse_store, standard_input
+from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.selecting import selection_of
@@ -120,7 +120,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         locks=session.locks(),
         items=session.output.follows_items,
         workers=session.workers(),
-        source=standard_input() if from_pipe else None,
+        source=archive_on_standard_input(session) if from_pipe else None,
         selection=selection_of(kid, title, paths),
         on_conflict=OnConflict(on_conflict),
         announce=session.output.plan,

@@ -170,6 +170,10 @@ WARNINGS: Mapping[str, Meaning] = {
         "a file disappeared while the store was read, so the backup began again",
         "there is nothing to do",
     ),
+    "root-missing": (
+        "a selected license depends on another one, its root, that the selection does not bring",
+        "restore the root as well, by its key ID, or restore everything",
+    ),
     "other-machine": (
         "a raw copy of a DRM folder serves the computer that it was made on, and no other",
         "restore it there, or use an archive of the store called windows",
