@@ -166,9 +166,9 @@ def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str
 
 def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
     hint, archive, store = error.hint or "", params.get("archive"), params.get("store")
+    words = [str(archive)] if archive else ["--store", str(store)]
     if "wmbackup list" not in hint or archive == "-" or not (archive or store):
         return None
-    words = [archive] if archive else ["--store", store]
     if "--at-risk" in hint:
         return f"to see what its issuers withhold: {command_line('list', *words, '--at-risk')}"
     return f"to see what is there, with paths as --path takes them: {command_line('list', *words)}"
