@@ -196,10 +196,10 @@ def test_archive_does_not_go_to_a_terminal(program: Process) -> None:
     words = ("backup", "--store", "sample", "--no-notice", "-o", "-")
     code, text = screen(program, *words, size=(24, 200), NO_COLOR="1")
     assert code == 2
+    command = "wmbackup backup --store sample --no-notice -o - > licenses.wmbackup.tar"
     assert text.splitlines() == [
         "wmbackup: error: standard output is a terminal, and an archive is not for a screen",
-        "hint: to write to a file: wmbackup backup --store sample --no-notice -o -"
-        " > licenses.wmbackup.tar",
+        f"hint: to write to a file: {command}",
     ]
     assert screen(program, *words, "--dry-run")[0] == 3
 
