@@ -157,7 +157,7 @@ def test_control_c_at_the_question_restores_nothing(ready: Process) -> None:
 
 def test_a_question_is_not_asked_where_it_may_not(ready: Process) -> None:
     code, text = screen(ready, "restore", "a.tar", "--to", "b", "--no-input")
-    assert (code, "add --yes" in text) == (2, True)
+    assert (code, "wmbackup restore a.tar --to b --no-input --yes" in text) == (2, True)
     code, text = screen(ready, "restore", "a.tar", "--to", "b", "--yes", "--no-notice")
     assert (code, "[y/N]" in text) == (0, False)
     code, text = screen(ready, "restore", "a.tar", "--to", "c", "--dry-run", "--no-notice")
@@ -174,7 +174,7 @@ def test_an_archive_on_standard_input_leaves_nobody_to_ask(ready: Process) -> No
     child.close()
     assert child.exitstatus == 2
     assert "without a terminal" not in text
-    assert "standard input, which is the archive, gives none hint: add --yes" in text
+    assert "standard input, which is the archive, gives none hint: to restore" in text
 
 
 def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> None:

@@ -9,6 +9,7 @@ from datetime import datetime
 from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.encryption import Own
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.render.sanitize import time_shown
 from wmbackup.cli.session import Session
@@ -111,7 +112,7 @@ def confirm_key(session: Session, name: str, signer: Signer) -> None:
     if not session.interactive:
         raise ConfirmationNeeded(
             f"the key that signed {name} is not trusted for being in it",
-            hint=f"if you know it: --fingerprint {mark}",
+            hint=f"if you know that it is {mark}: {again('--fingerprint', mark)}",
         )
     if not session.output.ask(f"Trust {mark}, which says that it is {signer.principals}?"):
         raise Declined("nothing was changed: the key was declined")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.paths import archive_on_standard_input, owner
+from wmbackup.cli.render.hints import complete
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, open_archive, verify
@@ -70,6 +71,7 @@ class Proof:
                     self._session.output.differences(differences, result.name, against)
                     result = result._replace(differences=differences, against=against)
         except WmbackupError as error:
+            complete(error, self._session.arguments, self._session.params)
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
         return result._replace(seconds=self._session.elapsed - before)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import parse_store, standard_output
+from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
@@ -18,6 +18,7 @@ from wmbackup.status import Phase
 from wmbackup.stores.base import Store
 from wmbackup.stores.exclusion import Exclusion
 
+_USUAL = "licenses.wmbackup.tar"
 _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
 
 
@@ -100,13 +101,15 @@ def command(
     """
     if output == "" or (output is None and not dry_run):
         what = "is missing" if output is None else "names nothing"
-        raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
+        hint = did_you_mean("", [_USUAL]) if output == "" else f"for example: {again('-o', _USUAL)}"
+        raise UsageError(f"--output {what}", hint=hint)
     if output == "-" and session.common.json:
-        raise UsageError("--json and -o - both want standard output", hint="write to a file")
+        hint = did_you_mean("-", [_USUAL])
+        raise UsageError("--json and -o - both want standard output", hint=hint)
     if output == "-" and not dry_run and is_terminal(sys.stdout):
         raise UsageError(
             "standard output is a terminal, and an archive is not for a screen",
-            hint=f"wmbackup {shlex.join(session.arguments)} > licenses.wmbackup.tar",
+            hint=f"to write to a file: {again()} > {_USUAL}",
         )
     exclusion = Exclusion(exclude)
     source = parse_store(store, all_files=all_files, exclusion=exclusion)

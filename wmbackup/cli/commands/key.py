@@ -11,6 +11,7 @@ from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.encryption import create_identity, own_identities
+from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
@@ -33,9 +34,17 @@ from wmbackup.errors import ExitCode, SignerUntrusted
 from wmbackup.trust import keys, principal_of, trust_files
 
 
-@click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
-def _group() -> None:
+@click.group(
+    "key",
+    cls=Group,
+    example="wmbackup key create",
+    invoke_without_command=True,
+    context_settings=HELP,
+)
+@click.pass_context
+def _group(ctx: click.Context) -> None:
     """Make the signing key, show it, and say whom to trust."""
+    show_help_without_command(ctx)
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")

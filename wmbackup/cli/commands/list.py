@@ -10,6 +10,7 @@ from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
+from wmbackup.cli.render.hints import again, command_line
 from wmbackup.cli.render.messages import FILE
 from wmbackup.cli.render.rows import (
     SORTS,
@@ -110,17 +111,24 @@ def command(  # noqa: PLR0913 - one parameter an option
     title, distributor, issued, expires, and whether the license may be backed up.
     """
     if archive is not None and store is not None and on_command_line("store"):
-        raise UsageError("an archive and --store contradict each other", hint="name one")
+        raise UsageError(
+            "an archive and --store contradict each other",
+            hint=f"to list the archive: {command_line('list', archive)}",
+        )
     # A store that the environment or the configuration has is for when nothing is named.
     store = None if archive is not None else store or default_store()
     name = archive or store
     if name is None:
-        raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
+        raise UsageError(
+            "nothing to list was named",
+            hint=f"name an archive or a store, for example: {again('--store', 'sample')}",
+        )
     shown = () if columns is None else parse_columns(columns)
     if shown and (long or at_risk or against or session.common.json):
         other = "--json" if session.common.json else "--against" if against else "--at-risk"
         other = "--long" if long else other
-        raise UsageError(f"--columns and {other} contradict each other", hint="choose one")
+        hint = "choose one" if against else f"to show columns: {again(without=[other])}"
+        raise UsageError(f"--columns and {other} contradict each other", hint=hint)
     after, before = window(expires_within, expired=expired)
     selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)

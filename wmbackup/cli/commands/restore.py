@@ -10,6 +10,7 @@ from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session, is_terminal
@@ -101,7 +102,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if allow_individualize and not isinstance(store, TakesConsent):
         raise UsageError(
             "--allow-individualize is for a restore into windows",
-            hint="leave it out, or add --to windows",
+            hint=f"to leave it out: {again(without=['--allow-individualize'])}",
         )
     if not archive:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
@@ -111,7 +112,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         why = "a restore without a terminal needs consent"
         if from_pipe and is_terminal(sys.stderr):
             why = "a restore needs consent, and standard input, which is the archive, gives none"
-        raise ConfirmationNeeded(why, hint="add --yes, or --dry-run to look")
+        raise ConfirmationNeeded(why, hint=f"to restore without a question: {again('--yes')}")
     session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(

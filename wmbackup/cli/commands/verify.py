@@ -8,6 +8,7 @@ from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.paths import parse_store
 from wmbackup.cli.proof import Proof
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
 from wmbackup.errors import ExitCode, UsageError
@@ -52,7 +53,10 @@ def command(
     The exit code is that of the worst archive.
     """
     if quick and restore_test:
-        raise UsageError("--quick and --restore-test contradict each other", hint="choose one")
+        raise UsageError(
+            "--quick and --restore-test contradict each other",
+            hint=f"to check every byte: {again(without=['--quick'])}",
+        )
     run = Proof(
         session,
         session.policy(allowed_signers),

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
+from wmbackup.cli.render.hints import hint_lines
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     date,
@@ -122,7 +123,7 @@ class Terminal:
         text = wrapped(f"wmbackup: {word}: ", elided(visible(message), _LONGEST), sys.stderr)
         text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            told = wrapped("hint: ", elided(visible(hint), _LONGEST), sys.stderr)
+            told = hint_lines(elided(visible(hint), _LONGEST), wrapped)
             text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 
