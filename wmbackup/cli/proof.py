@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, owner
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
@@ -28,6 +29,7 @@ class Proof:
         self,
         session: Session,
         policy: Policy,
+        opens: Identities,
         against: Store | None,
         *,
         quick: bool,
@@ -36,6 +38,7 @@ class Proof:
         """Keep what is asked for."""
         self._session = session
         self._policy = policy
+        self._opens = opens
         self._against = against
         self._quick = quick
         self._restore_test = restore_test
@@ -46,7 +49,7 @@ class Proof:
         before = self._session.elapsed
         try:
             source = archive_on_standard_input(self._session) if name == "-" else name
-            with open_archive(source) as archive:
+            with open_archive(source, self._opens) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",
