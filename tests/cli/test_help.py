@@ -79,7 +79,7 @@ def test_no_option_is_without_help_and_an_environment_variable(
 
 def test_what_is_not_built_does_not_exist(inside: Inside) -> None:
     helps = "".join(inside(*path, "--help").out for path in PATHS)
-    for option in ("--recipient", "--require-signers", "--latest", "--keep"):
+    for option in ("--require-signers", "--latest", "--keep"):
         assert option not in helps
     assert inside("key", "sign", "x").code == 2
 

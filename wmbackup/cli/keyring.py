@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import datetime
 
+from wmbackup.age.magic import is_envelope
 from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.encryption import Own
@@ -61,7 +62,7 @@ def described(signer: Signer, *, local: bool) -> str:
 def key_from_file(source: str) -> Signer | None:
     """Return the key of a key file; None where it is an archive. Raises WmbackupError."""
     text = _beginning(source)
-    if text.startswith(b"wmbackup-"):
+    if text.startswith(b"wmbackup-") or is_envelope(text):
         return None
     if len(text) > small_files.MAX_FILE:
         raise NotAnArchive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, owner
 from wmbackup.cli.render.hints import complete
 from wmbackup.cli.render.output import Verified
@@ -29,6 +30,7 @@ class Proof:
         self,
         session: Session,
         policy: Policy,
+        opens: Identities,
         against: tuple[str, Store] | None,
         *,
         quick: bool,
@@ -37,6 +39,7 @@ class Proof:
         """Keep what is asked for; ``against`` is a store with the name that it was given by."""
         self._session = session
         self._policy = policy
+        self._opens = opens
         self._against = against
         self._quick = quick
         self._restore_test = restore_test
@@ -47,7 +50,7 @@ class Proof:
         before = self._session.elapsed
         try:
             source = archive_on_standard_input(self._session) if name == "-" else name
-            with open_archive(source) as archive:
+            with open_archive(source, self._opens) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",

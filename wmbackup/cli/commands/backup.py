@@ -6,7 +6,9 @@ import sys
 
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import recipients_for
 from wmbackup.cli.operate import operate
+from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
 from wmbackup.cli.paths import parse_store, standard_output
 from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.session import Session, is_terminal
@@ -68,6 +70,13 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     section="How",
     help="sign with this OpenSSH Ed25519 key instead of the one of key create",
 )
+@option(
+    "--recipient",
+    multiple=True,
+    metavar="R",
+    section="For whom",
+    help="encrypt for age1... or a file of such lines; see key create --identity",
+)
 @option("-n", "--dry-run", is_flag=True, section="How", help="read everything, write nothing")
 @option(
     "--no-read-back",
@@ -79,13 +88,16 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-def command(
+@passphrase_options("For whom", "encrypt with a passphrase")
+def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     output: str | None,
     store: str | None,
     signing_key: str | None,
     timeout: float | None,
     exclude: tuple[str, ...],
+    recipient: tuple[str, ...],
+    passphrase: PassphraseGiven,
     *,
     force: bool,
     all_files: bool,
@@ -122,6 +134,12 @@ def command(
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     strict = session.common.strict
+    recipients = recipients_for(session, recipient, passphrase)
+    if output is not None and output.lower().endswith(".age") and not recipients:
+        session.output.warning(
+            "not-encrypted", f"{output} is named as an encrypted archive, and will be none",
+            "add --recipient age1..., or name it .wmbackup.tar",
+        )  # fmt: skip
     options = Options(
         signing_key=None if dry_run else session.signing_key(signing_key),
         locks=session.locks(),
@@ -133,6 +151,7 @@ def command(
             skipped=strict and not accept_skipped, withheld=strict and not accept_restricted
         ),
         dry_run=dry_run,
+        recipients=recipients,
     )
     path = None if output == "-" and dry_run else output
     done = _back_up(session, source, path, options, timeout, force=force)

@@ -10,7 +10,12 @@ import click
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
-from wmbackup.cli.encryption import create_identity, own_identities
+from wmbackup.cli.encryption import (
+    Identities,
+    create_identity,
+    identity_options,
+    own_identities,
+)
 from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import (
     confirm_key,
@@ -134,8 +139,13 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
     "--allowed-signers", metavar="F", section="What",
     help="add the key to this file instead of the usual one",
 )  # fmt: skip
+@identity_options
 def _trust(
-    session: Session, source: str, fingerprint: str | None, allowed_signers: str | None
+    session: Session,
+    source: str,
+    fingerprint: str | None,
+    allowed_signers: str | None,
+    opens: Identities,
 ) -> ExitCode:
     """Trust the key in a public key file, or the key that signed an archive.
 
@@ -147,7 +157,7 @@ def _trust(
     signer = key_from_file(source)
     asked = None
     if signer is None:
-        with open_archive(source) as archive:
+        with open_archive(source, opens) as archive:
             signer = key_from_archive(archive)
         asked = archive.name if fingerprint is None else None
     mark = sshsig.fingerprint(signer.key)

@@ -8,6 +8,7 @@ import click
 
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import on_command_line, option
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
 from wmbackup.cli.render.hints import again, command_line
@@ -84,6 +85,7 @@ from wmbackup.license import KINDS
     "--allowed-signers", metavar="F", section="Whom to believe",
     help="an allowed_signers file instead of the one of key trust",
 )  # fmt: skip
+@identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     archive: str | None,
@@ -98,6 +100,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     match_media: str | None,
     columns: str | None,
     *,
+    opens: Identities,
     allowed_signers: str | None,
     restricted: bool,
     at_risk: bool,
@@ -135,7 +138,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     chooser = Chooser(wanted, titles_of(match_media, session.control()))
     if store is not None:
         session.notice()
-    opener = Opener(session, allowed_signers)
+    opener = Opener(session, allowed_signers, opens)
     if against is not None:
         return _differences(session, opener, (archive, store, against), chooser)
     with opener.open(archive, store, hashes=False) as (inventory, tally):

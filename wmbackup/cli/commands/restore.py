@@ -8,6 +8,7 @@ import click
 
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.render.hints import again
@@ -77,6 +78,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
+@identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     archive: str,
@@ -87,6 +89,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     paths: tuple[str, ...],
     allowed_signers: str | None,
     timeout: float | None,
+    opens: Identities,
     *,
     salvage: bool,
     allow_individualize: bool,
@@ -129,6 +132,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         ),
         dry_run=dry_run,
         salvage=salvage,
+        identities=opens,
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)

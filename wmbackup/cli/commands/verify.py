@@ -6,6 +6,7 @@ import click
 
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.paths import parse_store
 from wmbackup.cli.proof import Proof
 from wmbackup.cli.render.hints import again
@@ -39,11 +40,13 @@ from wmbackup.status import Phase
     "--allowed-signers", metavar="F", section="Whom to believe",
     help="an allowed_signers file instead of the one of key trust",
 )  # fmt: skip
+@identity_options
 def command(
     session: Session,
     archives: tuple[str, ...],
     against: str | None,
     allowed_signers: str | None,
+    opens: Identities,
     *,
     quick: bool,
     restore_test: bool,
@@ -60,6 +63,7 @@ def command(
     run = Proof(
         session,
         session.policy(allowed_signers),
+        opens,
         None if against is None else (against, parse_store(against, option="--against")),
         quick=quick,
         restore_test=restore_test,

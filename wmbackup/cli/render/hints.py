@@ -11,12 +11,11 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import click
 
-if TYPE_CHECKING:
-    from wmbackup.errors import WmbackupError
+from wmbackup.errors import Undecryptable, WmbackupError
 
 _RECOVERED = "recovered"
 _RESTORED = "restored"
@@ -203,3 +202,15 @@ _HINTS: dict[str, _Find] = {
     "failed": _failed,
     "system": _failed,
 }
+
+
+def hint_of(error: WmbackupError) -> str | None:
+    """Return the hint of an error: its own, or one that is made of what it knows."""
+    if error.hint is None and isinstance(error, Undecryptable):
+        if "scrypt" in error.recipients:
+            return (
+                "give the passphrase that it was encrypted with: --passphrase on a terminal, or"
+                " --passphrase-file, --passphrase-fd, --passphrase-command"
+            )
+        return "name the identity that it was encrypted for: --identity FILE"
+    return error.hint

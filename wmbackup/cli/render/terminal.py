@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
-from wmbackup.cli.render.hints import hint_lines
+from wmbackup.cli.render.hints import hint_lines, hint_of
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     date,
@@ -193,7 +193,7 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, error.hint)
+        self._report("error", error.message, hint_of(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""

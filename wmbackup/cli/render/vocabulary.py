@@ -99,6 +99,14 @@ KINDS: Mapping[str, Meaning] = {
 """Kinds of licenses and of stores, by the word that `list` and `backup` print."""
 
 WARNINGS: Mapping[str, Meaning] = {
+    "encryption-missing": (
+        "an archive names recipients, and it comes in the clear",
+        "find out who has decrypted it, and who else could read it",
+    ),
+    "recipient-unnamed": (
+        "an archive does not name what opens it here among its recipients",
+        "find out who has encrypted it anew",
+    ),
     "incomplete-set": (
         "a file is missing that belongs to one that is there",
         "look for the missing file: one is of no use without the other",
