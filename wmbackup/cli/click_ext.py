@@ -60,19 +60,20 @@ class Option(click.Option):
         section: str = "Options",
         command_line_only: bool = False,
         configured: bool = True,
+        from_environment: bool = True,
         known: tuple[str, ...] = (),
         **attributes: Any,  # noqa: ANN401 - as above
     ) -> None:
         """Take click's arguments, the section's title, and where else than there it is looked for.
 
-        What comes from the environment can stand in the configuration unless it is not
-        ``configured``. Of a value that can be anything, ``known`` are those that are usual.
+        What is not ``configured`` cannot stand in the configuration. Of a value that can be
+        anything, ``known`` are those that are usual.
         """
         super().__init__(*names, **attributes)
         self.section = section
         self.known = known
         self.configured = configured and not command_line_only
-        if not command_line_only:
+        if from_environment and not command_line_only:
             longest = max(self.opts, key=len).lstrip("-")
             self.envvar = PREFIX + longest.upper().replace("-", "_")
 

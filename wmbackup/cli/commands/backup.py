@@ -7,6 +7,7 @@ from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import parse_store, standard_output
 from wmbackup.cli.session import Session
+from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.quoting import quoted
@@ -58,12 +59,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     section="Where from",
     help="take files that cannot be backed up, such as links and pipes, for no failure",
 )
-@option(
-    "--signing-key",
-    metavar="F",
-    section="How",
-    help="sign with this OpenSSH Ed25519 key instead of the one of key create",
-)
+@signing_options("How")
 @option("-n", "--dry-run", is_flag=True, section="How", help="read everything, write nothing")
 @option(
     "--no-read-back",
@@ -79,9 +75,9 @@ def command(
     session: Session,
     output: str | None,
     store: str | None,
-    signing_key: str | None,
     timeout: float | None,
     exclude: tuple[str, ...],
+    key: KeyGiven,
     *,
     force: bool,
     all_files: bool,
@@ -112,7 +108,7 @@ def command(
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     strict = session.common.strict
     options = Options(
-        signing_key=None if dry_run else session.signing_key(signing_key),
+        signing_key=None if dry_run else signing_key(session, key),
         locks=session.locks(),
         items=session.output.follows_items,
         output=standard_output() if output == "-" and not dry_run else None,

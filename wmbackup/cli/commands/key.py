@@ -24,7 +24,8 @@ from wmbackup.cli.session import (
 )
 from wmbackup.engine import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
-from wmbackup.trust import keys, principal_of, trust_files
+from wmbackup.trust import principal_of, trust_files
+from wmbackup.trust.unlock import read_public
 
 
 @click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
@@ -49,12 +50,11 @@ def _create(session: Session) -> ExitCode:
 @option("--signing-key", metavar="F", section="What", help="another key than that of key create")
 def _show(session: Session, signing_key: str | None) -> ExitCode:
     """Show the public part of the signing key, as other machines want it."""
-    key = keys.load(signing_key or signing_key_path())
-    public = sshsig.public_line(key.public)
+    path = signing_key or signing_key_path()
+    key = read_public(path)
     session.data_on_stdout = True
-    session.output.keys(
-        [KeyRow("signing", key.fingerprint, public, principal_of(host_name()), key.path)]
-    )
+    mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
+    session.output.keys([KeyRow("signing", mark, line, principal_of(host_name()), path)])
     return ExitCode.OK
 
 
