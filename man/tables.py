@@ -23,13 +23,20 @@ class Tables:
     program: Page
 
     def __post_init__(self) -> None:
-        """Refuse what the completions could not tell apart. Raises ValueError."""
+        """Refuse what the completions could not tell apart. Raises ValueError.
+
+        A name may have a value in one command and none in another where nothing comes after it that
+        could be taken for its value: where the other has no operand.
+        """
         takes: dict[str, bool] = {}
+        valued = self.with_value
         for page in self.program.walk():
             if len(page.arguments) > 1 or (page.arguments and page.commands):
                 raise ValueError(f"completions know one operand: {' '.join(page.path)}")
             for switch in page.switches:
                 for name in switch.all_names:
+                    if not (switch.value or page.arguments or page.commands) and name in valued:
+                        continue
                     if takes.setdefault(name, switch.value is not None) != bool(switch.value):
                         raise ValueError(f"{name} has a value in one command and none in another")
 

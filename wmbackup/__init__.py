@@ -32,7 +32,9 @@ __all__ = [
     "verify",
 ]
 
-_HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine")
+_HOMES = dict.fromkeys(("backup", "open_archive", "restore", "verify"), "wmbackup.engine") | {
+    "Control": "wmbackup.status"
+}
 
 
 def __dir__() -> list[str]:

@@ -201,6 +201,9 @@ def _unknown(value: int) -> HResult:
     return HResult(value, name, category, sentence, step or category.next_step)
 
 
+ACCESS_VIOLATION = 0xC0000005
+
+
 class InterfaceError(WmbackupError):
     """The documented interface answered with a failure.
 
@@ -220,7 +223,29 @@ class InterfaceError(WmbackupError):
             f"cannot {doing}: {known.sentence}{named}",
             hint=step if url is None else f"the page that says why is {url}; {step}",
         )
+        self.doing = doing
         self.hresult = known.value
         # What is no failure elsewhere, such as the end of a list, is one where it stops something.
         self.exit_code = known.category.exit_code or ExitCode.FAILED
         self.url = url
+
+
+class InterfaceCrashed(InterfaceError):
+    """Microsoft's component crashed in a call, and this program goes on.
+
+    ``call`` names it.
+    """
+
+    code = "interface-crashed"
+
+    def __init__(self, call: str, reason: object, *, doing: str = "use Windows Media DRM") -> None:
+        """Report which call crashed while doing what, and how."""
+        super().__init__(ACCESS_VIOLATION, doing=doing)
+        reason = str(reason).removeprefix("exception: ")
+        self.message = f"cannot {doing}: Microsoft's component crashed in {call} ({reason})"
+        self.args = (self.message,)
+        self.hint = (
+            "restart Windows and try again; if it stays, send a report of this computer:"
+            " wmbackup check --report FILE.zip"
+        )
+        self.call = call

@@ -12,11 +12,13 @@ after Ctrl-C.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
 
@@ -53,6 +55,7 @@ class Options:
     json: str | None
     plot: str | None
     peers: bool
+    before: str | None
 
 
 def options(arguments: Sequence[str] | None = None) -> Options:
@@ -69,6 +72,7 @@ def options(arguments: Sequence[str] | None = None) -> Options:
     parser.add_argument("--json", help="write all that was measured to this file")
     parser.add_argument("--plot", help="draw the growth into this file (SVG)")
     parser.add_argument("--quick", action="store_true", help="only see whether all of it runs")
+    parser.add_argument("--before", help="another wmbackup program, measured beside this one")
     given = parser.parse_args(arguments)
     sizes, rounds, large, mebibytes = given.sizes, given.rounds, given.large, 200
     if given.quick:
@@ -82,6 +86,7 @@ def options(arguments: Sequence[str] | None = None) -> Options:
         given.json,
         given.plot,
         not given.no_peers,
+        given.before,
     )
 
 
@@ -101,6 +106,7 @@ def main() -> None:
     if not os.path.exists(ours()[0]):
         sys.exit(f"error: there is no {ours()[0]}: use build/test/bin/python, see tests/run.py")
     os.makedirs(given.cache, exist_ok=True)
+    tools.BEFORE_PROGRAM[:] = [given.before] if given.before else []
     place = Place(given.cache)
     try:
         measure_all(place, given)
@@ -117,6 +123,7 @@ def measure_all(place: Place, given: Options) -> None:
     if tools.missing():
         say(f"Not installed, and left out: {', '.join(tools.missing())}.")
     say("Ratios are pair by pair: how much of the time of a tool wmbackup took. MiB is the peak.")
+    say("The columns without MiB are those of a run on one processor alone.")
     found = start_up(place, given.rounds)
     for size in given.sizes:
         found += compare(trees.small(given.cache, size), place, given)
@@ -178,14 +185,17 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
     """Measure the five operations, and what only we do."""
     names = tools.installed()
     if not given.peers or tree.files > _ALL_PEERS_TO:
-        names = [name for name in names if name in {OURS, BASE}]
+        names = [name for name in names if name in {OURS, BASE, tools.BEFORE}]
     rounds = given.rounds if tree.files <= _ALL_PEERS_TO else 1
-    say(f"\n## {tree.label}\n")
-    say("| | " + " | ".join(f"{name}, ms | MiB | ratio" for name in names) + " |")
-    say("|---|" + "---|---|---|" * len(names))
+    single = [name for name in names if name in {OURS, BASE, tools.BEFORE}]
+    say(f"\n## {tree.label}; {free_processors():.1f} processors free\n")
+    columns = [f"{name}, ms | MiB | ratio" for name in names]
+    columns += [f"{name}, ms | ratio" for name in single]
+    say("| | " + " | ".join(columns) + " |")
+    say("|---|" + "---|---|---|" * len(names) + "---|---|" * len(single))
     found: list[Measured] = []
 
-    def measure(label: str, jobs: Sequence[Job]) -> None:
+    def measured(label: str, jobs: Sequence[Job]) -> list[Measured]:
         done = in_turn(
             jobs,
             place.environment,
@@ -195,32 +205,74 @@ def compare(tree: trees.Tree, place: Place, given: Options) -> list[Measured]:
         for one in done:
             one.ratio = done[0].over(one)
         found.extend(done)
-        say(row(label, done, names))
+        return done
+
+    def report(label: str, done: Sequence[Measured], alone: Sequence[str] = ()) -> None:
+        say(row(label, done, names, alone))
         if done[0].last:
             say(f"| … {_APART[label]}, apart | {median(done[0].last) * 1e3:,.0f} |")
 
     for operation in OPERATIONS:
-        measure(operation, tools.jobs(operation, tree, place, names))
+        done = measured(operation, tools.jobs(operation, tree, place, names))
+        with one_processor():
+            alone = measured(
+                f"{operation}, one processor", tools.jobs(operation, tree, place, single)
+            )
+        cells = [f"{one.median * 1e3:,.0f} | {one.ratio:.2f}" for one in alone]
+        report(operation, done, cells)
     archive = place.file("ours.tar")
     again = ("backup", "--json", "--no-notice", "-f", "--store", tree.path, "-o", archive)
-    measure(_READ_BACK, [Job(OURS, always(ours(*again)), last=b'"phase":"reading back"')])
+    reading_back = Job(OURS, always(ours(*again)), last=b'"phase":"reading back"')
+    report(_READ_BACK, measured(_READ_BACK, [reading_back]))
     base = [name for name in names if name == BASE]
     as_json = Job(OURS, always(ours("list", "--json", archive)))
-    measure("list --json", [as_json, *tools.jobs(LIST, tree, place, base)])
+    report("list --json", measured("list --json", [as_json, *tools.jobs(LIST, tree, place, base)]))
     piped = tools.shell('cat "$1" | exec "$2" verify --quiet -', archive, ours()[0])
-    measure(
-        "verify from a pipe", [Job(OURS, always(piped)), *tools.jobs(VERIFY, tree, place, base)]
-    )
+    label = "verify from a pipe"
+    jobs = [Job(OURS, always(piped)), *tools.jobs(VERIFY, tree, place, base)]
+    report(label, measured(label, jobs))
     place.clear()
     return found
 
 
-def row(label: str, done: Sequence[Measured], names: Sequence[str]) -> str:
+@contextlib.contextmanager
+def one_processor() -> Iterator[None]:
+    """Let what is started meanwhile have one processor alone, where the system can say so."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
+def free_processors() -> float:
+    """Return how many processors have nothing to do, as seen in a second."""
+    if sys.platform != "linux":
+        return float(os.cpu_count() or 1)
+    ticks = os.sysconf("SC_CLK_TCK")
+    before = _idle()
+    time.sleep(1)
+    return (_idle() - before) / ticks
+
+
+def _idle() -> int:
+    with open("/proc/stat", encoding="ascii") as file:
+        _, _, _, _, idle, waiting, *_ = file.readline().split()
+    return int(idle) + int(waiting)
+
+
+def row(
+    label: str, done: Sequence[Measured], names: Sequence[str], alone: Sequence[str] = ()
+) -> str:
     """Return a row of the table: median, peak memory, and the ratio of ours pair by pair."""
     cells = dict.fromkeys(names, " | | ")
     for one in done:
         cells[one.tool] = f"{one.median * 1e3:,.0f} | {one.peak / 1024:.0f} | {one.ratio:.2f}"
-    return f"| {label} | {' | '.join(cells.values())} |"
+    return f"| {label} | {' | '.join([*cells.values(), *alone])} |"
 
 
 def memory_of_large(place: Place, given: Options) -> dict[str, list[int]]:

@@ -13,6 +13,7 @@ from trees import Tree
 
 OURS = "wmbackup"
 BASE = "tar + minisign"
+BEFORE = "before"
 CREATE, VERIFY, LIST, ONE, ALL = "create", "verify", "list", "restore one", "restore all"
 OPERATIONS = (CREATE, VERIFY, LIST, ONE, ALL)
 
@@ -78,13 +79,24 @@ def ours(*arguments: str) -> tuple[str, ...]:
     return (os.path.join(os.path.dirname(sys.executable), "wmbackup"), *arguments)
 
 
+BEFORE_PROGRAM: list[str] = []
+"""Another wmbackup, such as an older one, that takes part as a tool of its own."""
+
+
 def shell(script: str, *arguments: str) -> tuple[str, ...]:
     return ("sh", "-ec", script, "sh", *arguments)
 
 
 def jobs(operation: str, tree: Tree, place: Place, tools: Sequence[str]) -> list[Job]:
     """Return what the tools that are installed do for an operation."""
-    makers = {OURS: _ours, BASE: _base, "restic": _restic, "borg": _borg, "tar + age": _age}
+    makers = {
+        OURS: _ours,
+        BASE: _base,
+        BEFORE: _before,
+        "restic": _restic,
+        "borg": _borg,
+        "tar + age": _age,
+    }
     return [makers[tool](operation, tree, place) for tool in tools]
 
 
@@ -98,7 +110,8 @@ _NEEDS: Mapping[str, Sequence[str]] = {
 
 
 def installed() -> list[str]:
-    return [tool for tool, programs in _NEEDS.items() if all(map(shutil.which, programs))]
+    found = [tool for tool, programs in _NEEDS.items() if all(map(shutil.which, programs))]
+    return found[:1] + [BEFORE] * len(BEFORE_PROGRAM) + found[1:]
 
 
 def missing() -> list[str]:
@@ -106,22 +119,29 @@ def missing() -> list[str]:
 
 
 def _ours(operation: str, tree: Tree, place: Place) -> Job:
-    archive = place.file("ours.tar")
+    return _wmbackup(OURS, ours(), operation, tree, place)
+
+
+def _before(operation: str, tree: Tree, place: Place) -> Job:
+    return _wmbackup(BEFORE, BEFORE_PROGRAM, operation, tree, place)
+
+
+def _wmbackup(tool: str, program: Sequence[str], operation: str, tree: Tree, place: Place) -> Job:
+    archive = place.file("ours.tar" if tool == OURS else f"{tool}.tar")
     common = ("--quiet", "--no-notice")
     restore = ("restore", archive, "--yes", "--to")
     if operation == CREATE:
-        command = ours(
-            "backup", *common, "-f", "--no-read-back", "--store", tree.path, "-o", archive
-        )
-        return Job(OURS, lambda: command, lambda: _remove(archive))
+        more = ("-f", "--no-read-back", "--store", tree.path, "-o", archive)
+        command = (*program, "backup", *common, *more)
+        return Job(tool, lambda: command, lambda: _remove(archive))
     if operation == VERIFY:
-        return Job(OURS, lambda: ours("verify", *common, archive))
+        return Job(tool, lambda: (*program, "verify", *common, archive))
     if operation == LIST:
-        return Job(OURS, lambda: ours("list", *common, archive))
+        return Job(tool, lambda: (*program, "list", *common, archive))
     chosen = ("--path", tree.some_file()) if operation == ONE else ()
     # The last phase is little more than bringing all to the disk.
     last = b'"phase":"applying"'
-    return Job(OURS, lambda: ours(*restore, place.fresh(), "--json", *chosen), last=last)
+    return Job(tool, lambda: (*program, *restore, place.fresh(), "--json", *chosen), last=last)
 
 
 def _base(operation: str, tree: Tree, place: Place) -> Job:

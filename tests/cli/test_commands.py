@@ -81,7 +81,22 @@ def test_rows_are_selected(ready: Inside, where: tuple[str, ...]) -> None:
     assert found("--expires-within", "36h") == []
     assert found("--expires-within", "8000d") == ["Winter Garden"]
     assert found("--expires-within", "999999w") == ["Winter Garden"]
-    assert found("--kid", "nothing") == []
+
+
+@pytest.mark.parametrize("selection", [("--kid", "k"), ("--title", "no such"), ("--path", "a")])
+def test_selection_that_matches_nothing_is_the_same_for_list_and_restore(
+    ready: Inside, selection: tuple[str, str]
+) -> None:
+    listed = ready("list", "a.tar", *selection, "--json")
+    restored = ready("restore", "a.tar", "--to", "new", "--yes", *selection, "--json")
+    assert listed.code == restored.code == 7
+    (one,), (other,) = (
+        [line for line in done.lines if line["type"] == "error"] for done in (listed, restored)
+    )
+    assert one == other
+    assert ready("list", "--store", "sample", "--no-notice", *selection).code == 7
+    assert ready("list", "a.tar", "--against", "a.tar", *selection).code == 7
+    assert ready("list", "a.tar", "--title", "light", "--expired").code == 0
 
 
 @pytest.mark.parametrize(

@@ -186,7 +186,7 @@ def _try(options: Options, name: str, case: Path, part: int) -> dict[str, Any]:
     if plain.code != 0 or state.name != "new" or state.leftovers:
         raise AssertionError(f"undisturbed it ends with {plain.code}: {state}: {plain.stderr}")
     found = []
-    for index, (call, fault) in enumerate(_choose(options, plain.calls)):
+    for index, (call, fault) in enumerate(choose(options, plain.calls)):
         if index % options.jobs != part:
             continue
         before = scenario.reset()
@@ -211,7 +211,7 @@ def _try(options: Options, name: str, case: Path, part: int) -> dict[str, Any]:
     return {"counted": len(plain.calls), "found": found}
 
 
-def _choose(options: Options, calls: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+def choose(options: Options, calls: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
     """Pair calls with faults: all of them, or for each call the next fault in turn that fits."""
     from running import FAULTS
 

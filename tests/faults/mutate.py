@@ -232,9 +232,9 @@ class Recorder:
         }
 
 
-def _record(package: Path) -> dict[str, Any]:
+def _record(package: Path, tests: Sequence[str]) -> dict[str, Any]:
     recorder = Recorder(str(package))
-    _pytest([str(begin.ROOT / tests) for tests in TESTS], plugins=[recorder])
+    _pytest([str(begin.ROOT / path) for path in tests], plugins=[recorder])
     return {"failed": recorder.failed, "seconds": recorder.seconds, "lines": recorder.lines()}
 
 
@@ -312,6 +312,7 @@ def main() -> int:
     begin.in_environment("pytest")
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--module", action="append", help="a module, such as trust/policy.py")
+    parser.add_argument("--tests", action="append", help="a file or folder of tests; repeats")
     parser.add_argument("--share", type=float, default=1.0, help="of all changes, from 0 to 1")
     parser.add_argument("--minutes", type=float, help="stop after so many; the order is by chance")
     parser.add_argument("--seed", type=int, default=0)
@@ -336,7 +337,7 @@ def main() -> int:
         chance.shuffle(chosen)
     with tempfile.TemporaryDirectory(prefix="mutate-") as work:
         os.chdir(work)
-        (record,) = forked(lambda _part: _record(package), 1)
+        (record,) = forked(lambda _part: _record(package, options.tests or TESTS), 1)
         for test in record["failed"]:
             record["seconds"].pop(test, None)
             print(f"left out, since it fails as things are: {test}", file=sys.stderr)  # noqa: T201

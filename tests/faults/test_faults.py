@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -54,3 +56,52 @@ def test_damaged_archives_are_refused_by_their_class_and_nothing_of_them_is_writ
         "swap",
     }
     assert not [problem for result in results for problem in result["problems"]]
+
+
+def test_one_fault_at_each_call_is_another_one_with_each_seed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.syspath_prepend(HERE)
+    from everything import Options, choose
+    from preload import Call
+    from running import FAULTS
+
+    calls = [Call(1, "read", "a"), Call(2, "rename", "a"), Call(3, "fsync", "a")]
+    names = [fault.name for fault in FAULTS]
+    options = Options(
+        [], [], names, seed=0, share=1.0, once=False, fast=False, json=False, jobs=1, call=0
+    )
+    everything = [(call, fault.name) for call, fault in choose(options, calls)]
+    assert everything == [(call, f.name) for call in calls for f in FAULTS if f.fits(call)]
+    found = set()
+    for seed in range(len(FAULTS)):
+        once = dataclasses.replace(options, once=True, seed=seed)
+        chosen = [(call, fault.name) for call, fault in choose(once, calls)]
+        assert [call for call, _ in chosen] == calls
+        found.update(chosen)
+    assert found == set(everything)
+
+
+_ENDED = """
+import os, signal, sys, time
+sys.path.append(sys.argv[1])
+from forks import forked
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+def wait(_number):
+    os.write(1, b"%d\\n" % os.getpid())
+    time.sleep(600)
+forked(wait, 2)
+"""
+
+
+def test_what_is_ended_leaves_no_process_behind() -> None:
+    command = (sys.executable, "-c", _ENDED, str(HERE))
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        children = [int(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+        assert process.stdout.read() == b""
+    for child in children:
+        with pytest.raises(ProcessLookupError):
+            os.kill(child, 0)

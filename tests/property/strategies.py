@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
@@ -74,7 +75,7 @@ values = st.one_of(
 hex_ids = st.text("0123456789abcdef", min_size=32, max_size=32)
 counts = st.integers(0, MAX_NUMBER)
 labels = st.from_regex(r"X-[A-Za-z0-9-]{1,20}", fullmatch=True)
-infos = st.builds(
+_plain_infos = st.builds(
     BagInfo,
     archive_id=hex_ids,
     created=st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.replace(microsecond=0)),
@@ -89,12 +90,18 @@ infos = st.builds(
     agent=values,
     machine=st.none() | values,
     recipients=st.none() | values,
-    chain=st.none() | hex_ids,
-    sequence=st.none() | st.integers(1, MAX_NUMBER),
-    previous=st.none() | hex_ids.map(lambda half: half + half),
     other=st.dictionaries(labels, values, max_size=3).map(
         lambda found: tuple(sorted(found.items()))
     ),
+)
+_previous = st.none() | hex_ids.map(lambda half: half + half)
+_links = st.none() | st.tuples(hex_ids, st.integers(1, MAX_NUMBER), _previous)
+infos = st.builds(
+    lambda info, link: (
+        info if link is None else replace(info, chain=link[0], sequence=link[1], previous=link[2])
+    ),
+    _plain_infos,
+    _links,
 )
 _FROM, _TO = datetime(1971, 1, 1), datetime(2037, 12, 31)  # noqa: DTZ001 - hypothesis adds the zone
 moments = st.datetimes(_FROM, _TO, timezones=st.just(UTC))

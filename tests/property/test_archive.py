@@ -169,7 +169,7 @@ def says_more(archive: bytes) -> bool:
 @settings(max_examples=600)
 @given(st.data())
 def test_parse_info_refuses_or_reads_what_it_would_write(data: st.DataObject) -> None:
-    full = info(machine="m", sequence=3, other=(("X-a", "%\n"), ("X-b", " ")))
+    full = info(machine="m", chain="0f" * 16, sequence=3, other=(("X-a", "%\n"), ("X-b", " ")))
     text = data.draw(draw.mutated(full.encode()) | st.binary(max_size=40))
     try:
         found = tag_files.parse_info(text)

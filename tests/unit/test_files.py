@@ -25,7 +25,7 @@ from wmbackup.errors import (
     UsageError,
 )
 from wmbackup.status import Control
-from wmbackup.storage import files, locks
+from wmbackup.storage import files, locks, private_files
 from wmbackup.storage.files import is_inside
 from wmbackup.storage.locks import Locks
 from wmbackup.storage.private_files import remove_leftovers
@@ -133,7 +133,7 @@ def test_a_draft_that_is_in_its_place_is_said_to_be_whatever_fails_then(
     """The folder is not synced, or the file not closed: the new state is there all the same."""
     path = str(tmp_path / "a")
     true = f"the archive is complete at {path}, but that it is on the disk could not be confirmed"
-    monkeypatch.setattr(files, "sync_folder", refuse(errno.EIO))
+    monkeypatch.setattr("wmbackup.storage.publish.sync_folder", refuse(errno.EIO))
     draft = Draft(path, "the archive")
     draft.file.write(b"data")
     draft.sync()
@@ -181,8 +181,8 @@ def test_a_folder_that_may_be_written_to_and_not_be_opened_is_synced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     synced: list[int] = []
-    monkeypatch.setattr(files, "sync_folder", refuse(errno.EACCES))
-    monkeypatch.setattr(files, "sync_everything", synced.append)
+    monkeypatch.setattr("wmbackup.storage.publish.sync_folder", refuse(errno.EACCES))
+    monkeypatch.setattr("wmbackup.storage.publish.sync_everything", synced.append)
     publish(tmp_path / "a", b"data", replace=True)
     assert len(synced) == 1
 
@@ -208,7 +208,7 @@ def test_a_draft_that_another_run_removed_too_early_is_made_anew(
             left.unlink()
         return real(descriptor)
 
-    monkeypatch.setattr(files, "try_lock", steal)
+    monkeypatch.setattr(private_files, "try_lock", steal)
     publish(tmp_path / "a", b"data", replace=False)
     assert len(tries) == 3
     assert names(tmp_path) == ["a"]

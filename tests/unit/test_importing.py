@@ -453,7 +453,7 @@ def test_a_path_that_comes_twice_is_not_taken_for_one(tmp_path: Path, target: st
 def test_memory_does_not_grow_with_the_number_of_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("wmbackup.storage.spool._IN_MEMORY", 1)
+    monkeypatch.setattr("wmbackup.storage.spool_file._IN_MEMORY", 1)
 
     def peak(count: int) -> int:
         root = tmp_path / str(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -14,6 +15,7 @@ from tests.folders import files, fill, snapshot
 from wmbackup.errors import HalfRestored
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent
+from wmbackup.storage import remains
 from wmbackup.storage.files import try_lock
 from wmbackup.stores import leftovers, ownership, staging
 from wmbackup.stores.folder import FolderStore
@@ -357,6 +359,53 @@ def test_a_look_at_owners_leaves_nothing_where_another_run_is_faster(
 
     monkeypatch.setattr(HandleTree, "unlink", twice)
     assert codes(begin_again(store, ME)) == ["rolled-back"]
+
+
+@pytest.mark.usefixtures("no_modes")
+def test_a_file_that_was_made_to_see_owners_and_stays_is_named(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    unlink = HandleTree.unlink
+    noted: list[str] = []
+
+    def refuse(tree: HandleTree, path: bytes) -> None:
+        if path.startswith(b".wmbackup-owners-"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(tree, path)
+
+    monkeypatch.setattr(HandleTree, "unlink", refuse)
+    monkeypatch.setattr(remains, "note", lambda path, _error: noted.append(path))
+    assert codes(begin_again(store, ME)) == ["rolled-back"]
+    assert noted == [str(path) for path in store.glob(".wmbackup-*")] != []
+
+
+def test_a_folder_that_is_undone_and_cannot_be_removed_is_named_before_anything_else_fails(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut_off(store, ME, monkeypatch)
+    (left,) = store.glob(".wmbackup-restore-*")
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    events: list[Event] = []
+
+    def keep(event: Event) -> None:
+        events.append(event)
+        if "rolled-back" in codes([event]):
+            for method in ("unlink", "remove_folder", "stat"):
+                monkeypatch.setattr(HandleTree, method, refuse)
+
+    with (
+        contextlib.suppress(OSError),
+        begin_import(str(store), Control(keep), replace=True, owner=ME),
+    ):
+        pass
+    assert codes(events) == ["rolled-back", "left-behind"]
+    (_, event) = events
+    assert isinstance(event, WarningEvent)
+    assert event.message.startswith(f"the folder {left} of an earlier restore could not be removed")
 
 
 def test_a_journal_that_another_run_holds_is_named(

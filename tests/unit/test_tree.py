@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import stat
 from collections.abc import Callable, Iterator
@@ -384,6 +385,46 @@ def test_removal_returns_what_is_in_the_way_and_removes_the_rest(
     assert failure is not None
     assert failure.errno == errno.EBUSY
     assert snapshot(tmp_path) == {b"all": "a folder", b"all/b": b"2"}
+
+
+class CutOffError(BaseException):
+    """Stands for a crash: nothing is cleaned up behind it."""
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_removal_that_was_cut_off_anywhere_is_finished_by_another(
+    way: type[HandleTree | PathTree], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = {b"all/%s/file" % path: b"1" for path in (b"a/b", b"a/c/d", b"e", b"e/f", b"e/f/g")}
+    calls = itertools.count()
+
+    def cut_off(name: str, at: int) -> None:
+        real = getattr(way, name)
+
+        def method(*arguments: object) -> None:
+            real(*arguments)
+            if next(calls) == at:
+                raise CutOffError
+
+        patched.setattr(way, name, method)
+
+    for at in itertools.count():
+        fill(tmp_path, content)
+        calls = itertools.count()
+        with monkeypatch.context() as patched:
+            for name in ("rename", "unlink", "remove_folder"):
+                cut_off(name, at)
+            with contextlib.closing(way(str(tmp_path))) as tree:
+                try:
+                    remove_all(tree, b"all")
+                except CutOffError:
+                    pass
+                else:
+                    break
+        with contextlib.closing(way(str(tmp_path))) as tree:
+            assert remove_all(tree, b"all") is None, at
+        assert not snapshot(tmp_path)
+    assert at > 15
 
 
 def test_a_folder_is_listed_by_a_handle_of_its_own(tmp_path: Path) -> None:

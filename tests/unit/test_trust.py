@@ -28,7 +28,7 @@ def test_the_maker_alone_is_enough_by_default() -> None:
     assert Policy((Signer("alice", A),)).check(A) == ("alice",)
 
 
-def test_a_witness_is_enough_where_it_is_trusted() -> None:
+def test_a_cosigner_is_enough_where_it_is_trusted() -> None:
     assert Policy((Signer("bob", B),)).check(A, [B]) == ("bob",)
 
 
@@ -49,7 +49,7 @@ def test_a_revoked_maker_is_never_believed() -> None:
     assert caught.value.fingerprint == fingerprint(A)
 
 
-def test_a_revoked_witness_does_not_count() -> None:
+def test_a_revoked_cosigner_does_not_count() -> None:
     policy = Policy((Signer("alice", A), Signer("bob", B)), frozenset({B}))
     assert policy.check(A, [B]) == ("alice",)
     with pytest.raises(errors.SignerUntrusted):

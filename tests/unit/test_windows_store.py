@@ -572,7 +572,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def as_windows(monkeypatch: pytest.MonkeyPatch, fake: Fake) -> None:
-    monkeypatch.setattr(windows, "documented_binding", lambda: fake.binding)
+    monkeypatch.setattr(windows, "documented_binding", lambda _runner: fake.binding)
     for where in ("wmbackup.cli.paths", "wmbackup.cli.commands.list"):
         monkeypatch.setattr(f"{where}.default_store", lambda: "windows")
 

@@ -19,7 +19,7 @@ from wmbackup.archive.index import Part
 from wmbackup.engine import open_archive, verify
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, Cancelled
 from wmbackup.status import Control
-from wmbackup.storage import spool
+from wmbackup.storage import spool_file
 from wmbackup.workers import verify_chunks
 from wmbackup.workers.process import Workers
 
@@ -149,7 +149,7 @@ def test_tables_that_end_just_after_a_block_are_whole(
 ) -> None:
     # What is written in pieces smaller than a buffer waits in this process, where no other sees it.
     monkeypatch.setattr(stream, "AT_ONCE", 7_000)
-    monkeypatch.setattr(spool, "_IN_MEMORY", 1_000)
+    monkeypatch.setattr(spool_file, "_IN_MEMORY", 1_000)
     check(build(FILES), tmp_path)
     assert not processes.given_back
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cases_good import one, three
-from forge import BAG, BLOCK, END, WITNESS, Draft, File, Member, draft, find, header, license_row
+from forge import BAG, BLOCK, COSIGNER, END, Draft, File, Member, draft, find, header, license_row
 from forge import stream as joined
 from vector import Vector, Vectors, damaged, keep
 
@@ -31,7 +31,7 @@ KEPT_STRANGE_MEMBERS = """
     member-pax-global-first member-fetch member-extra-last
 """
 KEPT_NUMBERING = """
-    witness-gap witness-reordered witnesses-sixteen witness-without-maker time-stamp-early
+    cosigner-gap cosigner-reordered cosigners-sixteen cosigner-without-maker time-stamp-early
 """
 KEPT_PADDINGS = """
     padding-bagit-last padding-bag-info-last padding-a.lic-first padding-b.lic-last
@@ -70,7 +70,7 @@ def vectors() -> Vectors:
 def full() -> Draft:
     """One of each member, each with padding."""
     made = draft([File(b"%c.lic" % c, b"a license, %c\n" % c) for c in b"ab"], [license_row(None)])
-    made.witnesses = (WITNESS,)
+    made.cosigners = (COSIGNER,)
     made.time_stamp = b"opaque"
     return made
 
@@ -331,34 +331,34 @@ def _renamed(made: Draft, names: dict[bytes, bytes]) -> bytes:
 def _numbering() -> Vectors:
     tag = b"tagmanifest-sha256.txt"
     made = one()
-    made.witnesses = (WITNESS,)
+    made.cosigners = (COSIGNER,)
     for name, comment, to in (
-        ("gap", "the first witness is number 3", b".3.sig"),
-        ("one", "the first witness is number 1", b".1.sig"),
-        ("leading-zero", "the first witness is number 02", b".02.sig"),
+        ("gap", "the first cosigner is number 3", b".3.sig"),
+        ("one", "the first cosigner is number 1", b".1.sig"),
+        ("leading-zero", "the first cosigner is number 02", b".02.sig"),
     ):
-        yield damaged(f"witness-{name}", comment, _renamed(made, {tag + b".2.sig": tag + to}))
+        yield damaged(f"cosigner-{name}", comment, _renamed(made, {tag + b".2.sig": tag + to}))
     two = one()
-    two.witnesses = (WITNESS, WITNESS)
+    two.cosigners = (COSIGNER, COSIGNER)
     for name, comment, second in (
-        ("duplicate", "two witnesses have the number 2", b".2.sig"),
-        ("gap-later", "the witnesses are 2 and 4", b".4.sig"),
+        ("duplicate", "two cosigners have the number 2", b".2.sig"),
+        ("gap-later", "the cosigners are 2 and 4", b".4.sig"),
     ):
-        yield damaged(f"witness-{name}", comment, _renamed(two, {tag + b".3.sig": tag + second}))
+        yield damaged(f"cosigner-{name}", comment, _renamed(two, {tag + b".3.sig": tag + second}))
     swap = {tag + b".2.sig": tag + b".3.sig", tag + b".3.sig": tag + b".2.sig"}
-    yield damaged("witness-reordered", "the witnesses are 3 and 2", _renamed(two, swap))
+    yield damaged("cosigner-reordered", "the cosigners are 3 and 2", _renamed(two, swap))
     many = one()
-    many.witnesses = (WITNESS,) * 16
-    yield damaged("witnesses-sixteen", "one witness more than there can be", many.archive())
+    many.cosigners = (COSIGNER,) * 16
+    yield damaged("cosigners-sixteen", "one cosigner more than there can be", many.archive())
     yield damaged(
-        "witness-without-maker",
-        "a witness, and no maker before it",
+        "cosigner-without-maker",
+        "a cosigner, and no maker before it",
         joined(member for member in made.members() if member.name != tag + b".sig"),
     )
     stamped = full()
     stamp = Member(tag + b".tsr", b"opaque")
     for name, comment, before in (
-        ("early", "the time stamp stands before the witness", tag + b".2.sig"),
+        ("early", "the time stamp stands before the cosigner", tag + b".2.sig"),
         ("first", "the time stamp stands before the maker's signature", tag + b".sig"),
         ("late", "the time stamp stands behind README.txt", b"bag-info.txt"),
     ):

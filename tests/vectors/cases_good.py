@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from forge import (
+    COSIGNER,
     MAKER,
     SECOND,
-    WITNESS,
     Draft,
     File,
     Key,
@@ -51,7 +51,7 @@ KEPT_ROWS = """
     ok-license-rows ok-withheld ok-unknown-key-in-file ok-unknown-keys-in-license ok-times
 """
 KEPT_SIGNATURES = """
-    ok-time-stamp ok-witness ok-fifteen-witnesses ok-two-required
+    ok-time-stamp ok-cosigner ok-fifteen-cosigners ok-two-required
 """
 
 
@@ -216,14 +216,14 @@ def _signatures() -> Vectors:
     made.time_stamp = b"t" * 65536
     yield _of("time-stamp-largest", "a time stamp of 65536 bytes", made)
     made = one()
-    made.witnesses = (WITNESS,)
+    made.cosigners = (COSIGNER,)
     made.time_stamp = b"opaque"
-    yield _of("witness", "a witness whom nobody knows, and a time stamp", made)
+    yield _of("cosigner", "a cosigner whom nobody knows, and a time stamp", made)
     made = one()
-    made.witnesses = [Key(f"witness {number}") for number in range(15)]
-    yield _of("fifteen-witnesses", "as many witnesses as there can be", made)
+    made.cosigners = [Key(f"cosigner {number}") for number in range(15)]
+    yield _of("fifteen-cosigners", "as many cosigners as there can be", made)
     made = one()
-    made.witnesses = (WITNESS, SECOND)
+    made.cosigners = (COSIGNER, SECOND)
     yield Vector(
         name="ok-two-required",
         comment="two principals are required, and two of three who signed are trusted",

@@ -9,6 +9,11 @@ from forge import Draft, draft, license_row
 from vector import Vector, Vectors, damaged, keep
 
 CONTROL = "WMBackup-Host"
+_HISTORY = (
+    b"WMBackup-Chain: %s\n" % (b"0f" * 16),
+    b"WMBackup-Sequence: 1\n",
+    b"WMBackup-Previous: %s\n" % (b"0f" * 32),
+)
 
 
 # The vectors of each group that are kept as files.
@@ -203,14 +208,26 @@ def _values() -> Vectors:
         made.set(b"Payload-Oxum", value.encode())
         yield damaged(f"info-oxum-{name}", f"Payload-Oxum: {value}", made.archive())
     for name, line in (
+        ("sequence-too-large", b"WMBackup-Sequence: 9007199254740992"),
         ("chain-upper-case", b"WMBackup-Chain: " + b"0F" * 16),
         ("sequence-0", b"WMBackup-Sequence: 0"),
         ("sequence-leading-zero", b"WMBackup-Sequence: 01"),
         ("previous-short", b"WMBackup-Previous: " + b"0" * 63),
     ):
         made = one()
-        made.info.append(line + b"\n")
+        before = line.partition(b":")[0]
+        made.info += [line + b"\n" if before in ours else ours for ours in _HISTORY]
         yield damaged(f"info-{name}", line.decode(), made.archive())
+    chain, sequence, previous = _HISTORY
+    for name, comment, lines in (
+        ("chain-alone", "a chain without a sequence", [chain]),
+        ("sequence-alone", "a sequence without a chain", [sequence]),
+        ("previous-alone", "a previous archive without a chain", [previous]),
+        ("previous-without-chain", "a sequence without its chain", [sequence, previous]),
+    ):
+        made = one()
+        made.info += lines
+        yield damaged(f"info-{name}", comment, made.archive())
 
 
 def _agreement() -> Vectors:

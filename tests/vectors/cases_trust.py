@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from cases_good import one, three
 from forge import (
+    COSIGNER,
     CREATED,
     MAKER,
     SECOND,
     STRANGER,
     TAGGED,
-    WITNESS,
     Draft,
     Key,
     Sshsig,
@@ -38,7 +38,7 @@ KEPT_SIGNATURES = """
     signature-namespace-same-length signature-sha256 signature-reserved signature-key-type
     signature-signature-type signature-trailing-bytes signature-armor-width
     signature-armor-crlf signature-s-plus-l signature-flipped signature-other-bytes
-    signature-key-replaced signature-by-other-key witness-flipped
+    signature-key-replaced signature-by-other-key cosigner-flipped
 """
 KEPT_SIGNED_BYTES = """
     tag-manifest-hash-of-README tag-manifest-hash-of-bag-info tag-manifest-hash-of-bagit
@@ -48,11 +48,11 @@ KEPT_SIGNED_BYTES = """
 """
 KEPT_TIMES = """
     untrusted-time-expired untrusted-time-before-equal untrusted-time-not-yet-valid
-    ok-time-after-equal untrusted-time-witness-expired
+    ok-time-after-equal untrusted-time-cosigner-expired
 """
 KEPT_REVOCATIONS = """
-    untrusted-revoked-maker untrusted-revoked-maker-witnessed untrusted-revoked-witness
-    ok-revoked-witness-unneeded
+    untrusted-revoked-maker untrusted-revoked-maker-cosigned untrusted-revoked-cosigner
+    ok-revoked-cosigner-unneeded
 """
 
 
@@ -68,10 +68,10 @@ def vectors() -> Vectors:
     yield from _order()
 
 
-def witnessed(*witnesses: Key) -> Draft:
-    """The smallest archive with witnesses."""
+def cosigned(*cosigners: Key) -> Draft:
+    """The smallest archive with cosigners."""
     made = one()
-    made.witnesses = witnesses
+    made.cosigners = cosigners
     return made
 
 
@@ -138,8 +138,8 @@ def _signatures() -> Vectors:
         yield damaged(f"signature-{name}", comment, joined(one().members(maker=sign)))
     for name in ("namespace-same-length", "sha256", "s-plus-l", "flipped", "other-bytes"):
         comment, sign = faults[name]
-        members = witnessed(WITNESS, SECOND).members(witness=sign)
-        yield damaged(f"witness-{name}", f"of the witnesses: {comment}", joined(members))
+        members = cosigned(COSIGNER, SECOND).members(cosigner=sign)
+        yield damaged(f"cosigner-{name}", f"of the cosigners: {comment}", joined(members))
     made = Draft(one().files, maker=STRANGER)
     made.set(b"WMBackup-Signer", MAKER.fingerprint.encode())
     yield Vector(
@@ -194,20 +194,20 @@ def _signed_bytes() -> Vectors:
 
 def _believed() -> Vectors:
     made = one()
-    both = witnessed(WITNESS)
+    both = cosigned(COSIGNER)
     # A key on two lines and a principal with two keys: A has to take the second key for B to have
     # the first.
     pairs = (
         MAKER.trusted(principal="A"),
-        WITNESS.trusted(principal="A"),
+        COSIGNER.trusted(principal="A"),
         MAKER.trusted(principal="B"),
     )
     for name, comment, archive, trusted, required in (
         (
-            "witness-alone",
-            "the witness is trusted, the maker is not",
+            "cosigner-alone",
+            "the cosigner is trusted, the maker is not",
             both,
-            (WITNESS.trusted(),),
+            (COSIGNER.trusted(),),
             1,
         ),
         ("no-options", "a line without options", made, (MAKER.trusted(),), 1),
@@ -294,17 +294,17 @@ def _times() -> Vectors:
             released=made.data() if expect == "ok" else b"",
             trusted=(MAKER.trusted(f'valid-{word}="{value}"'),),
         )
-    both = witnessed(WITNESS)
-    old = WITNESS.trusted('valid-before="20070101Z"')
+    both = cosigned(COSIGNER)
+    old = COSIGNER.trusted('valid-before="20070101Z"')
     for name, comment, trusted, required, believed in (
         (
-            "witness-expired",
-            "two are required and the witness expired",
+            "cosigner-expired",
+            "two are required and the cosigner expired",
             (MAKER.trusted(), old),
             2,
             False,
         ),
-        ("witness-expired-one", "one is enough", (MAKER.trusted(), old), 1, True),
+        ("cosigner-expired-one", "one is enough", (MAKER.trusted(), old), 1, True),
         (
             "two-lines",
             "one line of the key expired, the other did not",
@@ -325,14 +325,14 @@ def _times() -> Vectors:
 
 
 def _revocations() -> Vectors:
-    made = witnessed(WITNESS)
-    both = (MAKER.trusted(), WITNESS.trusted())
+    made = cosigned(COSIGNER)
+    both = (MAKER.trusted(), COSIGNER.trusted())
     for name, comment, trusted, revoked, required, expect in (
         ("maker", "the maker's key is trusted and revoked", both[:1], MAKER, 1, "untrusted"),
-        ("maker-witnessed", "a trusted witness does not help", both, MAKER, 1, "untrusted"),
-        ("witness", "two are required, the witness is revoked", both, WITNESS, 2, "untrusted"),
-        ("witness-alone", "the one who is trusted is revoked", both[1:], WITNESS, 1, "untrusted"),
-        ("witness-unneeded", "the witness is revoked, the maker enough", both, WITNESS, 1, "ok"),
+        ("maker-cosigned", "a trusted cosigner does not help", both, MAKER, 1, "untrusted"),
+        ("cosigner", "two are required, the cosigner is revoked", both, COSIGNER, 2, "untrusted"),
+        ("cosigner-alone", "the one who is trusted is revoked", both[1:], COSIGNER, 1, "untrusted"),
+        ("cosigner-unneeded", "the cosigner is revoked, the maker enough", both, COSIGNER, 1, "ok"),
         ("stranger", "a key is revoked that did not sign", both, STRANGER, 2, "ok"),
     ):
         yield Vector(
@@ -348,9 +348,9 @@ def _revocations() -> Vectors:
 
 
 def _counts() -> Vectors:
-    both = witnessed(WITNESS)
+    both = cosigned(COSIGNER)
     for name, comment, made, trusted in (
-        ("too-few", "two are required, one signed", one(), (MAKER.trusted(), WITNESS.trusted())),
+        ("too-few", "two are required, one signed", one(), (MAKER.trusted(), COSIGNER.trusted())),
         ("too-few-trusted", "two signed, one is trusted", both, (MAKER.trusted(),)),
         (
             "one-key-on-two-lines",
@@ -362,13 +362,13 @@ def _counts() -> Vectors:
             "same-principals",
             "two keys with the same principals count once",
             both,
-            (MAKER.trusted(principal="A"), WITNESS.trusted(principal="A")),
+            (MAKER.trusted(principal="A"), COSIGNER.trusted(principal="A")),
         ),
         (
-            "maker-is-witness",
-            "the maker signed as a witness too",
-            witnessed(MAKER),
-            (MAKER.trusted(), WITNESS.trusted()),
+            "maker-is-cosigner",
+            "the maker signed as a cosigner too",
+            cosigned(MAKER),
+            (MAKER.trusted(), COSIGNER.trusted()),
         ),
     ):
         yield Vector(
@@ -389,7 +389,7 @@ def _order() -> Vectors:
     late.rows[0] = b"{}\n"
     version = one()
     version.set(b"WMBackup-Format", b"2")
-    gap = witnessed(WITNESS).members()
+    gap = cosigned(COSIGNER).members()
     gap[3].name = b"tagmanifest-sha256.txt.3.sig"
     cut = one().archive()[:-1024]
     stamped = one()

@@ -89,7 +89,7 @@ class Key:
         return " ".join(word for word in words if word)
 
 
-MAKER, WITNESS, SECOND, STRANGER = map(Key, ("maker", "witness", "second", "stranger"))
+MAKER, COSIGNER, SECOND, STRANGER = map(Key, ("maker", "cosigner", "second", "stranger"))
 
 
 @dataclass(frozen=True)
@@ -339,7 +339,7 @@ class Draft:
     files: list[File]
     licenses: list[bytes] = field(default_factory=list)
     maker: Key = MAKER
-    witnesses: Sequence[Key] = ()
+    cosigners: Sequence[Key] = ()
     time_stamp: bytes | None = None
     rows: list[bytes] = field(default_factory=list)
     manifest: list[bytes] = field(default_factory=list)
@@ -395,7 +395,7 @@ class Draft:
         return b"".join((lines | self.listed).values())
 
     def members(self, **signatures: Callable[[Key, bytes], bytes]) -> list[Member]:
-        """The members, signed; ``maker`` and ``witness`` sign in another way where given."""
+        """The members, signed; ``maker`` and ``cosigner`` sign in another way where given."""
         signed, contents = self.tag_manifest(), self.contents()
         right = Sshsig().sign
         signature = b"tagmanifest-sha256.txt"
@@ -404,8 +404,8 @@ class Draft:
             Member(signature, signed),
             Member(signature + b".sig", signatures.get("maker", right)(self.maker, signed)),
         ]
-        for number, key in enumerate(self.witnesses, 2):
-            text = signatures.get("witness", right)(key, signed)
+        for number, key in enumerate(self.cosigners, 2):
+            text = signatures.get("cosigner", right)(key, signed)
             made.append(Member(signature + b".%d.sig" % number, text))
         if self.time_stamp is not None:
             made.append(Member(signature + b".tsr", self.time_stamp))

@@ -19,7 +19,7 @@ from forge import NAMESPACE, Draft, File, draft, license_row
 
 
 def mixed() -> Draft:
-    """Names and items, empty and not, witnesses and a time stamp: a bit of everything."""
+    """Names and items, empty and not, cosigners and a time stamp: a bit of everything."""
     made = draft(
         [
             *(File(b"A.lic", b""), File(b"a b/c.lic", b"x" * 512)),
@@ -27,7 +27,7 @@ def mixed() -> Draft:
         ],
         [license_row("data/A.lic"), license_row(None, withheld=b"true")],
     )
-    made.witnesses = (forge.WITNESS, forge.SECOND)
+    made.cosigners = (forge.COSIGNER, forge.SECOND)
     made.time_stamp = b"opaque"
     return made
 
@@ -68,7 +68,7 @@ def test_python_reads_the_headers() -> None:
 
 @pytest.mark.parametrize(("suffix", "key"), [("", 0), (".2", 1), (".3", 2)])
 def test_ssh_keygen_accepts_each_signature(unpacked: Path, suffix: str, key: int) -> None:
-    signer = (forge.MAKER, forge.WITNESS, forge.SECOND)[key]
+    signer = (forge.MAKER, forge.COSIGNER, forge.SECOND)[key]
     signers = unpacked / "signers"
     signers.write_text(signer.trusted(f'namespaces="{NAMESPACE.decode()}"') + "\n")
     signed = (unpacked / "tagmanifest-sha256.txt").read_bytes()

@@ -14,7 +14,7 @@ FOLDER = pathlib.Path(
 _BASES = {"INTERNET_ERROR_BASE": 12000, "WINHTTP_ERROR_BASE": 12000, "WSABASEERR": 10000}
 _NUMBER = re.compile(
     r"^#define[ \t]+(\w+)[ \t]+(?:_HRESULT_TYPEDEF_|_NDIS_ERROR_TYPEDEF_)?[( ]*"
-    r"(?:__MSABI_LONG\(|\(HRESULT\))?[ ]*(0x[0-9A-Fa-f]+|\d+)",
+    r"(?:__MSABI_LONG\(|\(HRESULT\)|\(NTSTATUS\))?[ ]*(0x[0-9A-Fa-f]+|\d+)",
     re.MULTILINE,
 )
 _SUM = re.compile(r"^#define[ \t]+(\w+)[ \t]+\((\w+)[ ]*\+[ ]*(\d+)\)", re.MULTILINE)

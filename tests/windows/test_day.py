@@ -355,6 +355,40 @@ def test_without_an_enumeration(home: Home) -> None:
     assert home.run("list", "--store", "windows") is ExitCode.FAILED
 
 
+@pytest.mark.parametrize("how", ["here", "elsewhere"])
+@pytest.mark.parametrize("method", ["WMDRMStartup", "GetNext", "GetLicense", "WMDRMShutdown"])
+def test_a_crash_of_the_enumeration_costs_no_archive(home: Home, method: str, how: str) -> None:
+    home.double.script(*TITLED, f"break {method} {how}")
+    assert home.run("backup", "-o", home.archive) is ExitCode.OK
+    is_late = method == "WMDRMShutdown" and how == "here"
+    assert ("crashed" in home.err) is not is_late
+    assert home.run("verify", home.archive) is ExitCode.OK
+    home.double.forget()
+
+
+def test_a_crash_ends_one_row_of_check_and_not_all(home: Home) -> None:
+    for how in ("here", "elsewhere"):
+        home.double.script("break WMCreateBackupRestorer " + how)
+        lines = home.json("check", "--store", "windows")
+        rows = {line["name"]: line for line in lines if line["type"] == "check"}
+        assert rows["interface"]["state"] == "failed"
+        assert "crashed" in rows["interface"]["message"]
+        assert {"enumeration", "policy", "rights", "trust", "store"} <= set(rows)
+        assert rows["store"]["state"] == "ok"
+        home.double.forget()
+
+
+def test_a_crash_of_the_backup_is_an_error_and_leaves_nothing(home: Home) -> None:
+    home.double.script("break BackupLicenses here")
+    lines = home.json("backup", "-o", home.archive)
+    errors = [line for line in lines if line["type"] == "error"]
+    assert [error["code"] for error in errors] == ["interface-crashed"]
+    assert "IWMLicenseBackup::BackupLicenses" in errors[0]["message"]
+    assert errors[0]["exit_code"] == ExitCode.FAILED
+    assert not os.path.exists(home.archive)
+    home.double.forget()
+
+
 # Windows and its files
 
 

@@ -6,6 +6,7 @@ import sys
 assert sys.platform == "win32"
 
 import _thread
+import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,10 @@ import pytest
 from tests.windows.harness import CANCELED, Double, Follower
 from tests.windows.system import apartment_kind
 from tests.windows.test_backup import QUICK
-from wmbackup.errors import Cancelled, TimedOut
-from wmbackup.hresult import InterfaceError
-from wmbackup.status import Control, Event, Status, StatusEvent
-from wmbackup.stores.windows import interface
+from wmbackup.errors import Cancelled, ExitCode, TimedOut
+from wmbackup.hresult import InterfaceCrashed, InterfaceError
+from wmbackup.status import Control, Event, Status, StatusEvent, WarningEvent
+from wmbackup.stores.windows import callback, interface
 from wmbackup.stores.windows.following import Outcome, Patience
 from wmbackup.stores.windows.interface import backup_into, restore_from
 from wmbackup.stores.windows.wmsdkidl import IWMLicenseBackup
@@ -285,3 +286,39 @@ def test_while_one_hangs_the_next_one_works(double: Double) -> None:
     double.script()
     assert backup_into(str(double.folder)) == Outcome()
     release_what_was_left_alone(double, threads=2)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "WMCreateBackupRestorer",
+        "IWMBackupRestoreProps::SetProp",
+        "BackupLicenses",
+        "QueryInterface",
+    ],
+)
+def test_a_crash_in_a_call_is_reported_and_names_the_call(double: Double, method: str) -> None:
+    double.script(f"break {method} here")
+    with pytest.raises(InterfaceCrashed, match="access violation") as caught:
+        backup_into(str(double.folder), patience=QUICK)
+    assert method in caught.value.call
+    assert caught.value.exit_code is ExitCode.FAILED
+    double.forget()
+
+
+def test_a_crash_after_the_end_does_not_cost_the_backup(double: Double, follower: Follower) -> None:
+    double.script("break IWMLicenseBackup::Release here")
+    assert backup_into(str(double.folder), follower.control) == Outcome()
+    warnings = [event for event in follower.events if isinstance(event, WarningEvent)]
+    assert [event.code for event in warnings] == ["interface-crashed"]
+    assert "IWMLicenseBackup::Release" in warnings[0].message
+    assert len(double.files()) == 4
+    callback._ALIVE.clear()  # the object that could not be released holds on to it
+    double.forget()
+
+
+def test_an_address_where_nothing_is_is_no_value() -> None:
+    for kind in range(7):
+        assert callback.read_value(kind, 8) is None
+    buffer = ctypes.create_unicode_buffer("x" * 5000)
+    assert callback.read_value(1, ctypes.addressof(buffer)) == "x" * 5000

@@ -11,7 +11,7 @@ import pytest
 
 from tests.windows.harness import Double, Follower
 from wmbackup.errors import Cancelled
-from wmbackup.hresult import InterfaceError
+from wmbackup.hresult import InterfaceCrashed, InterfaceError
 from wmbackup.license import License
 from wmbackup.status import WarningEvent
 from wmbackup.stores.windows import com
@@ -229,3 +229,31 @@ def test_dates() -> None:
     assert date(0) == "1601-01-01T00:00:00Z"
     assert date(0x7FFFFFFFFFFFFFFF) == "9223372036854775807"
     assert (date(BEGINS), date(EXPIRES)) == (BEGINS_TEXT, EXPIRES_TEXT)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        *("WMDRMStartup", "WMDRMCreateProvider", "IWMDRMProvider::CreateObject"),
+        *("CreateLicenseEnumeration", "GetNext", "GetLicense", "QueryLicenseState"),
+    ],
+)
+def test_a_crash_in_a_call_ends_the_enumeration_and_not_the_process(
+    double: Double, method: str
+) -> None:
+    double.script("license xml A= {L}", f"break {method} here")
+    try:
+        list(enumerate_licenses())
+    except InterfaceCrashed as error:
+        assert method in error.call  # noqa: PT017 (some calls are done without)
+    assert double.said(f"^breaks .*{method}$")
+    double.forget()
+
+
+def test_a_crash_while_everything_is_given_back_costs_no_license(double: Double) -> None:
+    for method in ("Release", "WMDRMShutdown"):
+        double.script("license xml A= {L}", f"break {method} here")
+        assert len(list(enumerate_licenses())) == 1
+        assert com.crashes
+        com.crashes.clear()
+    double.forget()

@@ -10,7 +10,15 @@ import re
 from tests.windows import headers
 from wmbackup import hresult
 
-HEADERS = ("nserror.h", "winerror.h", "wininet.h", "winhttp.h", "urlmon.h", "mferror.h")
+HEADERS = (
+    "nserror.h",
+    "winerror.h",
+    "wininet.h",
+    "winhttp.h",
+    "urlmon.h",
+    "mferror.h",
+    "ntstatus.h",
+)
 
 
 def names() -> dict[str, int]:

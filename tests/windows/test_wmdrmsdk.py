@@ -198,7 +198,9 @@ def test_the_filter_lies_in_memory_as_declared(
 def read(licenses: IWMDRMLicense) -> tuple[int, bytes]:
     address, size, kind = c_void_p(), DWORD(), DWORD()
     licenses.GetLicense(ctypes.byref(address), ctypes.byref(size), ctypes.byref(kind))
-    return kind.value, take_bytes(address.value, size.value)
+    data = take_bytes(address.value, size.value)
+    assert data is not None
+    return kind.value, data
 
 
 def test_an_enumeration(management: IWMDRMLicenseManagement, double: Double) -> None:

@@ -78,7 +78,9 @@ class BagInfo:
     """What bag-info.txt says. Texts are unescaped; `created` is UTC, in whole seconds.
 
     ``withheld`` and ``skipped`` count licenses and files, ``octets`` are the bytes of the
-    payload and ``files`` the number of its files. ``other`` keeps labels that are not known.
+    payload and ``files`` the number of its files. ``chain`` and ``sequence`` come together, and
+    ``previous``, the hash of the previous archive's tag manifest, only with them. ``other`` keeps
+    labels that are not known.
     """
 
     archive_id: str
@@ -218,7 +220,10 @@ def _info(lines: list[tuple[str, str]]) -> BagInfo:
         if escape(value) != text or not grammar.match(value):
             raise ArchiveDamaged(f"{label} of bag-info.txt has a value that cannot be")
     octets, files = values["Payload-Oxum"].split(".")
-    sequence = values.get("WMBackup-Sequence")
+    chain, sequence = values.get("WMBackup-Chain"), values.get("WMBackup-Sequence")
+    previous = values.get("WMBackup-Previous")
+    if (chain is None) != (sequence is None) or (chain is None and previous is not None):
+        raise ArchiveDamaged("bag-info.txt has a part of WMBackup-Chain, -Sequence and -Previous")
     return BagInfo(
         archive_id=values["WMBackup-Archive-Id"],
         created=_time(values["WMBackup-Created"]),
@@ -233,9 +238,9 @@ def _info(lines: list[tuple[str, str]]) -> BagInfo:
         agent=values["Bag-Software-Agent"],
         machine=values.get("WMBackup-Machine"),
         recipients=values.get("WMBackup-Recipients"),
-        chain=values.get("WMBackup-Chain"),
+        chain=chain,
         sequence=None if sequence is None else _number(sequence),
-        previous=values.get("WMBackup-Previous"),
+        previous=previous,
         other=tuple((label, values[label]) for label in other),
     )
 

@@ -7,6 +7,9 @@ import sys
 
 from wmbackup.cli.signals import Interrupted, handled
 
+PART = "windows-part"
+"""The hidden command with which this program runs a part of itself in a process of its own."""
+
 TYPE_CHECKING = False  # what is loaded here is loaded before a Ctrl-C is heard
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with handled(to_the_end=is_program):
             # Loading takes most of a short run, and a signal may come in the midst of it.
             try:
+                if arguments[:1] == [PART]:
+                    from wmbackup.cli.part import answer
+
+                    return answer(arguments[1:])
                 from wmbackup.cli.program import run
             except (ImportError, MemoryError, OSError) as error:
                 return _failed(

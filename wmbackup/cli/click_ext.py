@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import math
-import os
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -156,48 +155,34 @@ class Command(_Helpful, click.Command):
         self.example = example
         self.params += common_options()
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse what was given. Raises click.UsageError, and UsageError for an option given twice.
+
+        The parser itself takes the last of several values and keeps quiet about the others.
+        """
+        if len(args) > 1 and not ctx.resilient_parsing:
+            from wmbackup.cli.mistakes import refuse_repeated
+
+            refuse_repeated(self.make_parser(ctx).parse_args(args=[*args])[2])
+        return super().parse_args(ctx, args)
+
     def invoke(self, ctx: click.Context) -> ExitCode:
-        """Run it with the session."""
+        """Run it with the session. Raises UsageError for a path that cannot be meant."""
+        from wmbackup.cli import mistakes
+
         session = ctx.find_object(Session)
         assert session is not None  # noqa: S101 - main made it
         session.settle()
         session.running = True
-        _warn_of_strange_variables(session, ctx)
-        _warn_of_strange_values(session, ctx)
+        mistakes.warn_of_strange_variables(session, ctx)
+        mistakes.warn_of_strange_values(session, ctx)
+        mistakes.refuse_impossible(ctx)
         code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
         return code
 
 
 def _nothing(_session: Session) -> ExitCode:
     return ExitCode.OK
-
-
-def _warn_of_strange_variables(session: Session, ctx: click.Context) -> None:
-    """Name each variable that was mistyped; `check` lists what else nobody reads."""
-    ours = {name for name in os.environ if name.startswith(PREFIX)}
-    ours -= {param.envvar for param in ctx.command.params if isinstance(param.envvar, str)}
-    if ours and ctx.command.name != "check":
-        from wmbackup.cli.settings import strange_variables
-
-        for name, meant in strange_variables(sorted(ours)):
-            if meant is not None:
-                text = f"no option reads {name}"
-                session.output.warning("unknown-variable", text, f"did you mean {meant}?")
-
-
-def _warn_of_strange_values(session: Session, ctx: click.Context) -> None:
-    for param in ctx.command.params:
-        value = ctx.params.get(param.name or "")
-        known = getattr(param, "known", ())
-        if value is not None and known and value not in known:
-            import difflib
-
-            close = difflib.get_close_matches(value, known, n=2, cutoff=0.7)
-            hint = (
-                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
-            )
-            text = f"{max(param.opts, key=len)} is {value}, which nothing here is known to be"
-            session.output.warning("unknown-value", text, hint)
 
 
 class Group(_Helpful, click.Group):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from wmbackup.cli.part import runner
 from wmbackup.cli.paths import parse_store
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
-from wmbackup.errors import ExitCode, StoreUnavailable
+from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Control
 from wmbackup.stores.base import Store
@@ -19,7 +20,7 @@ from wmbackup.stores.windows.findings import Finding, findings
 def interface_rows() -> Iterator[CheckRow]:
     """Say what this system can do with its own licenses."""
     try:
-        binding = windows.documented_binding()
+        binding = windows.documented_binding(runner())
     except StoreUnavailable:
         yield CheckRow(
             "interface",
@@ -28,7 +29,7 @@ def interface_rows() -> Iterator[CheckRow]:
             "back up a copy of the DRM folder with drm:PATH",
         )
         return
-    for found in findings(binding.machine(), binding.probe):
+    for found in findings(binding.machine(), binding.probe_apart or binding.probe):
         yield CheckRow(found.name, _state(found), found.message, found.remedy, found.exit_code)
 
 
@@ -55,7 +56,7 @@ def store_row(text: str, control: Control) -> CheckRow:
 def _live_row(store: Store, control: Control) -> CheckRow:
     try:
         licenses = sum(1 for _ in store.licenses(control))
-    except (StoreUnavailable, InterfaceError) as error:
+    except (StoreUnavailable, InterfaceError, TimedOut) as error:
         # It backs up all the same, only without naming what.
         message = f"{store.location}: its licenses cannot be listed: {error.message}"
         return CheckRow("store", State.WARNING, message, error.hint)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from wmbackup.cli.paths import parse_store, standard_input
+from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.session import Session
 from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
 from wmbackup.engine._tally import Tally
@@ -36,7 +36,7 @@ class Opener:
             return
         if self._policy is None:
             self._policy = self._session.policy(self._allowed_signers)
-        source = standard_input() if archive == "-" else archive
+        source = archive_on_standard_input(self._session) if archive == "-" else archive
         with (
             open_archive(source) as file,
             inventory_of_archive(file, self._policy, control) as inventory,

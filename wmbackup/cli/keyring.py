@@ -8,6 +8,7 @@ from datetime import datetime
 
 from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
+from wmbackup.cli.encryption import Own
 from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
@@ -32,6 +33,14 @@ def trusted_rows(
                 _time(signer.valid_after),
                 _time(signer.valid_before),
             )
+
+
+def identity_rows(own: Own) -> list[KeyRow]:
+    """Return a row for each identity of a file."""
+    return [
+        KeyRow("identity", None, str(one.recipient), path=os.path.abspath(own.path))
+        for one in own.identities
+    ]
 
 
 def _time(moment: datetime | None) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shlex
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from wmbackup.cli.session import state_folder
+from wmbackup.cli.session import Session, is_terminal, state_folder
 from wmbackup.cli.signals import wait_readable
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.stores.base import Store
@@ -61,6 +62,11 @@ def parse_store(
     path = text.removeprefix(prefix)
     if not path:
         raise UsageError(f"{option} names no folder", hint=f"it takes {_kinds(option)}")
+    if target and prefix not in {"", "folder:"}:
+        raise UsageError(
+            f"{option} {prefix} is no target: a restore writes into a plain folder",
+            hint=f"write {option} {shlex.quote(f'folder:{path}')}",
+        )
     if target:
         return FolderStore(path, FOLDER, owner=owner())
     if prefix in {"", "drm:"}:
@@ -76,6 +82,7 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
 
         return SampleStore(exclusion)
     if text == "windows":
+        from wmbackup.cli.part import runner
         from wmbackup.stores.windows.store import WindowsStore
 
         if exclusion:
@@ -84,12 +91,19 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
                 hint="leave --exclude out",
             )
         state = state_folder()
-        return WindowsStore(None if state is None else os.path.join(state, "private"))
+        private = None if state is None else os.path.join(state, "private")
+        return WindowsStore(private, runner=runner())
     if text.startswith(PREFIXES):
         return None
     from wmbackup.stores.registered import open_registered
 
-    return open_registered(text)
+    found = open_registered(text)
+    if found is not None and exclusion:
+        raise UsageError(
+            "--exclude is for folders and the sample store",
+            hint="leave it out, or name the folder itself with folder:PATH",
+        )
+    return found
 
 
 def _kinds(option: str) -> str:
@@ -102,6 +116,11 @@ def _other_schemes() -> list[str]:
     from wmbackup.stores.registered import schemes
 
     return [scheme for scheme in schemes() if f"{scheme}:" not in PREFIXES]
+
+
+def is_registered(scheme: str) -> bool:
+    """Whether another package has registered stores with this word before a colon."""
+    return scheme in _other_schemes()
 
 
 def owner() -> Owner:
@@ -157,7 +176,8 @@ def _refuse_mistyped(text: str, *, target: bool) -> None:
         return
     if colon:
         known = [*PREFIXES, *(f"{scheme}:" for scheme in _other_schemes())]
-        for meant in difflib.get_close_matches(kind, known, n=1, cutoff=0.7):
+        for close in difflib.get_close_matches(kind, known, n=1, cutoff=0.7):
+            meant = "folder:" if target and close in PREFIXES else close
             hint = f"did you mean {meant}{rest}? a path of that name is ./{text}"
             raise UsageError(f"there is no kind of store {head}:", hint=hint)
     elif not target:
@@ -194,6 +214,21 @@ def standard_input() -> BinaryIO:
     except OSError:
         return sys.stdin.buffer  # one that another program put there
     return io.BufferedReader(_Waited(descriptor, "rb", closefd=False))
+
+
+def archive_on_standard_input(session: Session) -> BinaryIO:
+    """Return standard input, and report that it waits where that is a keyboard.
+
+    Raises UsageError where there is none.
+    """
+    stream = standard_input()
+    if is_terminal(sys.stdin):
+        session.output.warning(
+            "waiting",
+            "waiting for an archive on standard input, which is the keyboard",
+            f"end this with Ctrl-C, and feed a file in: wmbackup {session.command} - < FILE",
+        )
+    return stream
 
 
 def standard_output() -> BinaryIO:

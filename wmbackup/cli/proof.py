@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from wmbackup.cli.paths import owner, standard_input
+from wmbackup.cli.paths import archive_on_standard_input, owner
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, open_archive, verify
@@ -45,7 +45,8 @@ class Proof:
         result = Verified("standard input" if name == "-" else name, None, None)
         before = self._session.elapsed
         try:
-            with open_archive(standard_input() if name == "-" else name) as archive:
+            source = archive_on_standard_input(self._session) if name == "-" else name
+            with open_archive(source) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",

@@ -47,6 +47,7 @@ class Session:
         """Begin with what decides how a usage error is told."""
         self.common = common or Common()
         self.command: str | None = None
+        self.arguments: tuple[str, ...] = ()  # the whole command line
         self.stdout = StandardOutput()
         self.data_on_stdout = False
         self.accepts_restricted = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator, Sequence
 
 import click
@@ -14,6 +15,7 @@ from wmbackup.errors import ExitCode, UsageError
 
 # click tells which value was wrong in its sentence alone.
 _GIVEN = re.compile(r"'?(.*?)'? is not (?:one of|a valid|in the range)")
+_STRAY = re.compile(r"unexpected extra argument \((.*)\)", re.DOTALL)
 _WANTED = {"boolean": "1 or 0", "integer range": "a whole number, 0 or more"}
 
 
@@ -23,6 +25,7 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     Raises UsageError and whatever the command raises.
     """
     session.command = _command(arguments)
+    session.arguments = tuple(arguments)
     try:
         result = program.main(
             list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
@@ -54,6 +57,8 @@ def _translated(error: click.UsageError, name: str | None, arguments: Sequence[s
     possibilities = _closest(error)
     if possibilities:
         hint = "did you mean " + " or ".join(possibilities) + "?"
+    elif name == "backup" and (extra := _stray(error, arguments)) is not None:
+        hint = f"did you mean --store {shlex.quote(extra)}?"
     elif isinstance(error, click.NoSuchOption) and (home := _home(error.option_name, arguments)):
         hint = home
     else:
@@ -62,6 +67,13 @@ def _translated(error: click.UsageError, name: str | None, arguments: Sequence[s
         command = below if error.ctx is None else error.ctx.command_path
         hint = f"see {command} --help"
     return UsageError(message, hint=hint)
+
+
+def _stray(error: click.UsageError, arguments: Sequence[str]) -> str | None:
+    """Return an argument too many where no store was named that it can be."""
+    extra = _STRAY.search(error.format_message())
+    has_store = any(word.partition("=")[0] == "--store" for word in arguments)
+    return None if extra is None or has_store else extra[1]
 
 
 def _closest(error: click.UsageError) -> list[str]:

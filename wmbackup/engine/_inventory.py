@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import fnmatch
 import hashlib
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -15,6 +13,7 @@ from wmbackup.archive.inventory import Row
 from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._open import open_inventory
+from wmbackup.engine._path_patterns import exact, parse
 from wmbackup.engine._progress import Progress
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import UsageError
@@ -23,19 +22,24 @@ from wmbackup.license import License
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.base import Content, Store
 
-_SIGNS = re.compile(rb"[*?\[]")
+NO_MATCH = (
+    "wmbackup list without the selection shows what there is; paths are taken as it prints them"
+)
+"""What to do where nothing matches a selection."""
 
 
 class Selection(NamedTuple):
     """Which licenses and files are meant; each list is a choice, and all lists must agree.
 
     ``kids`` are key IDs in any form (see `wmbackup.formats.keyid`), ``titles`` are parts of titles
-    in any case, ``paths`` are files, folders, or patterns with ``*`` and ``?``.
+    in any case, ``paths`` are files, folders, or patterns, as `_path_patterns`
+    reads them. ``exact`` are those of them that are meant to the letter (see `resolved`).
     """
 
     kids: tuple[str, ...] = ()
     titles: tuple[str, ...] = ()
     paths: tuple[bytes, ...] = ()
+    exact: frozenset[bytes] = frozenset()
 
     def __bool__(self) -> bool:
         """Whether anything is asked for at all."""
@@ -46,9 +50,20 @@ class Selection(NamedTuple):
         """What true paths begin with that can match; none where that cannot be told."""
         if self.kids or self.titles:
             return ()
-        # What stands before the first sign of a pattern is meant as it stands, whatever follows.
-        found = tuple(_SIGNS.split(wanted.rstrip(b"/"), 1)[0] for wanted in self.paths)
+        found = tuple(parse(wanted).beginning for wanted in self.paths)
         return found if all(found) else ()
+
+    @property
+    def is_open(self) -> bool:
+        """Whether what is meant depends on which files there are; see `resolved`."""
+        return any(parse(wanted).is_open for wanted in self.paths if wanted not in self.exact)
+
+    def resolved(self, paths: Iterable[bytes]) -> Selection:
+        """Return the selection for files with these true paths, which need not be all of them.
+
+        A path that is there to the letter means that file alone, and is no pattern.
+        """
+        return self._replace(exact=self.exact | exact(self.paths, paths)) if self.is_open else self
 
     def matches(self, row: Row) -> bool:
         """Whether a row is meant."""
@@ -59,7 +74,12 @@ class Selection(NamedTuple):
             title = "" if known is None else known.attributes.get("Title", "").casefold()
             if not any(wanted.casefold() in title for wanted in self.titles):
                 return False
-        return not self.paths or any(_matches(row.path, wanted) for wanted in self.paths)
+        path = row.path
+        if not self.paths or path is None:
+            return not self.paths
+        return any(
+            parse(wanted).matches(path, to_the_letter=wanted in self.exact) for wanted in self.paths
+        )
 
     def _has_kid(self, known: License | None) -> bool:
         if known is None or known.kid is None:
@@ -70,19 +90,13 @@ class Selection(NamedTuple):
         return any(kid in meant(wanted) for wanted in self.kids)
 
 
-def _matches(path: bytes | None, wanted: bytes) -> bool:
-    if path is None:
-        return False
-    wanted = wanted.rstrip(b"/")
-    return path == wanted or path.startswith(wanted + b"/") or fnmatch.fnmatchcase(path, wanted)
-
-
 class Listing(NamedTuple):
     """What is there. ``info`` and ``principals`` are those of an archive, None and () of a store.
 
     ``store_kind`` is the kind of the store, also of the one that the archive was made of.
     ``rows`` can be taken once, while the archive or the store is open; or else ``batches``, which
-    are the same rows of an archive, many at once.
+    are the same rows of an archive, many at once. ``paths`` are the true paths of all files, which
+    can be taken again and again, before and between the rows.
     """
 
     info: BagInfo | None
@@ -90,6 +104,7 @@ class Listing(NamedTuple):
     rows: Iterator[Row]
     store_kind: str
     batches: Iterator[Columns | list[Row]] | None = None
+    paths: Callable[[], Iterable[bytes]] = tuple
 
 
 @contextlib.contextmanager
@@ -111,8 +126,11 @@ def inventory_of_archive(
                 control.check()
                 yield batch
 
-        info = trusted.info
-        yield Listing(info, trusted.principals, inventory.rows(), info.store_kind, batches())
+        def paths() -> Iterator[bytes]:
+            return (row.path for row in inventory.rows() if row.path is not None)
+
+        info, signers = trusted.info, trusted.principals
+        yield Listing(info, signers, inventory.rows(), info.store_kind, batches(), paths)
 
 
 @contextlib.contextmanager
@@ -163,7 +181,7 @@ def inventory_of_store(
             for license_ in export.licenses:
                 yield Row(None, license_)
 
-        yield Listing(None, (), rows(), store.kind), tally
+        yield Listing(None, (), rows(), store.kind, paths=lambda: export.paths), tally
 
 
 def _enumerated(store: Store, tally: Tally, control: Control) -> Iterator[Row]:

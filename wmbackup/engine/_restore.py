@@ -12,7 +12,7 @@ from wmbackup.archive.inventory import Row
 from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._chains import Chains
-from wmbackup.engine._inventory import Selection
+from wmbackup.engine._inventory import NO_MATCH, Selection
 from wmbackup.engine._machine import host_name, lock_subject
 from wmbackup.engine._progress import Progress
 from wmbackup.engine._restorable import Contents, Lost, open_contents
@@ -231,6 +231,9 @@ class _Run:
         files = self._contents.info.files
         if not is_told:
             self._control.notify(PhaseEvent(Phase.PLANNING, items=files))
+        if selection.is_open:
+            every = self._contents.rows(Selection())
+            selection = selection.resolved(row.path for _, row in every if row.path is not None)
         chosen = -1
         everything = not selection
         chains = Chains() if selection.kids or selection.titles else None
@@ -279,7 +282,7 @@ class _Run:
             )
         return NotFound(
             "nothing in the archive matches the selection",
-            hint="look with wmbackup list what there is",
+            hint=NO_MATCH,
         )
 
     def _judge(self, index: int, row: Row) -> None:

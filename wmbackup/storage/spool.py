@@ -9,8 +9,6 @@ from typing import IO
 from wmbackup.errors import SystemFailure
 from wmbackup.limits import remedy
 
-_IN_MEMORY = 1024 * 1024  # bytes
-
 
 def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """Return a maker of private temporary files: in memory while small, then in the folder.
@@ -19,9 +17,9 @@ def spool_in(folder: str) -> Callable[[], IO[bytes]]:
     """
 
     def spool() -> IO[bytes]:
-        import tempfile
+        from wmbackup.storage.spool_file import Spool
 
-        return tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY, dir=folder)
+        return Spool(folder)
 
     return spool
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from wmbackup.errors import Unconfirmed
 from wmbackup.status import Control, WarningEvent
+from wmbackup.storage import remains
 from wmbackup.storage.descriptors import let_go, reading
 from wmbackup.storage.files import PRIVATE, try_lock
 from wmbackup.storage.trouble import NOT_WRITABLE, is_of_file
@@ -113,12 +114,14 @@ def private_folder(
             raise failure
 
 
-def still_there(where: str, name: bytes, failure: OSError) -> WarningEvent:
+def still_there(
+    where: str, name: bytes, failure: OSError, *, whose: str = "this restore"
+) -> WarningEvent:
     """Return the warning for a staging folder that could not be removed."""
     path = os.path.join(where, os.fsdecode(name))
     return WarningEvent(
         "left-behind",
-        f"the folder {path} of this restore could not be removed: {reason_of(failure)}",
+        f"the folder {path} of {whose} could not be removed: {reason_of(failure)}",
         f"nothing in it is needed: rm -r {shlex.quote(path)}",
     )
 
@@ -150,7 +153,7 @@ def undo_leftovers(
             continue
         reason = _why_not_ours(tree, name, owner)
         if reason is None:
-            reason = _undo_leftover(tree, name, control, owner)
+            reason = _undo_leftover(tree, name, control, owner, where)
         elif _is_removed_empty(tree, name):
             reason = None
         if reason is not None and where is not None:
@@ -184,8 +187,10 @@ def _is_removed_empty(tree: Tree, name: bytes) -> bool:
     return False
 
 
-def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
-    """Undo a dead run of this user and remove what it left; return why that was not possible."""
+def _undo_leftover(
+    tree: Tree, name: bytes, control: Control, owner: Owner, where: str | None
+) -> str | None:
+    """Undo a dead run of this user and remove what it left; return why it was not undone."""
     try:
         lock = _lock_of_the_dead(tree, name)
     except OSError as error:
@@ -203,7 +208,9 @@ def _undo_leftover(tree: Tree, name: bytes, control: Control, owner: Owner) -> s
         let_go(lock)
         return reason
     failure = remove_locked(tree, name, lock)
-    return None if failure is None else f"could not be removed: {reason_of(failure)}"
+    if failure is not None and where is not None:
+        control.notify(still_there(where, name, failure, whose="an earlier restore"))
+    return None
 
 
 def _undo(tree: Tree, name: bytes, control: Control, owner: Owner) -> str | None:
@@ -272,8 +279,12 @@ def _keeps_owners(tree: Tree) -> bool:
         return is_private(os.fstat(descriptor))
     finally:
         let_go(descriptor)
-        with contextlib.suppress(FileNotFoundError):  # another run took it for a leftover
+        try:
             tree.unlink(name)
+        except FileNotFoundError:
+            pass  # another run took it for a leftover
+        except OSError as error:
+            remains.note(os.path.join(tree.where, os.fsdecode(name)), error)
 
 
 def _remove_probe(tree: Tree, name: bytes) -> None:

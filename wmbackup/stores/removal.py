@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Collection, Iterator
 
 from wmbackup.stores.tree import EntryKind, Tree
@@ -33,6 +34,9 @@ class _Removal:
         self._keep = keep
         self._failures: list[OSError] = []
         self._moved = 0
+        # A removal that was cut off left folders, and a name is never given twice: what a folder
+        # is known by must not become another one.
+        self._up = folder + b"/.up-%s-" % os.urandom(4).hex().encode()
         self._emptied: list[bytes] = []
         self.waiting = [folder]
 
@@ -67,7 +71,7 @@ class _Removal:
         if kind is EntryKind.FOLDER:
             if folder != self._folder:
                 self._moved += 1
-                path = _moved(self._tree, path, self._folder + b"/.up-%d" % self._moved)
+                path = _moved(self._tree, path, self._up + b"%d" % self._moved)
             self.waiting.append(path)
             return not path.startswith(folder + b"/")
         count = len(self._failures)

@@ -174,6 +174,12 @@ static BOOL parse_line(script *s, char *line)
             return parse_step(lists[i].list, rest);
     if (!strcmp(name, "log"))
         return widen(rest, s->log, TEXT_LENGTH), TRUE;
+    if (!strcmp(name, "break")) { /* break METHOD here|elsewhere|never [GOOD-CALLS] */
+        strncpy(s->broken, word(&rest), sizeof s->broken - 1);
+        s->how = *word(&rest);
+        s->good_calls = (LONG)number(word(&rest));
+        return s->how == 'h' || s->how == 'e' || s->how == 'n';
+    }
     if (!strcmp(name, "license"))
         return parse_license(s, rest);
     return !strcmp(name, "right") && parse_right(s, rest);
@@ -213,6 +219,21 @@ void check_apartment(const script *s, const char *method)
         VIOLATION(s, "%s on a thread that lives off another one's COM", method);
     else if (type != APTTYPE_MTA)
         VIOLATION(s, "%s in a single-threaded apartment, with nobody to pump messages", method);
+}
+
+void misbehave(script *s, const char *name)
+{
+    size_t have = strlen(name), want = strlen(s->broken);
+    if (!want || want > have || strcmp(name + have - want, s->broken))
+        return;
+    if (InterlockedDecrement(&s->good_calls) >= 0)
+        return;
+    trace(s, "breaks %s", name);
+    if (s->how == 'n')
+        Sleep(INFINITE);
+    if (s->how == 'e') /* what an access violation on a thread of Microsoft's own comes to */
+        TerminateProcess(GetCurrentProcess(), 0xC0000005);
+    *(volatile int *)8 = 1;
 }
 
 BOOL check_bstr(const script *s, const char *method, const char *what, BSTR value)

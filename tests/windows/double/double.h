@@ -40,6 +40,10 @@ typedef struct {
     HRESULT create, query, backup_call, restore_call, cancel_call, set_prop;
     BOOL exists_later, needs_individualization, via_create;
     step_list backup, backup_cancel, restore, restore_cancel;
+    /* both */
+    char broken[64]; /* the method that breaks */
+    char how;        /* h: here, e: elsewhere, n: never comes back */
+    LONG good_calls; /* so many calls of it are still good */
     /* wmdrmsdk */
     HRESULT startup, provider, create_object, enumeration, get_next, get_license, query_state;
     HRESULT other_actions, no_more;
@@ -60,6 +64,9 @@ void trace(const script *s, const char *format, ...) __attribute__((format(print
 
 /* Whether the calling thread has initialized COM by itself; anything else is a violation. */
 void check_apartment(const script *s, const char *method);
+
+/* Break where the script says so; NAME ends with the method's. */
+void misbehave(script *s, const char *name);
 
 /* Whether it is a string made by SysAllocString; anything else is a violation. */
 BOOL check_bstr(const script *s, const char *method, const char *what, BSTR value);

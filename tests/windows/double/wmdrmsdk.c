@@ -45,6 +45,9 @@ static BOOL enter(object *o, kind k, const char *method)
     if (started <= 0)
         VIOLATION(o->script, "%s after WMDRMShutdown", method);
     check_apartment(o->script, method);
+    char name[128];
+    sprintf(name, "%s::%s", kind_names[o->kind], method);
+    misbehave(o->script, name);
     return o->refs > 0 && o->kind == k;
 }
 
@@ -411,6 +414,7 @@ HRESULT STDMETHODCALLTYPE WMDRMStartup(void)
         return E_UNEXPECTED; /* no script: the double is here by mistake */
     current = s;
     trace(s, "call WMDRMStartup");
+    misbehave(s, "WMDRMStartup");
     check_apartment(s, "WMDRMStartup");
     if (FAILED(s->startup))
         return s->startup;
@@ -423,6 +427,7 @@ HRESULT STDMETHODCALLTYPE WMDRMShutdown(void)
     if (!current)
         return E_UNEXPECTED;
     trace(current, "call WMDRMShutdown");
+    misbehave(current, "WMDRMShutdown");
     check_apartment(current, "WMDRMShutdown");
     if (started <= 0) {
         VIOLATION(current, "WMDRMShutdown without WMDRMStartup");
@@ -442,6 +447,7 @@ HRESULT STDMETHODCALLTYPE WMDRMCreateProvider(void **answer)
         return E_UNEXPECTED;
     *answer = NULL;
     trace(s, "call WMDRMCreateProvider");
+    misbehave(s, "WMDRMCreateProvider");
     check_apartment(s, "WMDRMCreateProvider");
     if (started <= 0) {
         VIOLATION(s, "WMDRMCreateProvider before WMDRMStartup");

@@ -34,6 +34,7 @@ static BOOL enter(interface_part *p, int part, const char *method, BOOL apartmen
         VIOLATION(r->script, "%s called through %s", method, interface_names[p->part]);
     if (apartment)
         check_apartment(r->script, name);
+    misbehave(r->script, name);
     return r->refs > 0;
 }
 
@@ -290,6 +291,7 @@ HRESULT STDMETHODCALLTYPE WMCreateBackupRestorer(IUnknown *callback, void **answ
     if (answer)
         *answer = NULL;
     trace(s, "call WMCreateBackupRestorer");
+    misbehave(s, "WMCreateBackupRestorer");
     check_apartment(s, "WMCreateBackupRestorer");
     if (!answer)
         VIOLATION(s, "WMCreateBackupRestorer without a place for the object");

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import parse_store, standard_output
-from wmbackup.cli.session import Session
+from wmbackup.cli.session import Session, is_terminal
 from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
@@ -96,6 +99,11 @@ def command(
         raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
     if output == "-" and session.common.json:
         raise UsageError("--json and -o - both want standard output", hint="write to a file")
+    if output == "-" and not dry_run and is_terminal(sys.stdout):
+        raise UsageError(
+            "standard output is a terminal, and an archive is not for a screen",
+            hint=f"wmbackup {shlex.join(session.arguments)} > licenses.wmbackup.tar",
+        )
     exclusion = Exclusion(exclude)
     source = parse_store(store, all_files=all_files, exclusion=exclusion)
     session.accepts_restricted, session.accepts_skipped = accept_restricted, accept_skipped

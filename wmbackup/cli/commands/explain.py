@@ -18,7 +18,10 @@ from wmbackup.errors import ExitCode, NotFound, UsageError, WmbackupError
 from wmbackup.status import Status
 
 # Beside wmbackup.errors.
-_HAVE_ERRORS = ("cli.config", "engine._read_back", "restorer", "stores.windows.store", "trust")
+_HAVE_ERRORS = (
+    *("cli.config", "cli.encryption", "engine._read_back", "restorer", "stores.windows.store"),
+    "trust",
+)
 # As Microsoft and programmers print them: 0xC00D277F, C00D277F, (0xC00D277F), C00D277FL, #80070005.
 _HEXADECIMAL = re.compile(
     r"(-?)(0x|&h|\$|#|x)([0-9a-f]{1,99})(?:u?l{0,2}|i32|i64)|()()([0-9a-f]{1,16})(?:u?l{0,2}|h|i32|i64)",

@@ -7,9 +7,11 @@ import click
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import create_identity, own_identities
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
+    identity_rows,
     key_from_archive,
     key_from_file,
     trusted_rows,
@@ -22,6 +24,7 @@ from wmbackup.cli.session import (
     revoked_keys_path,
     signing_key_path,
 )
+from wmbackup.cli.signing import has_own
 from wmbackup.engine import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
 from wmbackup.trust import principal_of, trust_files
@@ -34,11 +37,20 @@ def _group() -> None:
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
-def _create(session: Session) -> ExitCode:
+@option(
+    "--identity", is_flag=True, command_line_only=True, section="What",
+    help="make an age identity instead, which opens archives",
+)  # fmt: skip
+def _create(session: Session, *, identity: bool) -> ExitCode:
     """Make the signing key of this user and trust it.
 
     It is an OpenSSH Ed25519 key without a passphrase, so that cron can sign.
+
+    With --identity make what opens encrypted archives instead, and print its recipient, for which
+    others encrypt.
     """
+    if identity:
+        return _create_identity(session)
     created = session.create_key()
     done = "completed" if created.completed else "made"
     what = f"{done} {created.key.path} ({created.key.fingerprint})"
@@ -46,15 +58,35 @@ def _create(session: Session) -> ExitCode:
     return ExitCode.OK
 
 
+def _create_identity(session: Session) -> ExitCode:
+    made = create_identity(session)
+    session.data_on_stdout = True
+    session.output.keys(identity_rows(made))
+    session.output.result(
+        Message(
+            f"made {made.path}; keep a copy elsewhere: what is encrypted for it cannot be opened"
+            " without it"
+        )
+    )
+    return ExitCode.OK
+
+
 @declare("show", example="wmbackup key show", short="show its public part")
 @option("--signing-key", metavar="F", section="What", help="another key than that of key create")
 def _show(session: Session, signing_key: str | None) -> ExitCode:
-    """Show the public part of the signing key, as other machines want it."""
-    path = signing_key or signing_key_path()
-    key = read_public(path)
+    """Show the public part of the signing key, as other machines want it.
+
+    Where this user has an age identity, its recipient is shown too.
+    """
+    own = own_identities(session) if signing_key is None else None
+    rows = [] if own is None else identity_rows(own)
+    if own is None or signing_key is not None or has_own():
+        path = signing_key or signing_key_path()
+        key = read_public(path)
+        mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
+        rows.insert(0, KeyRow("signing", mark, line, principal_of(host_name()), path))
     session.data_on_stdout = True
-    mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
-    session.output.keys([KeyRow("signing", mark, line, principal_of(host_name()), path)])
+    session.output.keys(rows)
     return ExitCode.OK
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Iterable
 
 import click
 
@@ -13,9 +11,18 @@ from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
 from wmbackup.cli.render.messages import FILE
-from wmbackup.cli.render.rows import SORTS, Counted, Filter, by_shop, chosen, titles_of, window
+from wmbackup.cli.render.rows import (
+    SORTS,
+    Chooser,
+    Counted,
+    Filter,
+    by_shop,
+    titles_of,
+    window,
+)
+from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session
-from wmbackup.engine import Row, Selection
+from wmbackup.engine import Row
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.license import KINDS
 
@@ -101,16 +108,17 @@ def command(  # noqa: PLR0913 - one parameter an option
     if name is None:
         raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
     after, before = window(expires_within, expired=expired)
-    selection = Selection(kid, title, tuple(os.fsencode(path) for path in paths))
+    selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
-    choose = partial(chosen, wanted=wanted, titles=titles_of(match_media, session.control()))
+    chooser = Chooser(wanted, titles_of(match_media, session.control()))
     if store is not None:
         session.notice()
     opener = Opener(session, allowed_signers)
     if against is not None:
-        return _differences(session, opener, (archive, store, against), choose)
+        return _differences(session, opener, (archive, store, against), chooser)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
-        counted = Counted(name, choose(inventory.rows))
+        chooser.resolve(inventory)
+        counted = Counted(name, chooser.rows(inventory.rows))
         rows: Iterable[Row] = counted
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
@@ -121,6 +129,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             session.output.batches(counted.batches(inventory))
         else:
             session.output.rows(inventory, rows, long=long)
+        chooser.check("store" if archive is None else "archive")
         session.output.result(counted.result(inventory, tally))
     return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK
 
@@ -129,7 +138,7 @@ def _differences(
     session: Session,
     opener: Opener,
     names: tuple[str | None, str | None, str],
-    choose: Callable[[Iterator[Row]], Iterator[Row]],
+    chooser: Chooser,
 ) -> ExitCode:
     from wmbackup.engine import compare
 
@@ -139,8 +148,10 @@ def _differences(
         opener.open(*other, hashes=True) as (before, _),
         opener.open(archive, store, hashes=True) as (after, tally),
     ):
-        counted = Counted(archive or store or "", choose(after.rows))
-        differences = compare(choose(before.rows), counted)
+        chooser.resolve(before, after)
+        counted = Counted(archive or store or "", chooser.rows(after.rows))
+        differences = compare(chooser.rows(before.rows), counted)
+        chooser.check("archive or the store" if archive is None else "archives")
         session.output.differences(differences)
         listed = counted.result(after, tally)
     session.output.result(listed._replace(differences=differences))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -10,10 +9,11 @@ import click
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.operate import operate
-from wmbackup.cli.paths import parse_store, standard_input
+from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.render.sanitize import count
+from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session, is_terminal
-from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary, Selection
+from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
 from wmbackup.status import Phase
@@ -119,8 +119,8 @@ def command(  # noqa: PLR0913 - one parameter an option
         locks=session.locks(),
         items=session.output.follows_items,
         workers=session.workers(),
-        source=standard_input() if from_pipe else None,
-        selection=Selection(kid, title, tuple(os.fsencode(path) for path in paths)),
+        source=archive_on_standard_input(session) if from_pipe else None,
+        selection=selection_of(kid, title, paths),
         on_conflict=OnConflict(on_conflict),
         announce=session.output.plan,
         confirm=lambda plan: (

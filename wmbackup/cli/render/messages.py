@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
-from wmbackup.cli.render.output import Checked, Listed, Message, Result, State, Verified
+from wmbackup.cli.render.output import Checked, KeyRow, Listed, Message, Result, State, Verified
 from wmbackup.cli.render.sanitize import all_utc, count, local_time, shown, size, utc, visible
 from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
@@ -385,3 +385,13 @@ def _facts(known: License, *, local: bool) -> Sequence[tuple[str, str]]:
             for name, value in known.attributes.items()
         ),
     )
+
+
+def key_line(row: KeyRow, *, below: bool) -> str:
+    """Return a key of this user for programs: a signing key as another machine trusts it.
+
+    ``below`` a signing key an identity's recipient is a comment, which ``key trust`` passes over.
+    """
+    if row.role == "signing":
+        return f"{row.public_key} {row.principal}"
+    return f"# recipient: {row.public_key}" if below else row.public_key

@@ -48,10 +48,14 @@ class CheckRow(NamedTuple):
 
 
 class KeyRow(NamedTuple):
-    """One key: ``role`` is signing, trusted or revoked; times are UTC, ``public_key`` OpenSSH's."""
+    """One key: ``role`` is signing, trusted, revoked or identity. Times are UTC.
+
+    ``public_key`` is as OpenSSH writes it; of an identity it is the recipient, and there is no
+    fingerprint.
+    """
 
     role: str
-    fingerprint: str
+    fingerprint: str | None
     public_key: str
     principal: str | None = None
     path: str | None = None

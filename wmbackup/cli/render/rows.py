@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from wmbackup.cli.render.messages import FILE, RUNNING_OUT
 from wmbackup.cli.render.output import Listed
 from wmbackup.engine import Listing, Row, Selection
+from wmbackup.engine._inventory import NO_MATCH
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NotFound, UsageError
 from wmbackup.license import License, is_date
@@ -73,7 +74,7 @@ class Filter:
         return any(asked) or bool(self.selection)
 
     def __call__(self, row: Row) -> bool:
-        """Whether a row is shown."""
+        """Whether a row is shown that the selection matches."""
         known = row.license
         if self.kind is not None and self.kind != (FILE if known is None else known.kind):
             return False
@@ -87,7 +88,7 @@ class Filter:
                 return False
             if self.expires_after is not None and expires <= self.expires_after:
                 return False
-        return self.selection.matches(row)
+        return True
 
 
 def is_restricted(known: License | None) -> bool:
@@ -148,10 +149,36 @@ def titles_of(folder: str | None, control: Control) -> Titles | None:
         ) from error
 
 
-def chosen(rows: Iterator[Row], *, wanted: Filter, titles: Titles | None) -> Iterator[Row]:
-    """Yield the rows that are shown, with the titles that were found."""
-    found = rows if titles is None else map(titles, rows)
-    return filter(wanted, found) if wanted else found
+class Chooser:
+    """Takes the rows that are shown, with the titles that were found."""
+
+    def __init__(self, wanted: Filter, titles: Titles | None) -> None:
+        """Take what is wanted, and where titles come from."""
+        self._wanted = wanted
+        self._titles = titles
+        self._is_met = False
+
+    def resolve(self, *listings: Listing) -> None:
+        """See which files there are, where what the selection means depends on that."""
+        selection = self._wanted.selection
+        if selection.is_open:
+            paths = (path for listing in listings for path in listing.paths())
+            self._wanted = replace(self._wanted, selection=selection.resolved(paths))
+
+    def rows(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Yield those of some rows that are shown."""
+        found = rows if self._titles is None else map(self._titles, rows)
+        return filter(self._is_shown, found) if self._wanted else found
+
+    def _is_shown(self, row: Row) -> bool:
+        is_met = self._wanted.selection.matches(row)
+        self._is_met = self._is_met or is_met
+        return is_met and self._wanted(row)
+
+    def check(self, where: str) -> None:
+        """Raise NotFound where nothing matched the selection, whatever else was asked for."""
+        if self._wanted.selection and not self._is_met:
+            raise NotFound(f"nothing in the {where} matches the selection", hint=NO_MATCH)
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:

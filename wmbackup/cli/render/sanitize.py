@@ -14,6 +14,7 @@ _UNSEEN = (
     "[\0-\x1f\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
     "\ud800-\udfff\U000e0000-\U000e007f]"
 )
+_MEANINGFUL = str.maketrans({"\\": "\\\\", "*": "\\*", "?": "\\?"})
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - without a zone it is said in half the time
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _SECONDS = [f"{second:02d}" for second in range(60)]
@@ -35,14 +36,20 @@ def _escape(match: re.Match[str]) -> str:
         code -= 0xDC00
     if character in _SHORT:
         return _SHORT[character]
-    if code < 0x100:  # noqa: PLR2004 - two digits are enough
+    if code < 0x80 or ord(character) != code:  # noqa: PLR2004 - one byte, and not a character
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"  # noqa: PLR2004 - four digits
 
 
 def shown(path: bytes) -> str:
-    """Return a true path as it is shown."""
-    return visible(path.decode("utf-8", "surrogateescape"))
+    """Return a true path as it is shown, so that no two of them are shown alike.
+
+    An option takes it back (see `wmbackup.engine._path_patterns`).
+    """
+    text = path.decode("utf-8", "surrogateescape")
+    if "\\" in text or "*" in text or "?" in text:
+        text = text.translate(_MEANINGFUL)
+    return visible(text)
 
 
 def size(count: int) -> str:

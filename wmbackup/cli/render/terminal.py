@@ -26,6 +26,7 @@ from wmbackup.cli.render.events import about, restricted, step_of
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     difference_lines,
+    key_line,
     long_lines,
     plain_header,
     plain_lines,
@@ -287,14 +288,15 @@ class Terminal:
 
     def keys(self, rows: Iterable[KeyRow]) -> None:
         """See `Output.keys`."""
+        signing = False
         for row in rows:
             cells = (
                 *(row.role, row.principal, row.fingerprint, row.valid_after, row.valid_before),
                 *(row.public_key, row.path),
             )
-            if row.role == "signing" and not self._on_terminal:
-                # As another machine's key trust takes it.
-                self._out(f"{row.public_key} {row.principal}")
+            if row.role in {"signing", "identity"} and not self._on_terminal:
+                self._out(key_line(row, below=signing))
+                signing = signing or row.role == "signing"
                 continue
             if not self._on_terminal:
                 self._out("\t".join(visible(cell or "") for cell in cells))

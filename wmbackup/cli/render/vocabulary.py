@@ -111,6 +111,10 @@ WARNINGS: Mapping[str, Meaning] = {
         "the Windows Media interface sent a status that is not documented; it changes nothing",
         "send a report of this computer: wmbackup check --report FILE.zip",
     ),
+    "interface-crashed": (
+        "Microsoft's component crashed when it was released, after its work was done",
+        "there is nothing to do; describe it with wmbackup check --report FILE.zip",
+    ),
     "restricted-failed": (
         "a license is restricted and came with a failure of its own; the others are backed up",
         "see the HRESULT that came along: wmbackup explain HRESULT",
@@ -165,6 +169,10 @@ WARNINGS: Mapping[str, Meaning] = {
     "reading-again": (
         "a file disappeared while the store was read, so the backup began again",
         "there is nothing to do",
+    ),
+    "root-missing": (
+        "a selected license depends on another one, its root, that the selection does not bring",
+        "restore the root as well, by its key ID, or restore everything",
     ),
     "other-machine": (
         "a raw copy of a DRM folder serves the computer that it was made on, and no other",

@@ -26,6 +26,8 @@ from wmbackup.stores.windows.com import (
     IID_UNKNOWN,
     RESULT,
     S_OK,
+    peek,
+    peek_text,
     unsigned,
 )
 from wmbackup.stores.windows.wmsdkidl import IID_STATUS_CALLBACK, DataType
@@ -50,18 +52,19 @@ def read_value(kind: int, address: int | None) -> Value:
     """Copy the value of a status out of the interface's memory.
 
     A string ends with its NUL, a GUID is returned as text in braces, a number as one. Of bytes
-    (WMT_TYPE_BINARY) the call does not say how many there are, so they are left alone: None.
+    (WMT_TYPE_BINARY) the call does not say how many there are, so they are left alone: None. So
+    is an address where nothing is.
     """
     if not address:
         return None
     if kind == DataType.STRING:
-        units = (ctypes.c_uint16 * MAX_TEXT).from_address(address)
-        length = next((index for index in range(MAX_TEXT) if not units[index]), MAX_TEXT)
-        return ctypes.string_at(address, 2 * length).decode("utf-16-le", "replace")
+        return peek_text(address, MAX_TEXT)
     if kind == DataType.GUID:
-        return f"{{{uuid.UUID(bytes_le=ctypes.string_at(address, 16))}}}".upper()
+        data = peek(address, 16)
+        return None if data is None else f"{{{uuid.UUID(bytes_le=data)}}}".upper()
     number = _NUMBERS.get(kind)
-    return None if number is None else int(number.from_address(address).value)
+    data = None if number is None else peek(address, ctypes.sizeof(number))
+    return None if number is None or data is None else int(number.from_buffer_copy(data).value)
 
 
 class _Object(Structure):

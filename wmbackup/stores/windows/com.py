@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar, overload
 
 from wmbackup.errors import StoreUnavailable
-from wmbackup.hresult import InterfaceError, failed
+from wmbackup.hresult import InterfaceCrashed, InterfaceError, failed
 
 DWORD = c_ulong
 RESULT = c_long
@@ -27,7 +27,6 @@ RESULT = c_long
 S_OK = 0
 E_POINTER = 0x80004003
 E_NOINTERFACE = 0x80004002
-E_UNEXPECTED = 0x8000FFFF
 RPC_E_CHANGED_MODE = 0x80010106
 COINIT_MULTITHREADED = 0
 LOAD_LIBRARY_SEARCH_SYSTEM32 = 0x00000800
@@ -76,7 +75,29 @@ def export(library: WinDLL, name: str, *arguments: Any) -> Callable[..., int]:  
         ) from error
     function.argtypes = arguments
     function.restype = RESULT
-    return function
+
+    def call(*values: Any) -> int:  # noqa: ANN401 (what the declaration says)
+        try:
+            answer: int = function(*values)
+        except OSError as error:
+            raise InterfaceCrashed(name, error) from error
+        return answer
+
+    return call
+
+
+crashes: list[InterfaceCrashed] = []
+"""What crashed while it was given back: nothing is lost by it, and somebody should know."""
+
+
+def give_back(release: Callable[[], object], name: str) -> None:
+    """Release something of the interface's; a crash there costs nothing that was done before."""
+    try:
+        release()
+    except InterfaceCrashed as error:
+        crashes.append(error)
+    except OSError as error:
+        crashes.append(InterfaceCrashed(name, error))
 
 
 _ole32 = system_library("ole32.dll")
@@ -154,14 +175,48 @@ class Bstr:
         _sys_free(self._address)
 
 
-def take_bytes(address: int | None, size: int) -> bytes:
-    """Copy memory that a method allocated for its caller, and free it (COM's general rule)."""
+_kernel32 = system_library("kernel32.dll")
+_read_memory = _kernel32["ReadProcessMemory"]
+_read_memory.argtypes = (c_void_p, c_void_p, c_void_p, ctypes.c_size_t, POINTER(ctypes.c_size_t))
+_OURSELVES = c_void_p(-1)  # GetCurrentProcess
+_PAGE = 4096  # bytes, of which all can be read or none
+
+
+def peek(address: int, size: int) -> bytes | None:
+    """Copy memory of this process; None where it is not there, which would end the process."""
+    buffer = ctypes.create_string_buffer(size)
+    done = ctypes.c_size_t()
+    if not _read_memory(_OURSELVES, address, buffer, size, ctypes.byref(done)):
+        return None
+    return buffer.raw if done.value == size else None
+
+
+def peek_text(address: int, most: int) -> str | None:
+    """Copy UTF-16 up to its NUL, ``most`` characters of it; None where there is no such memory."""
+    data = b""
+    while len(data) < 2 * most:
+        part = peek(address + len(data), min(_PAGE - (address + len(data)) % _PAGE, 2 * most))
+        if part is None:
+            return None
+        units = memoryview((data + part)[: (len(data) + len(part)) // 2 * 2]).cast("H")
+        data += part
+        end = next((index for index, unit in enumerate(units) if not unit), None)
+        if end is not None:
+            return data[: 2 * end].decode("utf-16-le", "replace")
+    return data[: 2 * most].decode("utf-16-le", "replace")
+
+
+def take_bytes(address: int | None, size: int) -> bytes | None:
+    """Copy memory that a method allocated for its caller, and free it (COM's general rule).
+
+    None where the memory is not there: then it is not freed either.
+    """
     if not address:
         return b""
-    try:
-        return ctypes.string_at(address, size)
-    finally:
-        _free(address)
+    data = peek(address, size) if size else b""
+    if data is not None:
+        give_back(lambda: _free(address), "CoTaskMemFree")
+    return data
 
 
 class Method:
@@ -174,6 +229,11 @@ class Method:
         """Declare it; ``doing`` completes the sentence "cannot …"."""
         self._function = WINFUNCTYPE(RESULT, *arguments)(slot, doing)
         self._doing = doing
+        self._name = doing
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        """Remember what it is called, for a crash in it."""
+        self._name = f"{owner.__name__}::{name}"
 
     @overload
     def __get__(self, instance: None, owner: type[Interface]) -> Self: ...
@@ -188,7 +248,10 @@ class Method:
         pointer = instance.pointer
 
         def call(*arguments: Any) -> int:  # noqa: ANN401 (what the declaration says)
-            result = unsigned(self._function(pointer, *arguments))
+            try:
+                result = unsigned(self._function(pointer, *arguments))
+            except OSError as error:
+                raise InterfaceCrashed(self._name, error, doing=self._doing) from error
             if failed(result):
                 raise InterfaceError(result, doing=self._doing)
             return result
@@ -231,7 +294,7 @@ class Interface:
         """Give the reference back; doing so again does nothing."""
         if self._pointer is not None:
             pointer, self._pointer = self._pointer, None
-            _release(pointer)
+            give_back(lambda: _release(pointer), f"{type(self).__name__}::Release")
 
     def __enter__(self) -> Self:
         """Use it for a while."""

@@ -16,7 +16,7 @@ from wmbackup.formats.detect import OTHER
 from wmbackup.hresult import InterfaceError
 from wmbackup.license import License
 from wmbackup.status import Control, WarningEvent
-from wmbackup.stores.windows.com import DWORD, Apartment, Bstr, take_bytes
+from wmbackup.stores.windows.com import DWORD, E_POINTER, Apartment, Bstr, take_bytes
 from wmbackup.stores.windows.reading import ACTIONS, State, Terms, license_of, terms
 from wmbackup.stores.windows.wmdrmsdk import (
     BACKUP_ACTION,
@@ -105,7 +105,11 @@ class _Reader:
             return None
         if is_no_more(answer):
             return None
-        return license_of(kind.value, take_bytes(address.value, size.value))
+        data = take_bytes(address.value, size.value)
+        if data is None:
+            self._warn("license-unreadable", InterfaceError(E_POINTER, doing="read a license"))
+            return None
+        return license_of(kind.value, data)
 
     def _ask(self, kid: str | None) -> Terms:
         if kid is None or self._query is None:

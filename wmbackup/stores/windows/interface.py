@@ -16,9 +16,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 
 from wmbackup.errors import NotFound
-from wmbackup.status import Control
+from wmbackup.status import Control, WarningEvent
 from wmbackup.stores.windows.callback import StatusCallback
-from wmbackup.stores.windows.com import Apartment
+from wmbackup.stores.windows.com import Apartment, crashes
 from wmbackup.stores.windows.following import Operation, Outcome, Patience
 from wmbackup.stores.windows.private import sizes
 from wmbackup.stores.windows.wmsdkidl import (
@@ -76,14 +76,15 @@ def backup_into(
             backup.CancelLicenseBackup,
         )
 
+    control = control or Control()
     operation = Operation(
-        control or Control(),
+        control,
         doing="back up the licenses",
         timeout=timeout,
         patience=patience,
         growth=lambda: sizes(folder),
     )
-    return _run(operation, BACKUP_PATH, folder, begin)
+    return _run(operation, control, BACKUP_PATH, folder, begin)
 
 
 def restore_from(
@@ -109,16 +110,24 @@ def restore_from(
             restore.CancelLicenseRestore,
         )
 
-    operation = Operation(
-        control or Control(), doing="restore the licenses", timeout=timeout, patience=patience
-    )
-    return _run(operation, RESTORE_PATH, folder, begin)
+    control = control or Control()
+    operation = Operation(control, doing="restore the licenses", timeout=timeout, patience=patience)
+    return _run(operation, control, RESTORE_PATH, folder, begin)
 
 
-def _run(operation: Operation, prop: str, folder: str, begin: Begin) -> Outcome:
+def _run(operation: Operation, control: Control, prop: str, folder: str, begin: Begin) -> Outcome:
     path = os.path.abspath(folder)
     if not os.path.isdir(path):
         raise NotFound(f"no such folder: {path}")
+    outcome = _operate(operation, prop, path, begin)
+    while crashes:
+        # The interface had finished: its files are whole, whatever happened when it was released.
+        late = crashes.pop()
+        control.notify(WarningEvent("interface-crashed", late.message, late.hint))
+    return outcome
+
+
+def _operate(operation: Operation, prop: str, path: str, begin: Begin) -> Outcome:
     with ExitStack() as stack:
         stack.enter_context(Apartment())
         callback = StatusCallback(operation.receive)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, ClassVar
 
-from wmbackup.errors import ExitCode, StoreUnavailable, SystemFailure, WmbackupError
+from wmbackup.errors import ExitCode, StoreUnavailable, SystemFailure, TimedOut, WmbackupError
 from wmbackup.hresult import Category, InterfaceError, find
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License
@@ -24,6 +24,8 @@ from wmbackup.stores.base import Content, Import, ItemWithheld, Standing
 from wmbackup.stores.folder import FolderExport, FolderStore
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.layouts import WRITTEN
+from wmbackup.stores.windows import child
+from wmbackup.stores.windows.child import Runner
 from wmbackup.stores.windows.findings import Machine, findings
 from wmbackup.stores.windows.following import Outcome
 from wmbackup.stores.windows.merging import merge
@@ -45,7 +47,8 @@ class PartlyRestored(WmbackupError):
 class Binding:
     """What only Windows has: see `documented_binding` for what stands behind each.
 
-    ``restore`` is told whether the user has consented to a security upgrade.
+    ``restore`` is told whether the user has consented to a security upgrade. ``enumerate`` may run
+    in a process of its own, and ``probe_apart`` does what ``probe`` does in one.
     """
 
     machine: Callable[[], Machine]
@@ -54,29 +57,37 @@ class Binding:
     backup: Callable[[str, Control], Outcome]
     restore: Callable[[str, Control, bool], Outcome]
     restrict: Callable[[str], object]
+    probe_apart: Callable[[], object] | None = None
 
 
 if sys.platform == "win32":
 
-    def documented_binding() -> Binding:
-        """Return the documented interface of this system."""
+    def documented_binding(runner: Runner | None = None) -> Binding:
+        """Return the documented interface of this system.
+
+        With a ``runner``, what is only to be known is asked in a process of its own, so that a
+        crash of Microsoft's component there costs an answer and not what this process did.
+        """
         from wmbackup.stores.windows import enumeration, interface, machine
         from wmbackup.trust import owner
 
         return Binding(
             machine=machine.this_machine,
             probe=interface.probe,
-            enumerate=enumeration.enumerate_licenses,
+            enumerate=enumeration.enumerate_licenses
+            if runner is None
+            else lambda control: child.licenses(runner, control),
             backup=interface.backup_into,
             restore=lambda folder, control, consent: interface.restore_from(
                 folder, control, individualize=consent
             ),
             restrict=owner.restrict,
+            probe_apart=None if runner is None else lambda: child.probe(runner, Control()),
         )
 
 else:
 
-    def documented_binding() -> Binding:
+    def documented_binding(runner: Runner | None = None) -> Binding:  # noqa: ARG001 - that of Windows
         """Raise StoreUnavailable, and say what can be done from here."""
         raise StoreUnavailable(
             "the windows store is the Windows Media interface, which exists on Windows alone",
@@ -96,14 +107,20 @@ class WindowsStore:
     gives_statuses: ClassVar[bool] = True
 
     def __init__(
-        self, folder: str | None = None, binding: Binding | None = None, *, consent: bool = False
+        self,
+        folder: str | None = None,
+        binding: Binding | None = None,
+        *,
+        consent: bool = False,
+        runner: Runner | None = None,
     ) -> None:
         """Use the documented interface, or another binding.
 
         ``folder`` is where private folders are made; it should belong to this user. ``consent``
-        says that the user has allowed a security upgrade. Raises StoreUnavailable off Windows.
+        says that the user has allowed a security upgrade, ``runner`` starts a process of its own
+        for what may crash. Raises StoreUnavailable off Windows.
         """
-        self._binding = binding or documented_binding()
+        self._binding = binding or documented_binding(runner)
         self._folder = folder or os.path.join(temporary_folder(), "wmbackup-private")
         self._consent = consent
 
@@ -175,7 +192,7 @@ class WindowsStore:
     def _enumerated(self, control: Control) -> Sequence[License]:
         try:
             return list(self._binding.enumerate(control))
-        except (StoreUnavailable, InterfaceError) as error:
+        except (StoreUnavailable, InterfaceError, TimedOut) as error:
             message = f"the licenses cannot be enumerated, and are not named: {error.message}"
             control.notify(WarningEvent("not-enumerated", message, error.hint))
             return ()

@@ -27,6 +27,7 @@ from wmbackup.stores.windows.com import (
     InterfaceT,
     Method,
     export,
+    give_back,
     guid,
     system_library,
     unsigned,
@@ -197,7 +198,7 @@ def provider() -> Iterator[IWMDRMProvider]:
     create = export(library, "WMDRMCreateProvider", POINTER(c_void_p))
     _check(startup())
     with ExitStack() as stack:
-        stack.callback(shutdown)
+        stack.callback(give_back, shutdown, "WMDRMShutdown")
         answer = c_void_p()
         _check(create(ctypes.byref(answer)))
         yield stack.enter_context(IWMDRMProvider(answer))
