@@ -63,6 +63,7 @@ def _is_not_read(path: tuple[str, ...], name: str) -> bool:
     # A version is that of something else; to ask on a terminal, an open file and what a command
     # makes belong to one command line; and no variable may name a command that is run.
     alone = {"version", "passphrase", "passphrase_fd", "passphrase_command"}
+    alone |= {"key_passphrase_fd", "key_passphrase_command"}
     return name in alone or (path == ("key", "create") and name == "identity")
 
 

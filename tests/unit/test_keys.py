@@ -149,15 +149,6 @@ def test_a_disk_that_does_not_read_is_a_failure_of_the_system(
         trust_files.read_policy(f"{tmp_path}/signers")
 
 
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o610])
-def test_a_key_that_others_may_touch_is_exposed(tmp_path: Path, mode: int) -> None:
-    keys.create(f"{tmp_path}/key", "host")
-    (tmp_path / "key").chmod(mode)
-    assert keys.load(f"{tmp_path}/key").exposed
-    (tmp_path / "key").chmod(0o700)
-    assert not keys.load(f"{tmp_path}/key").exposed
-
-
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])
 def test_a_key_never_replaces_what_is_there(tmp_path: Path, kind: str) -> None:
     place = tmp_path / "key"

@@ -95,9 +95,9 @@ def passphrase_options(
         @functools.wraps(function)
         def called(*arguments: Any, passphrase: bool, **more: Any) -> ExitCode:  # noqa: ANN401 - those of the function
             values = [more.pop(f"passphrase_{name}") for name in ("file", "fd", "command")]
-            given = _settled(PassphraseGiven(passphrase, *values))
+            given = settled(PassphraseGiven(passphrase, *values))
             if given.command is not None and not on_command_line("passphrase_command"):
-                _refuse_writable(arguments[0], "passphrase-command")
+                refuse_writable(arguments[0], "passphrase-command")
             return function(*arguments, passphrase=given, **more)
 
         below: list[click.Parameter] = getattr(function, "__click_params__", [])
@@ -107,7 +107,7 @@ def passphrase_options(
     return declare
 
 
-def _settled(given: PassphraseGiven) -> PassphraseGiven:
+def settled(given: PassphraseGiven) -> PassphraseGiven:
     """Return the one way; the command line goes before the configuration. Raises UsageError."""
     if given.on_command_line and len(given.ways) > 1:
         name = given.prefix.replace("-", "_")
@@ -202,7 +202,7 @@ def _of_command(command: str) -> bytes:
     return _one_line(done.stdout, "the output of the command")
 
 
-def _refuse_writable(session: Session, key: str) -> None:
+def refuse_writable(session: Session, key: str) -> None:
     """Refuse a command of a configuration that others can write: they would run it as this user.
 
     Raises SetupUnusable.

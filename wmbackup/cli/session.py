@@ -160,32 +160,6 @@ class Session:
 
         return Workers()
 
-    def signing_key(self, path: str | None) -> SigningKey:
-        """Load the signing key; on a terminal, make one where there is none.
-
-        Raises SigningKeyMissing, SigningKeyUnusable.
-        """
-        from wmbackup.trust import keys
-
-        if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
-            created = self.create_key()
-            self.output.warning(
-                "signing-key-created",
-                f"made a signing key, {created.key.fingerprint}, trusted as {created.principal}",
-                f"keep a copy of {keys.public_path(created.key.path)}: other machines need it to"
-                " trust your archives",
-            )
-            return created.key
-        key = keys.load(path) if path is not None else keys.load_own(signing_key_path())
-        self.warn_if_exposed(key)
-        if path is None and keys.is_incomplete(key.path):
-            self.output.warning(
-                "signing-key-incomplete",
-                "the run that made the signing key was cut off: this machine may not trust it",
-                "wmbackup key create",
-            )
-        return key
-
     def create_key(self) -> Created:
         """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
         from wmbackup.trust import keys

@@ -141,11 +141,21 @@ def hide_hint(path: str) -> str:
     """Return what keeps other users from reading a file: a command, where there is one."""
     if os.name == "nt":
         return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
+    return f"chmod 600 {shlex.quote(path)}" if can_hide(path) else mount_hint(path)
+
+
+def can_hide(path: str) -> bool:
+    """Whether a file can be kept from other users: its file system keeps permissions."""
+    if sys.platform == "win32":
+        try:
+            owner.readers(path)
+        except OSError:  # a disk without access lists
+            return False
+        return True
     try:
-        by_mode = _keeps_modes(os.path.dirname(path) or os.curdir)
+        return _keeps_modes(os.path.dirname(path) or os.curdir)
     except SystemFailure:  # a hint is given with an error, and never in its place
-        by_mode = True
-    return f"chmod 600 {shlex.quote(path)}" if by_mode else mount_hint(path)
+        return True
 
 
 def _keeps_modes(folder: str) -> bool:

@@ -12,6 +12,7 @@ from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
 from wmbackup.cli.paths import parse_store, standard_output
 from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.quoting import quoted
@@ -64,12 +65,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     section="Where from",
     help="take files that cannot be backed up, such as links and pipes, for no failure",
 )
-@option(
-    "--signing-key",
-    metavar="F",
-    section="How",
-    help="sign with this OpenSSH Ed25519 key instead of the one of key create",
-)
+@signing_options("How")
 @option(
     "--recipient",
     multiple=True,
@@ -93,11 +89,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     output: str | None,
     store: str | None,
-    signing_key: str | None,
     timeout: float | None,
     exclude: tuple[str, ...],
     recipient: tuple[str, ...],
     passphrase: PassphraseGiven,
+    key: KeyGiven,
     *,
     force: bool,
     all_files: bool,
@@ -141,7 +137,7 @@ def command(  # noqa: PLR0913 - one parameter an option
             "add --recipient age1..., or name it .wmbackup.tar",
         )  # fmt: skip
     options = Options(
-        signing_key=None if dry_run else session.signing_key(signing_key),
+        signing_key=None if dry_run else signing_key(session, key),
         locks=session.locks(),
         items=session.output.follows_items,
         output=standard_output() if output == "-" and not dry_run else None,

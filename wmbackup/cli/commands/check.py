@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import click
 
 from wmbackup import __version__
+from wmbackup.archive.sshsig import fingerprint
 from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
@@ -28,10 +29,12 @@ from wmbackup.cli.session import (
     state_folder,
     worst,
 )
+from wmbackup.cli.signing import agent_address, has_own
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import keys
 from wmbackup.trust.small_files import hide_hint
+from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
@@ -98,11 +101,16 @@ def _configuration(session: Session) -> Iterator[CheckRow]:
 
 def _signing_key() -> CheckRow:
     path = signing_key_path()
-    if not os.path.lexists(path):
+    if not has_own():
         return CheckRow(
             "signing key", State.WARNING, f"there is none at {path}", "wmbackup key create"
         )
-    key = keys.load(path)
+    try:
+        key = keys.load(path, Unlock(agent_address()))
+    except SigningKeyLocked as error:
+        mark = fingerprint(read_public(path))
+        message = f"{mark}, {path}, has a passphrase, which an unattended backup has to be given"
+        return CheckRow("signing key", State.WARNING, message, error.hint)
     if key.exposed:
         message = f"other users can read {path}"
         return CheckRow("signing key", State.WARNING, message, hide_hint(path))
@@ -116,7 +124,7 @@ def _trust(session: Session) -> CheckRow:
         remedy = "wmbackup key create, or wmbackup key trust FILE|ARCHIVE"
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
-    if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
+    if has_own() and read_public(own) not in {s.key for s in policy.signers}:
         remedy = f"wmbackup key trust {shlex.quote(keys.public_path(own))}"
         if keys.is_incomplete(own):
             remedy = "wmbackup key create"

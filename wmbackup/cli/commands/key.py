@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import click
@@ -34,9 +33,11 @@ from wmbackup.cli.session import (
     revoked_keys_path,
     signing_key_path,
 )
+from wmbackup.cli.signing import has_own
 from wmbackup.engine import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
-from wmbackup.trust import keys, principal_of, trust_files
+from wmbackup.trust import principal_of, trust_files
+from wmbackup.trust.unlock import read_public
 
 
 @click.group(
@@ -96,11 +97,11 @@ def _show(session: Session, signing_key: str | None) -> ExitCode:
     """
     own = own_identities(session) if signing_key is None else None
     rows = [] if own is None else identity_rows(own)
-    if own is None or signing_key is not None or os.path.lexists(signing_key_path()):
-        key = keys.load(signing_key or signing_key_path())
-        public = sshsig.public_line(key.public)
-        who = principal_of(host_name())
-        rows.insert(0, KeyRow("signing", key.fingerprint, public, who, key.path))
+    if own is None or signing_key is not None or has_own():
+        path = signing_key or signing_key_path()
+        key = read_public(path)
+        mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
+        rows.insert(0, KeyRow("signing", mark, line, principal_of(host_name()), path))
     session.data_on_stdout = True
     session.output.keys(rows)
     return ExitCode.OK
