@@ -53,9 +53,10 @@ def _nothing(path: str, found: Findings, option: str) -> StoreUnavailable:
     if found.backups:
         backup = with_value(option, f"bak:{found.backups[0]}")
         hint = f"there is a license backup on it, {_listed(found.backups)}: {backup}"
-    return StoreUnavailable(
-        f"{path} looks like a Windows disk, and no DRM folder with licenses is on it", hint=hint
-    )
+    message = f"{path} looks like a Windows disk, and no DRM folder with licenses is on it"
+    if found.empty:
+        message += f"; this one has none: {_listed(found.empty)}"
+    return StoreUnavailable(message, hint=hint)
 
 
 def _listed(paths: Iterable[str]) -> str:
