@@ -57,7 +57,7 @@ def parse_store(
         return named
     from wmbackup.cli.disks import choose
     from wmbackup.stores.folder import FolderStore
-    from wmbackup.stores.layouts import FOLDER, LAYOUTS
+    from wmbackup.stores.layouts import DRM, FOLDER, LAYOUTS
 
     prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
     if not prefix and not os.path.lexists(text):
@@ -72,9 +72,11 @@ def parse_store(
         )
     if target:
         return FolderStore(path, FOLDER, owner=owner())
-    if prefix in {"", "drm:"}:
-        path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
+    if prefix in {"", "drm:"}:
+        found = choose(path, option, is_forced=bool(prefix))
+        if found != path:
+            path, layout = found, DRM
     return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
 
 
