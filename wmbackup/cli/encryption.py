@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -184,12 +185,11 @@ def _text(data: bytes) -> str:
 
 def _leave_no_core() -> None:
     """Let a crash from now on leave no image of the memory on the disk."""
-    if os.name != "posix":
-        return
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def read_recipients(texts: Sequence[str]) -> list[X25519Recipient]:

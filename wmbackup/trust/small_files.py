@@ -152,10 +152,11 @@ def can_hide(path: str) -> bool:
         except OSError:  # a disk without access lists
             return False
         return True
-    try:
-        return _keeps_modes(os.path.dirname(path) or os.curdir)
-    except SystemFailure:  # a hint is given with an error, and never in its place
-        return True
+    else:  # noqa: RET505 - mypy tells systems apart by such branches
+        try:
+            return _keeps_modes(os.path.dirname(path) or os.curdir)
+        except SystemFailure:  # a hint is given with an error, and never in its place
+            return True
 
 
 def _keeps_modes(folder: str) -> bool:
