@@ -90,7 +90,7 @@ def explained_by_its_class(row: hresult.HResult) -> None:
 
 
 def test_the_numbers_of_the_errors_are_in_the_table_under_their_names() -> None:
-    names = {
+    names: dict[type[errors.WmbackupError], str] = {
         errors.OutputExists: "NS_E_DRM_BACKUP_EXISTS",
         errors.ArchiveDamaged: "NS_E_DRM_BACKUP_CORRUPT",
         errors.Busy: "NS_E_DRM_BACKUPRESTORE_BUSY",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 
+from wmbackup.cli.render import shell
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.quoting import elided
 from wmbackup.stores.disk import Findings, search
@@ -59,7 +59,7 @@ def _nothing(path: str, found: Findings, option: str) -> StoreUnavailable:
 
 
 def _given(option: str, store: str) -> str:
-    return f"{option} {shlex.quote(store)}"
+    return f"{option} {shell.quote(store)}"
 
 
 def _listed(paths: Iterable[str]) -> str:

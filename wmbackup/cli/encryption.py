@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.cli.passphrases import PassphraseGiven, asker
+from wmbackup.cli.render import hints
 from wmbackup.cli.session import Session, config_folder
 from wmbackup.errors import OutputExists, SetupUnusable, SystemFailure, UsageError, WmbackupError
 
@@ -125,7 +126,7 @@ def read_identities(session: Session, path: str) -> Own:
         ) from None
     if small_files.is_exposed(path, found.mode):
         text = f"other users can read the identity {path}"
-        session.output.warning("identity-exposed", text, small_files.hide_hint(path))
+        session.output.warning("identity-exposed", text, hints.hide(path))
     _leave_no_core()
     return Own(path, identities)
 

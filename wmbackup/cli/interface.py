@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from wmbackup.cli.part import runner
 from wmbackup.cli.paths import parse_store
+from wmbackup.cli.render import hints
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
 from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
@@ -59,5 +60,5 @@ def _live_row(store: Store, control: Control) -> CheckRow:
     except (StoreUnavailable, InterfaceError, TimedOut) as error:
         # It backs up all the same, only without naming what.
         message = f"{store.location}: its licenses cannot be listed: {error.message}"
-        return CheckRow("store", State.WARNING, message, error.hint)
+        return CheckRow("store", State.WARNING, message, hints.of_error(error))
     return CheckRow("store", State.OK, f"{store.location}: {count(licenses, 'license')}")

@@ -5,16 +5,13 @@ It is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-keygen
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
     OutputExists,
-    SetupUnusable,
     SigningKeyMissing,
     SigningKeyUnusable,
     SystemFailure,
@@ -77,7 +74,7 @@ def load(path: str) -> SigningKey:
     if found is None:
         raise SigningKeyMissing(
             f"there is no signing key at {path}",
-            hint="make one with: wmbackup key create, or name one with --signing-key",
+            path=path,
         )
     private = _parse_private(path, found.data)
     exposed = small_files.is_exposed(path, found.mode)
@@ -85,17 +82,12 @@ def load(path: str) -> SigningKey:
 
 
 def load_own(path: str) -> SigningKey:
-    """Read the signing key of this user, as `load` does, and say how to make another one."""
+    """Read the signing key of this user, which can be made anew. Raises as `load` does."""
     try:
         return load(path)
     except SigningKeyUnusable as error:
-        error.hint = make_another(path)
+        error.reason = "own"
         raise
-
-
-def make_another(path: str) -> str:
-    """Return the commands that make another signing key and keep the old one."""
-    return f"make another one: {small_files.move_away(path)} && wmbackup key create"
 
 
 def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
@@ -121,9 +113,7 @@ def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
         reason = "is UTF-16, as Windows PowerShell writes texts; save it as UTF-8"
     elif text.startswith(b"ssh-"):
         reason = "is a public key; the private one is needed"
-    raise SigningKeyUnusable(
-        f"the signing key {path} {reason}", hint="name another with --signing-key"
-    )
+    raise SigningKeyUnusable(f"the signing key {path} {reason}", path=path)
 
 
 def create(path: str, host: str) -> SigningKey:
@@ -175,10 +165,7 @@ def public_path(path: str) -> str:
 
 
 def _exists(path: str) -> KeyExists:
-    return KeyExists(
-        f"there is a signing key at {path}",
-        hint="keep it: the archives that it signed are trusted because of it",
-    )
+    return KeyExists(f"there is a signing key at {path}", path=path)
 
 
 def is_incomplete(path: str) -> bool:
@@ -203,30 +190,14 @@ def create_trusted(
         trusted = read_signers(file)  # before there is a key to be lost
         read_revoked(revoked)
         completed = os.path.lexists(path)
-        with _completable(path):
-            key = load_own(path) if completed else _create_private(path)
-            is_known = any(signer.key == key.public for signer in trusted)
-            if is_known and completed and not is_incomplete(path):
-                raise _exists(path)
-            principal = _trust_own(file, key, host, revoked)
-            if not os.path.lexists(public_path(path)):
-                _write_public(key, host)
+        key = load_own(path) if completed else _create_private(path)
+        is_known = any(signer.key == key.public for signer in trusted)
+        if is_known and completed and not is_incomplete(path):
+            raise _exists(path)
+        principal = _trust_own(file, key, host, revoked)
+        if not os.path.lexists(public_path(path)):
+            _write_public(key, host)
         return Created(key, principal, completed)
-
-
-@contextlib.contextmanager
-def _completable(path: str) -> Iterator[None]:
-    """Add the next step to what goes wrong on the way to a key that is trusted."""
-    try:
-        yield
-    except KeyRevoked as error:
-        error.hint = make_another(path)
-        raise
-    except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(path):
-            complete = "complete the signing key with: wmbackup key create"
-            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
-        raise
 
 
 def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> str:
@@ -235,6 +206,9 @@ def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> st
     while True:
         try:
             known = trust_held(file, Signer(principal, key.public), revoked)
+        except KeyRevoked as error:
+            error.reason, error.path = "own", key.path
+            raise
         except PrincipalTaken:
             number += 1
             principal = f"{base}-{number}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows, store_row
+from wmbackup.cli.render import hints, shell
 from wmbackup.cli.render.output import Checked, CheckRow, State
 from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
@@ -30,7 +30,6 @@ from wmbackup.cli.session import (
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import keys
-from wmbackup.trust.small_files import hide_hint
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
@@ -67,7 +66,7 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
     try:
         return look()
     except WmbackupError as error:
-        return CheckRow(name, State.FAILED, error.message, error.hint, error.exit_code)
+        return CheckRow(name, State.FAILED, error.message, hints.of_error(error), error.exit_code)
     except OSError as error:
         text = (error.strerror or str(error)).lower()
         return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
@@ -103,7 +102,7 @@ def _signing_key() -> CheckRow:
     key = keys.load(path)
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, hide_hint(path))
+        return CheckRow("signing key", State.WARNING, message, hints.hide(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 
@@ -115,7 +114,7 @@ def _trust(session: Session) -> CheckRow:
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
     if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
-        remedy = f"wmbackup key trust {shlex.quote(keys.public_path(own))}"
+        remedy = f"wmbackup key trust {shell.argument(keys.public_path(own))}"
         if keys.is_incomplete(own):
             remedy = "wmbackup key create"
         return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)

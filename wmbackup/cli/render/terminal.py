@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.render import hints
 from wmbackup.cli.render.events import about, restricted, step_of
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
@@ -150,7 +151,7 @@ class Terminal:
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
-            self.warning(event.code, event.message, event.hint)
+            self.warning(event.code, event.message, hints.of_warning(event))
 
     def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         verbose = self._common.verbose
@@ -191,7 +192,7 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, error.hint)
+        self._report("error", error.message, hints.of_error(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
