@@ -31,13 +31,17 @@ def interface_rows() -> Iterator[CheckRow]:
         )
         return
     for found in findings(binding.machine(), binding.probe_apart or binding.probe):
-        yield CheckRow(found.name, _state(found), found.message, found.remedy, found.exit_code)
+        yield CheckRow(found.name, _state(found), found.message, _remedy(found), found.exit_code)
+
+
+def _remedy(found: Finding) -> str | None:
+    return None if found.trouble is None else hints.of_warning(found.warning)
 
 
 def _state(found: Finding) -> State:
     if found.exit_code is not ExitCode.OK:
         return State.FAILED
-    return State.OK if found.remedy is None else State.WARNING
+    return State.OK if found.trouble is None else State.WARNING
 
 
 def store_row(text: str, control: Control) -> CheckRow:

@@ -15,6 +15,16 @@ PRIVACY_POLICY = "https://privacy.microsoft.com/privacystatement"
 _DEBUG = "run it again with --debug and report what it prints"
 _NEWER = "use a newer wmbackup"
 _PERMISSIONS = "check the permissions, or run as a user who may"
+_MEDIA_FOUNDATION = "install Media Foundation: Install-WindowsFeature Server-Media-Foundation"
+_FEATURE_PACK = "install the Media Feature Pack, an optional feature of Windows, and restart"
+_PLAYER = (
+    "install Windows Media Player or the Media Feature Pack; as long as it is missing, back up the"
+    " license folder with drm:PATH"
+)
+_MISSING = "see which licenses are missing, and ask their shops for new ones: wmbackup list"
+_CRASHED = (
+    "restart Windows and try again; if it stays, report it with what this prints: wmbackup check"
+)
 _SALVAGE = (
     "see what can be restored of it:"
     " wmbackup restore {path:ARCHIVE} --salvage --dry-run --to folder:salvaged"
@@ -62,6 +72,7 @@ ERRORS: Mapping[str, str] = {
     "timed-out/hangs": "it hangs: see what holds the store up",
     "timed-out/interface": "give it more time with --timeout, or try on another day",
     "timed-out/silent": "restart Windows and try again; see what it can do: wmbackup check",
+    "timed-out/no-answer": _CRASHED,
     "system/temporary": "free some space there, or set TMPDIR to another folder",
     "system/locks-open": "chmod o-w {path:FOLDER}",
     "unconfirmed": "check the disk before you rely on it",
@@ -109,6 +120,11 @@ ERRORS: Mapping[str, str] = {
     "store-unavailable/no-folder": "check its path",
     "store-unavailable/no-such-store": "name the folder it is in",
     "store-unavailable/unreadable": "check its permissions, or run as a user who may read it",
+    "store-unavailable/components-server": _MEDIA_FOUNDATION,
+    "store-unavailable/components-n-edition": _FEATURE_PACK,
+    "store-unavailable/components-missing": _PLAYER,
+    "store-unavailable/not-started": "run it from where it is installed",
+    "store-unavailable/apartment": "call it from a thread of its own",
     "store-unavailable/no-library": (
         "install the Media Feature Pack (N editions) or Media Foundation (Server), and use a 32-bit"
         " Python"
@@ -126,7 +142,8 @@ ERRORS: Mapping[str, str] = {
     "busy/same": "wait for it to end, or cancel it",
     "busy": "wait for it to end, or add --lock-wait SECONDS",
     "read-back-failed": "nothing was published; check the disk and write to another one",
-    "partly-restored": "ask the shops for new ones of those that are missing: wmbackup list",
+    "partly-restored": _MISSING,
+    "interface-crashed": _CRASHED,
 }
 """After an error."""
 
@@ -163,7 +180,10 @@ WARNINGS: Mapping[str, str] = {
         "set HOME or XDG_STATE_HOME to a folder that can be written, or restore into a folder on"
         " another file system"
     ),
-    "status-unknown": "report it together with what this prints: wmbackup check",
+    "status-unknown": "report it with what this prints: wmbackup check",
+    "interface-crashed": (
+        "there is nothing to do; report it with what this prints: wmbackup check"
+    ),
     "restricted-failed": "see the HRESULT that came along: wmbackup explain HRESULT",
     "restore-limits": "keep the archive, whatever the service answers",
     "individualization": (
@@ -211,16 +231,9 @@ WARNINGS: Mapping[str, str] = {
         "use a 32-bit Python, the installer (32-bit) of python.org or wmbackup's folder; Python"
         " 3.11 and later need Windows 8.1 or later"
     ),
-    "windows-components": (
-        "install Windows Media Player or the Media Feature Pack; as long as it is missing, back up"
-        " the license folder with drm:PATH"
-    ),
-    "windows-components/server": (
-        "install Media Foundation: Install-WindowsFeature Server-Media-Foundation"
-    ),
-    "windows-components/n-edition": (
-        "install the Media Feature Pack, an optional feature of Windows, and restart"
-    ),
+    "windows-components": _PLAYER,
+    "windows-components/server": _MEDIA_FOUNDATION,
+    "windows-components/n-edition": _FEATURE_PACK,
     "windows-interface": _DEBUG,
     "windows-interface/gone": (
         "this Windows has the interface no more; back up the license folder with drm:PATH, which"
@@ -261,7 +274,7 @@ CATEGORIES: Mapping[str, str] = {
         " back and back up there; only then reset Windows Media DRM on the changed machine and"
         " restore; never repair or reset first"
     ),
-    "partial": "see which licenses are missing, and ask their shops for new ones: wmbackup list",
+    "partial": _MISSING,
     "environment": "see what this system and this Python can do: wmbackup check",
     "cancelled": "start again when you want to",
     "other": _DEBUG,
@@ -271,5 +284,20 @@ CATEGORIES: Mapping[str, str] = {
 _POLICY = "ask whoever sets the group policy to allow it; see: wmbackup check"
 _NOT_YET = "wait until the day on which it begins: wmbackup list --store windows --long"
 
-HRESULTS: Mapping[str, str] = {}
-"""After an HRESULT whose step is a command, by its name; the tables have all others."""
+HRESULTS: Mapping[str, str] = {
+    "NS_E_FEATURE_DISABLED_BY_GROUP_POLICY": _POLICY,
+    "NS_E_WMDRM_DEPRECATED": (
+        "back up the license folder with drm:PATH, which serves this machine only"
+    ),
+    "NS_E_WMPBR_NOLISTENER": "start Windows Media Player again, or use wmbackup backup",
+    "NS_E_WMP_DRM_LICENSE_NOTENABLED": _NOT_YET,
+    "NS_E_DRM_POLICY_DISABLE_ONLINE": (
+        "ask whoever sets the group policy to lift it for the time of the restore; see:"
+        " wmbackup check"
+    ),
+    "NS_E_DRM_POLICY_METERING_DISABLED": _POLICY,
+    "NS_E_DRM_LICENSE_NOTENABLED": _NOT_YET,
+    "ERROR_ACCESS_DISABLED_BY_POLICY": _POLICY,
+    "STATUS_ACCESS_VIOLATION": _CRASHED,
+}
+"""After an HRESULT whose step is a command, by its name; the table of HRESULTs has all others."""

@@ -6,15 +6,23 @@ command that can be pasted into the shell of this system.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.render import limit_hints, shell
-from wmbackup.cli.render.hint_texts import ERRORS, EXPLAINED, NOTHING, WARNINGS
-from wmbackup.errors import SignerUntrusted, WmbackupError
+from wmbackup.cli.render.hint_texts import (
+    CATEGORIES,
+    ERRORS,
+    EXPLAINED,
+    HRESULTS,
+    NOTHING,
+    WARNINGS,
+)
+from wmbackup.errors import LIMITS, SignerUntrusted, WmbackupError
 from wmbackup.status import WarningEvent
 
 if TYPE_CHECKING:
+    from wmbackup.hresult import HResult
     from wmbackup.trust.small_files import Exposed
 
 
@@ -33,11 +41,15 @@ def of_error(error: WmbackupError) -> str | None:
     """Return the next step after an error; None where there is none to name."""
     if error.hint is not None:
         return error.hint
-    special = _SPECIAL.get(f"{error.code}/{error.reason}") or _SPECIAL.get(error.code)
-    if special is not None:
-        return special(error)
-    text = limit_hints.of_reason(error.reason) or _text(ERRORS, _codes(error), error.reason)
-    return None if text is None else _filled(text, error.path, _fingerprint(error))
+    codes = _codes(error)
+    keys = [f"{code}/{error.reason}" for code in codes] + [f"*/{error.reason}"]
+    for key in [*(keys if error.reason else ()), *codes]:
+        if key in SPECIAL:
+            return SPECIAL[key](error)
+        text = ERRORS.get(key)
+        if text is not None:
+            return _filled(text, error.path, _fingerprint(error))
+    return None
 
 
 def then(error: WmbackupError, last: str) -> str:
@@ -52,7 +64,7 @@ def of_warning(event: WarningEvent) -> str | None:
         return event.hint
     if event.cause is not None:
         return of_error(event.cause)
-    text = _text(WARNINGS, [event.code], event.reason)
+    text = WARNINGS.get(f"{event.code}/{event.reason}", WARNINGS.get(event.code))
     return None if text is None or text == NOTHING else _filled(text, event.subject)
 
 
@@ -68,6 +80,13 @@ def step_of_class(error: type[WmbackupError]) -> str:
 def step_of_warning(code: str) -> str:
     """Return the next step after any warning of a code, with stand-ins for the facts."""
     return _filled(WARNINGS[code])
+
+
+def of_hresult(known: HResult) -> str:
+    """Return the next step after an HRESULT."""
+    if known.windows_error is not None:
+        return f"see what Windows says about it: net helpmsg {known.windows_error}"
+    return HRESULTS.get(known.name) or known.next_step or CATEGORIES[known.category.word]
 
 
 def of_exposed(found: Exposed) -> str:
@@ -93,11 +112,6 @@ def _codes(error: WmbackupError | type[WmbackupError]) -> list[str]:
     """Return the code of an error and those of the classes above it."""
     kind = error if isinstance(error, type) else type(error)
     return [one.code for one in kind.__mro__ if issubclass(one, WmbackupError)]
-
-
-def _text(table: Mapping[str, str], codes: Iterable[str], reason: str | None) -> str | None:
-    keys = [f"{code}/{reason}" for code in codes] + [f"*/{reason}"] if reason else []
-    return next((table[key] for key in [*keys, *codes] if key in table), None)
 
 
 def _filled(text: str, path: str | None = None, fingerprint: str | None = None) -> str:
@@ -134,8 +148,22 @@ def _own_principal(error: WmbackupError) -> str | None:
     return f"trust it under a name of its own: {how}"
 
 
-_SPECIAL: Mapping[str, Callable[[WmbackupError], str | None]] = {
+def _of_interface(error: WmbackupError) -> str | None:
+    from wmbackup.hresult import InterfaceError, find
+
+    step = of_hresult(find(error.hresult or 0))
+    url = error.url if isinstance(error, InterfaceError) else None
+    return step if url is None else f"the page that says why is {url}; {step}"
+
+
+def _of_limit(error: WmbackupError) -> str | None:
+    return limit_hints.of_reason(error.reason)
+
+
+SPECIAL: Mapping[str, Callable[[WmbackupError], str | None]] = {
     "signing-key-unusable/own": _another_key,
     "key-revoked/own": _another_key,
     "principal-taken": _own_principal,
+    "interface": _of_interface,
+    **{f"*/{reason}": _of_limit for reason in LIMITS},
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wmbackup.cli.render.hint_texts import NOTHING
 from wmbackup.errors import ExitCode
 from wmbackup.status import Status
 
@@ -39,7 +40,6 @@ STATUSES = {
     Status.ERROR_WITHURL: "the right to restore was refused; a page on the Web says more",
     Status.RESTRICTED_LICENSE: "the issuer of a license forbids its backup; its key ID comes along",
 }
-NOTHING = "there is nothing to do"
 NEXT_STEPS = {
     Status.ERROR: "ask for the HRESULT that came along: wmbackup explain HRESULT",
     Status.RESTRICTED_LICENSE: "ask the shop that sold it for a new one after a change of machine",
