@@ -192,3 +192,15 @@ def test_a_host_cannot_pass_for_words_of_the_program(
         assert max(map(len, text.splitlines())) < 1000
     parsed = json.loads(inside("verify", "a.tar", "--json").out.splitlines()[-1])
     assert parsed["type"] == "summary"
+
+
+def test_columns_are_chosen(inside: Inside) -> None:
+    inside.write("store/a b.lic", make.v7().encode())
+    assert inside("list", *QUIET, "--columns", "title,path,size").out == (
+        f"{make.META['Title']}\ta b.lic\t{len(make.v7())}\n"
+    )
+    assert inside("list", *QUIET, "--columns", "size", "-v").out.startswith("size\n")
+    for other in ("--long", "--json", "--at-risk"):
+        result = inside("list", *QUIET, "--columns", "size", other)
+        assert result.code == 2
+    assert inside("list", *QUIET, "--columns", "nothing").code == 2

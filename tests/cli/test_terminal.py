@@ -417,7 +417,21 @@ def test_the_table_fits_the_terminal(ready: Process, width: int, columns: list[s
     for row in body:
         assert all(start == 0 or row[start - 2 : start].strip() == "" for start in starts)
     assert any("Low Tide" in row and row.endswith("withheld") for row in body)
+    assert any("Evening Ferry" in row and "! 2006-08-01" in row for row in body)
+    legend = "1 license withheld, 2 licenses expired (!)"
+    assert legend in " ".join(table[14:])
     assert "a.tar: 12 files, 11 licenses" in " ".join(table[14:])
+
+
+def test_rows_on_a_terminal_come_as_people_sort(ready: Process) -> None:
+    for name in ("10.lic", "9.lic", "B/2", "b/10", "a.lic"):
+        ready.write(f"store/{name}")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", "--no-progress")
+    names = [row.split()[0] for row in rows(text) if re.search(r" file\b", row)]
+    assert names[:5] == ["9.lic", "10.lic", "a.lic", "B/2", "b/10"]
+    columns = ("--columns", "size,path", "--quiet")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", *columns)
+    assert [row.split()[-1] for row in rows(text) if row][1:] == names[:5]
 
 
 def test_wide_characters_keep_the_columns(ready: Process) -> None:

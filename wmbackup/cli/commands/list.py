@@ -20,6 +20,7 @@ from wmbackup.cli.render.rows import (
     titles_of,
     window,
 )
+from wmbackup.cli.render.table import COLUMNS, parse_columns
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session
 from wmbackup.engine import Row
@@ -70,7 +71,14 @@ from wmbackup.license import KINDS
     help="take missing titles and shops from the protected media files in this folder",
 )
 @option("--long", "long", is_flag=True, section="How", help="all that is known")
-@option("--sort", type=click.Choice(list(SORTS)), section="How", help="sort by this")
+@option(
+    "--columns", metavar="NAME,...", section="How",
+    help=f"show these columns: {', '.join(COLUMNS)}",
+)  # fmt: skip
+@option(
+    "--sort", type=click.Choice(list(SORTS)), section="How",
+    help="sort by this; on a terminal by path unless something else is said",
+)  # fmt: skip
 @option(
     "--allowed-signers", metavar="F", section="Whom to believe",
     help="an allowed_signers file instead of the one of key trust",
@@ -87,6 +95,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     expires_within: str | None,
     sort: str | None,
     match_media: str | None,
+    columns: str | None,
     *,
     allowed_signers: str | None,
     restricted: bool,
@@ -107,6 +116,11 @@ def command(  # noqa: PLR0913 - one parameter an option
     name = archive or store
     if name is None:
         raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
+    shown = () if columns is None else parse_columns(columns)
+    if shown and (long or at_risk or against or session.common.json):
+        other = "--json" if session.common.json else "--against" if against else "--at-risk"
+        other = "--long" if long else other
+        raise UsageError(f"--columns and {other} contradict each other", hint="choose one")
     after, before = window(expires_within, expired=expired)
     selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
@@ -120,15 +134,17 @@ def command(  # noqa: PLR0913 - one parameter an option
         chooser.resolve(inventory)
         counted = Counted(name, chooser.rows(inventory.rows))
         rows: Iterable[Row] = counted
+        if sort is None and not session.output.takes_batches:
+            sort = "path"  # a person reads it
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
-        special = wanted or match_media or sort or at_risk or long
+        special = wanted or match_media or sort or at_risk or long or shown
         if at_risk:
             session.output.at_risk(sorted(rows, key=by_shop))
         elif inventory.batches and session.output.takes_batches and not special:
             session.output.batches(counted.batches(inventory))
         else:
-            session.output.rows(inventory, rows, long=long)
+            session.output.rows(inventory, rows, long=long, columns=shown)
         chooser.check("store" if archive is None else "archive")
         session.output.result(counted.result(inventory, tally))
     return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK

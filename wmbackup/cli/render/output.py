@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -143,8 +143,10 @@ class Output(Protocol):
     def plan(self, plan: RestorePlan) -> None:
         """Show what a restore is about to do."""
 
-    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
-        """Show an inventory, row by row; ``long`` shows all that is known."""
+    def rows(
+        self, inventory: Listing, rows: Iterable[Row], *, long: bool, columns: Sequence[str] = ()
+    ) -> None:
+        """Show an inventory, row by row; ``long`` shows all that is known, ``columns`` some."""
 
     @property
     def takes_batches(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.render.messages import FILE, RUNNING_OUT
+from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.output import Listed
 from wmbackup.engine import Listing, Row, Selection
 from wmbackup.engine._tally import Tally
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 SORTS: dict[str, Callable[[Row], object]] = {
-    "path": lambda row: row.path or b"",
-    "title": lambda row: _attribute(row, "Title").casefold(),
+    "path": by_path,
+    "title": lambda row: natural(_attribute(row, "Title")),
     "kind": lambda row: "" if row.license is None else row.license.kind,
     "kid": lambda row: "" if row.license is None else row.license.kid or "",
-    "distributor": lambda row: "" if row.license is None else _shop(row.license),
+    "distributor": lambda row: () if row.license is None else natural(_shop(row.license)),
     "issued": lambda row: _date(row, "issued"),
     "expires": lambda row: _date(row, "expires"),
     "size": lambda row: 0 if row.item is None else row.item.size,

@@ -19,7 +19,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
 from wmbackup.cli.render import hints
@@ -48,7 +48,7 @@ from wmbackup.cli.render.output import (
 )
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
 from wmbackup.cli.render.screen import width
-from wmbackup.cli.render.table import cells, columns, fit
+from wmbackup.cli.render.table import Table, plain_columns
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.quoting import elided
@@ -204,18 +204,23 @@ class Terminal:
             for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
                 self._err(wrapped(label, text, sys.stderr))
 
-    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(
+        self, inventory: Listing, rows: Iterable[Row], *, long: bool, columns: Sequence[str] = ()
+    ) -> None:
         """See `Output.rows`."""
         local = self._on_terminal
         if long:
             for row in rows:
                 self._out("\n".join(long_lines(row, local=local)))
-            return
-        if not local:
-            self._plain_header()
-            self._session.stdout.write_all(map(plain_row, rows))
-            return
-        self._table(rows)
+        elif local:
+            self._table(rows, columns)
+        else:
+            if columns and self._common.verbose:
+                self._out("\t".join(columns))
+            elif not columns:
+                self._plain_header()
+            made = plain_columns(columns) if columns else plain_row
+            self._session.stdout.write_all(map(made, rows))
 
     @property
     def takes_batches(self) -> bool:
@@ -232,18 +237,17 @@ class Terminal:
         if self._common.verbose:
             self._out(plain_header())
 
-    def _table(self, rows: Iterable[Row]) -> None:
-        shape = columns(width(sys.stdout))
-        header = "  ".join(fit(name, width) for name, width in shape)
-        told = False
+    def _table(self, rows: Iterable[Row], columns: Sequence[str]) -> None:
+        table = Table(width(sys.stdout), columns)
+        is_begun = False
         for row in rows:
-            if not told:
-                self._out(self._style(header.rstrip(), "bold", sys.stdout))
-                told = True
-            known = cells(row)
-            line = "  ".join(fit(known[name], width) for name, width in shape).rstrip()
-            dim = row.license is not None and row.license.withheld
-            self._out(self._style(line, "dim", sys.stdout) if dim else line)
+            if not is_begun:
+                self._out(self._style(table.header, "bold", sys.stdout))
+                is_begun = True
+            line, style = table.line(row)
+            self._out(line if style is None else self._style(line, style, sys.stdout))
+        if table.legend is not None and not self._common.quiet:
+            self._err(wrapped("", table.legend, sys.stderr))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
