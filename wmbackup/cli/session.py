@@ -234,8 +234,8 @@ class Session:
         """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
         from wmbackup.trust.small_files import check_writers
 
-        exposed = {check_writers(path) for path in paths if path is not None}
-        for found in sorted(one for one in exposed if one is not None):
+        exposed = [check_writers(path) for path in paths if path is not None]
+        for _, found in sorted({one.path: one for one in exposed if one is not None}.items()):
             self.output.warning(
                 "trust-file-exposed",
                 f"other users can write {found.path}, and say whom to trust",

@@ -61,6 +61,6 @@ SENTENCES: Mapping[str, str] = {
     "key-exists": "there is a signing key already, and another would orphan what it signed",
     "read-back-failed": "the disk gave back other bytes than were written; nothing was published",
     "interface": "the Windows Media interface answered with a failure",
-    "interface-crashed": "Microsoft's component crashed, and this program went on",
+    "interface-crashed": "a component of Microsoft crashed, and this program went on",
     "partly-restored": "the interface restored some of the licenses and not the others",
 }
