@@ -36,7 +36,7 @@ def program(root: str) -> Iterator[Process]:
 def inside(root: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Inside]:
     place = Inside(root)
     for name in os.environ:
-        if name.startswith(("XDG_", "WMBACKUP_", "NO_COLOR", "TERM", "WIN_PD_")):
+        if name.startswith(("XDG_", "WMBACKUP_", "NO_COLOR", "TERM", "WIN_PD_", "SSH_")):
             monkeypatch.delenv(name)
     for name, text in place.environment().items():
         monkeypatch.setenv(name, text)

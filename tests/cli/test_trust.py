@@ -417,7 +417,7 @@ def test_hints_quote_paths_for_the_shell(inside: Inside) -> None:
     os.rename(f"{inside.config}/signing_key", odd)
     os.chmod(odd, 0o644)
     result = inside(*BACKUP, "-o", "a.tar", "--signing-key", odd)
-    assert result.code == 0
+    assert result.code == 2
     assert result.hints == [f"chmod 600 '{odd}'"]
 
 

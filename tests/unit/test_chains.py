@@ -7,7 +7,7 @@ import make
 import pytest
 
 from tests.folders import KEY, POLICY, Log, bring_back, fill
-from wmbackup.cli.render.hints import of_warning
+from wmbackup.cli.render.next_steps import of_warning
 from wmbackup.engine import SealedArchive, Selection, backup, restore
 from wmbackup.license import License
 from wmbackup.status import WarningEvent

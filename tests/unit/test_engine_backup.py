@@ -19,7 +19,7 @@ import pytest
 from tests.archives import Read, read
 from tests.folders import KEY, TICK, WINDOWS, Log, back_up, fill, is_private, possible, snapshot
 from wmbackup.archive.writer import ArchiveWriter
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import BackupSummary, Refuse, _backup, _read_back, backup, plan_backup
 from wmbackup.engine._destination import archive_name
 from wmbackup.engine._read_back import ReadBackFailed

@@ -26,7 +26,7 @@ from tests.folders import (
     fill,
     snapshot,
 )
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import (
     OnConflict,
     SealedArchive,

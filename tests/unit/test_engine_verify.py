@@ -10,7 +10,7 @@ from typing import BinaryIO, cast
 import pytest
 
 from tests.folders import POLICY, Log, back_up, fill
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import (
     SealedArchive,
     Selection,

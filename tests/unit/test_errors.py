@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from wmbackup import errors
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import ExitCode, SystemFailure, WmbackupError, os_error_name
 from wmbackup.hresult import InterfaceError
 from wmbackup.trust import TrustFileInvalid

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import Cancelled, StoreUnavailable, SystemFailure
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.status import Control, Event, WarningEvent

@@ -19,7 +19,7 @@ import pytest
 import wmbackup
 from wmbackup.cli.click_ext import COMMANDS
 from wmbackup.cli.click_ext import program as tree
-from wmbackup.cli.render import hint_texts, hints, shell
+from wmbackup.cli.render import hint_texts, next_steps, shell
 from wmbackup.cli.render.error_texts import SENTENCES
 from wmbackup.cli.render.vocabulary import WARNINGS
 from wmbackup.errors import NotFound, SignerUntrusted, WmbackupError
@@ -98,7 +98,7 @@ class TestBelowTheCommandLine:
         assert brought == []
 
     def test_every_reason_has_a_text_of_its_own(self) -> None:
-        known = {key.partition("/")[2] for key in (*TABLES, *hints.SPECIAL) if "/" in key}
+        known = {key.partition("/")[2] for key in (*TABLES, *next_steps.SPECIAL) if "/" in key}
         given = set()
         for path in BELOW:
             for node in ast.walk(ast.parse(path.read_bytes())):
@@ -117,7 +117,7 @@ class TestTables:
         assert SENTENCES[error.code]
         own = error.code in hint_texts.ERRORS
         assert own is not (error.code in hint_texts.EXPLAINED)
-        assert hints.step_of_class(error)
+        assert next_steps.step_of_class(error)
 
     def test_every_text_is_of_something(self) -> None:
         codes = {error.code for error in classes()}
@@ -171,38 +171,38 @@ class TestFacts:
     """What an error knows is in its hint."""
 
     def test_a_hint_of_another_package_comes_first(self) -> None:
-        assert hints.of_error(NotFound("x", hint="look elsewhere", reason="no-file")) == (
+        assert next_steps.of_error(NotFound("x", hint="look elsewhere", reason="no-file")) == (
             "look elsewhere"
         )
-        assert hints.of_warning(WarningEvent("of-theirs", "x", "look elsewhere")) == (
+        assert next_steps.of_warning(WarningEvent("of-theirs", "x", "look elsewhere")) == (
             "look elsewhere"
         )
-        assert hints.of_warning(WarningEvent("of-theirs", "x")) is None
+        assert next_steps.of_warning(WarningEvent("of-theirs", "x")) is None
 
     def test_a_class_of_another_package_has_the_step_of_the_class_above(self) -> None:
         class Theirs(SignerUntrusted):
             code = "theirs"
 
-        hint = hints.of_error(Theirs("x", fingerprint="SHA256:y", path="a b.tar"))
+        hint = next_steps.of_error(Theirs("x", fingerprint="SHA256:y", path="a b.tar"))
         assert str(hint).endswith(": wmbackup key trust 'a b.tar' --fingerprint SHA256:y")
 
     def test_a_reason_that_nobody_knows_has_the_step_of_the_class(self) -> None:
-        known = hints.of_error(NotFound("x", reason="no-file"))
-        assert (known, hints.of_error(NotFound("x", reason="odd"))) == ("check its path", None)
+        known = next_steps.of_error(NotFound("x", reason="no-file"))
+        assert (known, next_steps.of_error(NotFound("x", reason="odd"))) == ("check its path", None)
 
     def test_what_came_of_an_error_has_its_step(self) -> None:
         cause = InterfaceError(0xC00D2742, doing="x", url="https://example.com/")
-        told = hints.of_warning(WarningEvent("not-enumerated", "x", cause=cause))
-        assert told == hints.of_error(cause)
+        told = next_steps.of_warning(WarningEvent("not-enumerated", "x", cause=cause))
+        assert told == next_steps.of_error(cause)
         assert "https://example.com/" in str(told)
 
     def test_nothing_to_do_is_no_hint(self) -> None:
-        assert hints.of_warning(WarningEvent("rolled-back", "x")) is None
-        assert hints.step_of_warning("rolled-back") == hint_texts.NOTHING
+        assert next_steps.of_warning(WarningEvent("rolled-back", "x")) is None
+        assert next_steps.step_of_warning("rolled-back") == hint_texts.NOTHING
 
     def test_braces_in_a_path_stay(self) -> None:
         error = NotFound("x", reason="no-match", path="{path} {0}.tar")
-        assert str(hints.of_error(error)).endswith("wmbackup list '{path} {0}.tar'")
+        assert str(next_steps.of_error(error)).endswith("wmbackup list '{path} {0}.tar'")
 
 
 class TestShell:
@@ -306,7 +306,7 @@ def test_a_principal_that_is_taken_is_answered_by_a_command_that_works_in_an_odd
         path.write_bytes(path.read_bytes().rstrip())
     with pytest.raises(PrincipalTaken) as caught:
         trust_files.trust(str(path), Signer("wmbackup@a", bytes([2] * 32)))
-    run(str(hints.of_error(caught.value)).partition("own: ")[2])
+    run(str(next_steps.of_error(caught.value)).partition("own: ")[2])
     assert [one.principals for one in trust_files.read_signers(str(path))] == [
         *("wmbackup@a", "wmbackup@a-2")
     ]

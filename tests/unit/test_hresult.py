@@ -7,7 +7,7 @@ import pytest
 
 from wmbackup import errors, hresult
 from wmbackup.cli.render.hint_texts import CATEGORIES, HRESULTS
-from wmbackup.cli.render.hints import of_error, of_hresult
+from wmbackup.cli.render.next_steps import of_error, of_hresult
 from wmbackup.errors import ExitCode
 from wmbackup.hresult import Category, InterfaceError
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
+from typing import IO
 
 import pytest
 
@@ -337,3 +339,36 @@ def test_wanted_files_are_found_with_what_lies_before_them() -> None:
     found = read(archive).inventory
     index = Index(found.tables, found.info)
     assert list(index.located(bytearray([0, 0, 1, 1]))) == list(found.chunks(most=1))[2:]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 0), (0, 3), (2, 5), (9, 10), (4, 4)])
+def test_a_part_of_a_table_is_read_and_no_more(begin: int, end: int) -> None:
+    table = io.BytesIO(b"0123456789")
+    assert tables.read(table, begin, end) == b"0123456789"[begin:end]
+
+
+def test_lines_are_found_by_their_numbers_and_blocks_read_once_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK", 10)
+    lines = [b"%d\n" % (7**number) for number in range(40)]
+    table = io.BytesIO(b"".join(lines))
+    starts = tables.block_starts(table)
+    assert len(starts) > 10
+    reads: list[int] = []
+
+    def counted(table: IO[bytes], begin: int, end: int) -> bytes:
+        reads.append(begin)
+        table.seek(begin)
+        return table.read(end - begin)
+
+    monkeypatch.setattr(tables, "read", counted)
+    found = tables.Lines(table, starts)
+    assert [found[number] for number in range(40)] == lines
+    assert reads == [start.offset for start in starts[:-1]]
+    assert [found[number] for number in reversed(range(40))] == lines[::-1]
+    assert [found[number * 7 % 40] for number in range(40)] == [
+        lines[number * 7 % 40] for number in range(40)
+    ]
+    expected = [sum(map(len, lines[:number])) for number in range(41)]
+    assert [found.offset(number) for number in range(41)] == expected

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from wmbackup.archive.sshsig import public_line
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import SetupUnusable, SystemFailure, WmbackupError
 from wmbackup.storage.locks import Locks
 from wmbackup.trust import keys, parse_key_file, read_policy

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.archives import private, public
 from tests.folders import is_private
 from wmbackup.archive import sshsig
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import SetupUnusable, SigningKeyMissing, SigningKeyUnusable, SystemFailure
 from wmbackup.trust import (
     Signer,
@@ -148,15 +148,6 @@ def test_a_disk_that_does_not_read_is_a_failure_of_the_system(
         keys.load(f"{tmp_path}/key")
     with pytest.raises(SystemFailure, match="cannot read"):
         trust_files.read_policy(f"{tmp_path}/signers")
-
-
-@pytest.mark.parametrize("mode", [0o640, 0o604, 0o610])
-def test_a_key_that_others_may_touch_is_exposed(tmp_path: Path, mode: int) -> None:
-    keys.create(f"{tmp_path}/key", "host")
-    (tmp_path / "key").chmod(mode)
-    assert keys.load(f"{tmp_path}/key").exposed
-    (tmp_path / "key").chmod(0o700)
-    assert not keys.load(f"{tmp_path}/key").exposed
 
 
 @pytest.mark.parametrize("kind", ["file", "folder", "dangling link"])

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.folders import files, fill, snapshot
-from wmbackup.cli.render.hints import of_warning
+from wmbackup.cli.render.next_steps import of_warning
 from wmbackup.errors import HalfRestored
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent

@@ -33,7 +33,7 @@ from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.reader import SealedArchive
 from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.ustar import END
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import StoreReadOnly
 from wmbackup.formats import recognize
 from wmbackup.license import License

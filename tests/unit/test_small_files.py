@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from wmbackup.cli.render.hints import hide, of_exposed, without_modes
+from wmbackup.cli.render.next_steps import hide, of_exposed, without_modes
 from wmbackup.errors import SetupUnusable, SystemFailure
 from wmbackup.storage.private_files import keeps_modes
 from wmbackup.trust import small_files

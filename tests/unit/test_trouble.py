@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import SystemFailure
 from wmbackup.storage.trouble import is_of_file
 

@@ -11,7 +11,7 @@ import pytest
 
 from wmbackup.cli import interface as interface_rows
 from wmbackup.cli import main, paths, session
-from wmbackup.cli.render.hints import of_error, of_warning
+from wmbackup.cli.render.next_steps import of_error, of_warning
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
 from wmbackup.engine._inventory import Selection, inventory_of_archive, inventory_of_store
 from wmbackup.errors import (

@@ -10,7 +10,7 @@ import pathlib
 import pytest
 
 from tests.windows.harness import BEGIN, Double, Follower
-from wmbackup.cli.render.hints import of_error, of_hresult
+from wmbackup.cli.render.next_steps import of_error, of_hresult
 from wmbackup.errors import ExitCode, NotFound
 from wmbackup.hresult import Category, HResult, InterfaceError, table
 from wmbackup.status import Status, StatusEvent, WarningEvent

@@ -11,7 +11,7 @@ import threading
 import pytest
 
 from tests.windows.system import apartment_kind
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import StoreUnavailable
 from wmbackup.stores.windows.com import (
     COINIT_MULTITHREADED,

@@ -9,7 +9,7 @@ import pytest
 
 from tests.windows.harness import Double, Follower
 from tests.windows.test_backup import FILES, QUICK
-from wmbackup.cli.render.hints import of_error
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import ExitCode
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Status, StatusEvent

@@ -46,7 +46,7 @@ def python(code: str, *, seconds: int = 60) -> Run:
 
 
 BACKUP = """
-    from wmbackup.cli.render.hints import of_error
+    from wmbackup.cli.render.next_steps import of_error
     from wmbackup.errors import WmbackupError
     from wmbackup.stores.windows.interface import backup_into
     try:
@@ -55,7 +55,7 @@ BACKUP = """
         print(type(error).__name__, error.exit_code.value, error.message, of_error(error), sep="|")
 """
 LIST = """
-    from wmbackup.cli.render.hints import of_error
+    from wmbackup.cli.render.next_steps import of_error
     from wmbackup.errors import WmbackupError
     from wmbackup.stores.windows.enumeration import enumerate_licenses
     try:

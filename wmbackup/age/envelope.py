@@ -9,7 +9,7 @@ from typing import BinaryIO, NamedTuple
 
 from wmbackup.age.header import FILE_KEY_SIZE, MAX_STANZAS, Header, encode, parse
 from wmbackup.age.keys import SCRYPT, Identity, Passphrase, Recipient, check_stanzas
-from wmbackup.age.stream import ByteStream, DecryptingStream, EncryptingStream
+from wmbackup.age.stream import ByteStream, DecryptingStream, EncryptingStream, sealed_size
 from wmbackup.errors import Undecryptable
 
 _MAX_TYPES = 5
@@ -113,6 +113,10 @@ class NewEnvelope:
             raise ValueError("a passphrase must be the only way to open an age file")
         self._file_key = os.urandom(FILE_KEY_SIZE)
         self.header = encode([one.wrap(self._file_key) for one in recipients], self._file_key)
+
+    def size(self, plain: int) -> int:
+        """Return the size of the whole file for so many bytes in it."""
+        return len(self.header) + sealed_size(plain)
 
     def begin(self, output: BinaryIO) -> EncryptingStream:
         """Write the header; the payload is what is written to the stream that is returned."""

@@ -72,10 +72,11 @@ class SealedArchive:
     ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
     (a pipe); where it is known, one can go back to the beginning of the stream as often as one
     likes. ``path`` is the absolute path where it has one; ``descriptor`` is that of the open
-    regular file whose bytes the stream gives, where there is one.
+    regular file whose bytes the stream gives, where there is one; ``recipient`` names whose
+    identity opened the envelope that it was in, where it was in one.
     """
 
-    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path")
+    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient")
 
     def __init__(
         self,
@@ -85,6 +86,7 @@ class SealedArchive:
         *,
         path: str | None = None,
         descriptor: int | None = None,
+        recipient: str | None = None,
     ) -> None:
         """Take the stream at its present position; nothing is read yet."""
         self._stream = stream
@@ -93,6 +95,7 @@ class SealedArchive:
         self.length = length
         self.path = path
         self.descriptor = descriptor
+        self.recipient = recipient
 
     def authenticate(self, policy: TrustPolicy) -> TrustedArchive:
         """Verify the signatures, ask the policy, and read bag-info.txt.

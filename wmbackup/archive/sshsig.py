@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 import struct
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from wmbackup.errors import ArchiveDamaged
@@ -80,8 +81,13 @@ def public_of(private: Ed25519PrivateKey) -> bytes:
 
 def sign(private: Ed25519PrivateKey, message: bytes) -> bytes:
     """Return the armored signature of a message: always 310 bytes."""
-    blob = _BEFORE_KEY + public_of(private) + _BEFORE_SIGNATURE
-    return _armor(blob + private.sign(_signed_data(message)))
+    return sign_with(public_of(private), private.sign, message)
+
+
+def sign_with(public: bytes, sign_raw: Callable[[bytes], bytes], message: bytes) -> bytes:
+    """Return what `sign` returns; ``sign_raw`` makes the 64 bytes of the Ed25519 signature."""
+    blob = _BEFORE_KEY + public + _BEFORE_SIGNATURE
+    return _armor(blob + sign_raw(_signed_data(message)))
 
 
 def _armor(blob: bytes) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from wmbackup.cli.part import runner
 from wmbackup.cli.paths import parse_store
-from wmbackup.cli.render import hints
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
 from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
@@ -35,7 +35,7 @@ def interface_rows() -> Iterator[CheckRow]:
 
 
 def _remedy(found: Finding) -> str | None:
-    return None if found.trouble is None else hints.of_warning(found.warning)
+    return None if found.trouble is None else next_steps.of_warning(found.warning)
 
 
 def _state(found: Finding) -> State:
@@ -64,5 +64,5 @@ def _live_row(store: Store, control: Control) -> CheckRow:
     except (StoreUnavailable, InterfaceError, TimedOut) as error:
         # It backs up all the same, only without naming what.
         message = f"{store.location}: its licenses cannot be listed: {error.message}"
-        return CheckRow("store", State.WARNING, message, hints.of_error(error))
+        return CheckRow("store", State.WARNING, message, next_steps.of_error(error))
     return CheckRow("store", State.OK, f"{store.location}: {count(licenses, 'license')}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.session import Session
 from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
@@ -16,8 +17,9 @@ from wmbackup.trust import Policy
 class Opener:
     """Opens the inventory of an archive or a store."""
 
-    def __init__(self, session: Session, allowed_signers: str | None) -> None:
+    def __init__(self, session: Session, allowed_signers: str | None, opens: Identities) -> None:
         """Keep whom to believe; the file is read when an archive is opened."""
+        self._opens = opens
         self._session = session
         self._allowed_signers = allowed_signers
         self._policy: Policy | None = None
@@ -38,7 +40,7 @@ class Opener:
             self._policy = self._session.policy(self._allowed_signers)
         source = archive_on_standard_input(self._session) if archive == "-" else archive
         with (
-            open_archive(source) as file,
+            open_archive(source, self._opens) as file,
             inventory_of_archive(file, self._policy, control) as inventory,
         ):
             yield inventory, None

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import click
 
 from wmbackup.cli.click_ext import Option, on_command_line
-from wmbackup.cli.render import hints
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, SetupUnusable, SystemFailure, UsageError
 
@@ -96,9 +96,9 @@ def passphrase_options(
         @functools.wraps(function)
         def called(*arguments: Any, passphrase: bool, **more: Any) -> ExitCode:  # noqa: ANN401 - those of the function
             values = [more.pop(f"passphrase_{name}") for name in ("file", "fd", "command")]
-            given = _settled(PassphraseGiven(passphrase, *values))
+            given = settled(PassphraseGiven(passphrase, *values))
             if given.command is not None and not on_command_line("passphrase_command"):
-                _refuse_writable(arguments[0], "passphrase-command")
+                refuse_writable(arguments[0], "passphrase-command")
             return function(*arguments, passphrase=given, **more)
 
         below: list[click.Parameter] = getattr(function, "__click_params__", [])
@@ -108,7 +108,7 @@ def passphrase_options(
     return declare
 
 
-def _settled(given: PassphraseGiven) -> PassphraseGiven:
+def settled(given: PassphraseGiven) -> PassphraseGiven:
     """Return the one way; the command line goes before the configuration. Raises UsageError."""
     if given.on_command_line and len(given.ways) > 1:
         name = given.prefix.replace("-", "_")
@@ -156,7 +156,7 @@ def _of_file(session: Session, path: str, given: PassphraseGiven) -> bytes:
         raise SetupUnusable(f"there is no file {path}", hint="check its path")
     if small_files.is_exposed(path, found.mode):
         text = f"other users can read the passphrase in {path}"
-        session.output.warning("passphrase-exposed", text, hints.hide(path))
+        session.output.warning("passphrase-exposed", text, next_steps.hide(path))
     return _one_line(found.data, path)
 
 
@@ -203,7 +203,7 @@ def _of_command(command: str) -> bytes:
     return _one_line(done.stdout, "the output of the command")
 
 
-def _refuse_writable(session: Session, key: str) -> None:
+def refuse_writable(session: Session, key: str) -> None:
     """Refuse a command of a configuration that others can write: they would run it as this user.
 
     Raises SetupUnusable.
@@ -217,7 +217,7 @@ def _refuse_writable(session: Session, key: str) -> None:
     if exposed is not None:
         raise SetupUnusable(
             f"{key} of {file} is not run: other users can write {exposed.path}",
-            hint=hints.of_exposed(exposed),
+            hint=next_steps.of_exposed(exposed),
         )
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from wmbackup import limits
-from wmbackup.cli.render import hints, shell
+from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.stdout import ClosedOutput
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
@@ -25,6 +25,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     _fill_gaps()
     _speak_plainly()
     session = Session(_before_parsing(arguments))
+    session.arguments = (*arguments,)
     code = _run(session, arguments)
     return ExitCode.OK if code is None else _finish(session, code)
 
@@ -99,6 +100,10 @@ def _report(session: Session, error: WmbackupError) -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             traceback.print_exc(file=sys.stderr)
+    with contextlib.suppress(*_OF_SURROUNDINGS):
+        from wmbackup.cli.render.hints import complete
+
+        complete(error, session.arguments, session.params)
     try:
         session.output.error(error)
     except ClosedOutput:
@@ -114,7 +119,7 @@ def _last_word(error: WmbackupError, *, with_hint: bool = False) -> None:
     """Tell on standard error why nothing more is told as it should."""
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(f"wmbackup: error: {error.message}\n")
-        hint = hints.of_error(error) if with_hint else None
+        hint = next_steps.of_error(error) if with_hint else None
         if hint is not None:
             sys.stderr.write(f"hint: {hint}\n")
         sys.stderr.flush()

@@ -6,10 +6,10 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from wmbackup.cli.render import hints
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.stdout import StandardOutput
 from wmbackup.errors import (
     ExitCode,
@@ -55,7 +55,8 @@ class Session:
         """Begin with what decides how a usage error is told."""
         self.common = common or Common()
         self.command: str | None = None
-        self.arguments: tuple[str, ...] = ()  # the whole command line
+        self.arguments: tuple[str, ...] = ()  # the words of the command line
+        self.params: Mapping[str, Any] = {}  # what the command made of them
         self.stdout = StandardOutput()
         self.data_on_stdout = False
         self.accepts_restricted = False
@@ -167,32 +168,6 @@ class Session:
 
         return Workers()
 
-    def signing_key(self, path: str | None) -> SigningKey:
-        """Load the signing key; on a terminal, make one where there is none.
-
-        Raises SigningKeyMissing, SigningKeyUnusable.
-        """
-        from wmbackup.trust import keys
-
-        if path is None and not os.path.lexists(signing_key_path()) and self.interactive:
-            created = self.create_key()
-            self.output.warning(
-                "signing-key-created",
-                f"made a signing key, {created.key.fingerprint}, trusted as {created.principal}",
-                f"keep a copy of {keys.public_path(created.key.path)}: other machines need it to"
-                " trust your archives",
-            )
-            return created.key
-        key = keys.load(path) if path is not None else keys.load_own(signing_key_path())
-        self.warn_if_exposed(key)
-        if path is None and keys.is_incomplete(key.path):
-            self.output.warning(
-                "signing-key-incomplete",
-                "the run that made the signing key was cut off: this machine may not trust it",
-                "wmbackup key create",
-            )
-        return key
-
     def create_key(self) -> Created:
         """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
         from wmbackup.trust import keys
@@ -206,7 +181,8 @@ class Session:
             )
         except (SystemFailure, SetupUnusable) as error:
             if os.path.lexists(path):
-                error.hint = hints.then(error, "complete the signing key with: wmbackup key create")
+                complete = "complete the signing key with: wmbackup key create"
+                error.hint = next_steps.then(error, complete)
             raise
         self.warn_if_exposed(created.key)
         return created
@@ -217,7 +193,7 @@ class Session:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                hints.hide(key.path),
+                next_steps.hide(key.path),
             )
 
     def policy(self, allowed_signers: str | None) -> Policy:
@@ -239,7 +215,7 @@ class Session:
             self.output.warning(
                 "trust-file-exposed",
                 f"other users can write {found.path}, and say whom to trust",
-                hints.of_exposed(found),
+                next_steps.of_exposed(found),
             )
 
     def strictly(self, code: ExitCode) -> ExitCode:

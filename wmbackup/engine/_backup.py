@@ -6,18 +6,17 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from wmbackup import __version__
-from wmbackup.archive.batch import BatchWriter, FileBatch
 from wmbackup.archive.names import Naming
-from wmbackup.archive.row_codec import FileRow, sizes_in
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.writer import ArchiveWriter, DiscardingWriter, Sealed
 from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._envelope import Sealing
 from wmbackup.engine._machine import lock_subject
 from wmbackup.engine._open import spooling
-from wmbackup.engine._progress import Progress
+from wmbackup.engine._pipeline import Pipeline
 from wmbackup.engine._read_back import read_back_archive
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NothingToBackUp, SystemFailure
@@ -28,15 +27,15 @@ from wmbackup.storage.locks import Locks
 from wmbackup.storage.private_files import remove_leftovers
 from wmbackup.storage.publish import Draft
 from wmbackup.storage.spool import spool_in, temporary_folder
-from wmbackup.stores.base import Content, Export, Store
+from wmbackup.stores.base import Export, Store
 from wmbackup.trust.keys import SigningKey
-from wmbackup.workers.process import Workers, share
-from wmbackup.workers.read_files import start_reader
+from wmbackup.workers.process import Workers
+
+if TYPE_CHECKING:
+    from wmbackup.age.keys import Recipient
 
 AGENT = f"wmbackup {__version__}"
 _SYNC_STEP = 64 * 1024 * 1024  # bytes that go to the disk together while more are written
-_BATCH = 256
-"""Files of a batch. Fewer cost more to hand on; of more, the lines take memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ def backup(
     host: str | None = None,
     workers: Workers | None = None,
     refuse: Refuse = Refuse(),  # noqa: B008 - it is frozen
+    recipients: Sequence[Recipient] = (),
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
@@ -88,7 +88,8 @@ def backup(
     open for writing (what went there cannot be read back), or what `choose_destination` chose.
     The archive appears at once, whole and read back, or not at all. ``workers`` allows a worker
     process that reads a part of many files, where that pays. Nothing is written where ``refuse``
-    says so.
+    says so. With ``recipients``, of `wmbackup.age.keys`, the archive is an age file that they can
+    open, and no private file on the way holds plaintext.
 
     A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
     OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
@@ -96,12 +97,14 @@ def backup(
     """
     stream: BinaryIO | None = None
     if isinstance(output, str):
-        destination = choose_destination(store, output, host, replace=replace_output)
+        destination = choose_destination(
+            store, output, host, replace=replace_output, encrypted=bool(recipients)
+        )
     elif isinstance(output, Destination):
         destination = output
     else:
         stream, destination = output, choose_destination(store, None, host)
-    run = _Backup(store, destination, control or Control(), locks, refuse)
+    run = _Backup(store, destination, control or Control(), locks, refuse, recipients)
     if stream is not None:
         return run.into_stream(stream, key, workers)
     return run.into_file(key, workers, read_back=read_back)
@@ -132,7 +135,9 @@ class _Backup:
         control: Control,
         locks: Locks | None,
         refuse: Refuse,
+        recipients: Sequence[Recipient] = (),
     ) -> None:
+        self._sealing = Sealing(recipients)
         self._store = store
         self._destination = destination
         self._control = control
@@ -157,12 +162,13 @@ class _Backup:
         folder = temporary_folder()
         with self._locked(), spooling():
             remove_leftovers(folder)
-            with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (writer, tally):
+            spool = self._sealing.spool(spool_in(folder))
+            with self._filled(lambda: ArchiveWriter(spool), workers) as (writer, tally):
                 try:
-                    sealed = self._seal(writer, output, key, tally)
+                    sealed, size = self._seal(writer, output, key, tally)
                 except OSError as error:
                     raise SystemFailure.of(error, "write to", "the output stream") from error
-        return self._summary(sealed, tally, read_back=False)
+        return self._summary(sealed, size, tally, read_back=False)
 
     def into_file(
         self, key: SigningKey, workers: Workers | None, *, read_back: bool
@@ -176,15 +182,13 @@ class _Backup:
                 remove_leftovers(folder)
                 draft = Draft(path, "the archive")
                 with contextlib.closing(draft):
-                    with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (
-                        writer,
-                        tally,
-                    ):
-                        sealed = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
+                    spool = self._sealing.spool(spool_in(folder))
+                    with self._filled(lambda: ArchiveWriter(spool), workers) as (writer, tally):
+                        sealed, size = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
                     draft.sync()
                     if read_back:
                         read_back_archive(
-                            draft.file, sealed, key.public, spool_in(folder), self._control
+                            *(draft.file, sealed, key.public, spool, self._control, self._sealing)
                         )
                     self._control.check()
                     draft.publish(replace=self._destination.replace)
@@ -192,7 +196,7 @@ class _Backup:
             if draft is not None and draft.published:
                 raise draft.unconfirmed(error) from error
             raise SystemFailure.of(error, "write", path) from error
-        return self._summary(sealed, tally, read_back=read_back)
+        return self._summary(sealed, size, tally, read_back=read_back)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -233,7 +237,7 @@ class _Backup:
         """Carry everything; return False where a file was lost and that changes other names."""
         files = len(names.own) + len(names.items)
         self._control.notify(PhaseEvent(Phase.READING, items=files))
-        pipeline = _Pipeline(writer, export, names, tally, self._control)
+        pipeline = Pipeline(writer, export, names, tally, self._control)
         if not pipeline.run(workers):
             return False
         free = tally.know(export.licenses)
@@ -253,7 +257,8 @@ class _Backup:
         key: SigningKey,
         tally: Tally,
         sync_ahead: Callable[[], None] | None = None,
-    ) -> Sealed:
+    ) -> tuple[Sealed, int]:
+        """Return what was sealed, and how large it is with its envelope."""
         self._control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which has no files
         info = BagInfo(
             archive_id=os.urandom(16).hex(),
@@ -268,8 +273,16 @@ class _Backup:
             files=0,
             agent=AGENT,
             machine=self._machine,
+            recipients=self._sealing.names,
         )
-        return writer.seal(output, info, key.sign, self._ticking(sync_ahead))
+        sealed: list[Sealed] = []
+
+        def write(stream: BinaryIO) -> int:
+            sealed.append(writer.seal(stream, info, key.sign, self._ticking(sync_ahead)))
+            return sealed[0].size
+
+        size = self._sealing.write(output, write)
+        return sealed[0], size
 
     def _ticking(self, sync_ahead: Callable[[], None] | None) -> Callable[[int], None]:
         written = 0
@@ -286,120 +299,18 @@ class _Backup:
 
         return tick
 
-    def _summary(self, sealed: Sealed, tally: Tally, *, read_back: bool) -> BackupSummary:
+    def _summary(
+        self, sealed: Sealed, size: int, tally: Tally, *, read_back: bool
+    ) -> BackupSummary:
         return BackupSummary(
             path=self._destination.path,
-            size=sealed.size,
+            size=size,
             info=sealed.info,
             licenses=tally.licenses,
             skipped=tuple(tally.skipped),
             withheld=tuple(tally.withheld),
             read_back=read_back,
         )
-
-
-class _Paths(NamedTuple):
-    """Files that become a batch, and how many batches came before."""
-
-    number: int
-    paths: Sequence[bytes]
-    are_own: bool
-
-
-class _Pipeline:
-    """For each file: read, hash, write; in the order of the archive."""
-
-    def __init__(
-        self,
-        writer: ArchiveWriter,
-        export: Export,
-        names: Naming,
-        tally: Tally,
-        control: Control,
-    ) -> None:
-        self._writer = writer
-        self._export = export
-        self._names = names
-        self._tally = tally
-        self._control = control
-        self._progress = Progress(control)
-        self._batch = BatchWriter(writer.spool())
-
-    def run(self, workers: Workers | None) -> bool:
-        """Carry everything; return False where a file was lost and that changes other names."""
-        own, items = self._names.own, self._names.items
-        with start_reader(workers, self._export, len(own), self._writer.spool) as worker:
-            batches: Iterator[FileBatch | None] = map(self._read, _in_batches(own, are_own=True))
-            if worker is not None:
-                batches = share(
-                    worker.process,
-                    _in_batches(own, are_own=True),
-                    self._control,
-                    do=self._read,
-                    ask=lambda some: worker.question(some.paths),
-                    take=lambda some, answer: self._taken(some, worker.batch(answer)),
-                )
-            if not self._write(batches):
-                return False
-        return self._write(map(self._read, _in_batches(items, len(own), are_own=False)))
-
-    def _write(self, batches: Iterator[FileBatch | None]) -> bool:
-        for batch in batches:
-            if batch is None:
-                return False
-            self._writer.append(batch)
-            self._tally.licenses += batch.licenses
-        return True
-
-    def _read(self, some: _Paths) -> FileBatch | None:
-        """Read and hash files; return None where one was lost that others had made room for."""
-        self._tally.position = some.number
-        for path in some.paths:
-            self._control.check()
-            if self._tally.carry(self._export, path, self._own if some.are_own else self._item):
-                continue
-            if path in self._names.winners:
-                return None
-        return self._batch.end()
-
-    def _taken(self, some: _Paths, batch: FileBatch | None) -> FileBatch | None:
-        """Take what the worker made of files, or read them again."""
-        if batch is None:
-            return self._read(some)
-        if self._control.items:
-            for path, size in zip(some.paths, sizes_in(batch.rows), strict=True):
-                self._progress.file(path, size)
-        return batch
-
-    def _own(self, path: bytes, content: Content) -> None:
-        row = FileRow(content.size, content.mtime_ns, None, content.attributes)
-        self._add(path, row, path, content)
-
-    def _item(self, path: bytes, content: Content) -> None:
-        row = FileRow(content.size, content.mtime_ns, path, content.attributes)
-        self._add(path, row, None, content)
-
-    def _add(self, path: bytes, row: FileRow, member: bytes | None, content: Content) -> None:
-        if isinstance(content.data, bytes):  # as nearly all are, which are done at once
-            self._batch.add(row, member, content.data, content.licenses)
-            self._progress.file(path, content.size)
-            return
-        reported = 0
-
-        def tick(size: int) -> None:
-            nonlocal reported
-            reported += size
-            self._control.check()
-            self._progress.part(path, size)
-
-        self._batch.add(row, member, content.data, content.licenses, tick=tick)
-        self._progress.file(path, content.size - reported)
-
-
-def _in_batches(paths: Sequence[bytes], first: int = 0, *, are_own: bool) -> Iterator[_Paths]:
-    """Yield the paths in batches, which are numbered from ``first``."""
-    for number, begin in enumerate(range(0, len(paths), _BATCH), first):
-        yield _Paths(number, paths[begin : begin + _BATCH], are_own)
 
 
 def _nothing(store: Store, tally: Tally) -> NothingToBackUp:

@@ -11,12 +11,23 @@ from typing import BinaryIO
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.engine._archive_file import NamedPipe, open_file
+from wmbackup.engine._envelope import (
+    Identities,
+    Spool,
+    encrypted_spool,
+    nobody,
+    unseal,
+    warn_of_recipients,
+)
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveUnavailable,
+    EnvelopeDamaged,
+    EnvelopeTruncated,
     NotFound,
     SignerUntrusted,
     SystemFailure,
+    Undecryptable,
     UnsupportedArchive,
     UsageError,
 )
@@ -53,16 +64,21 @@ class NamedStream:
 
 
 @contextlib.contextmanager
-def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
+def open_archive(
+    source: str | BinaryIO, identities: Identities = nobody, *, salvage: bool = False
+) -> Iterator[SealedArchive]:
     """Open an archive: a path, or a stream such as standard input.
 
-    What goes wrong with the archive while it is open is reported with its name.
+    An archive in an envelope is decrypted as it is read; ``identities`` returns what to try when
+    one is met. With ``salvage`` a damaged envelope is read as far as it can be. What goes wrong
+    with the archive while it is open is reported with its name.
 
-    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure.
+    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure; of an envelope Undecryptable,
+    ArchiveDamaged and UnsupportedArchive.
     """
     if not isinstance(source, str):
-        with _naming("standard input"):
-            yield _sealed(source, "standard input")
+        with _naming("standard input") as naming:
+            yield _sealed(source, naming, identities, salvage=salvage)
         return
     if not source:
         raise UsageError("the name of the archive is empty", reason="no-archive-name")
@@ -83,8 +99,8 @@ def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
             raise _is_folder(source) from None
         raise unavailable(error, source) from error
     try:
-        with _naming(source, source):
-            yield _sealed(file, source, resolved(source))
+        with _naming(source, source) as naming:
+            yield _sealed(file, naming, identities, salvage=salvage, path=resolved(source))
     finally:
         with contextlib.suppress(OSError):  # everything that counts was read
             file.close()
@@ -94,10 +110,25 @@ def _is_folder(source: str) -> UsageError:
     return UsageError(f"{source} is a folder", reason="archive-is-folder", path=source)
 
 
-def _sealed(stream: BinaryIO, name: str, path: str | None = None) -> SealedArchive:
+def _sealed(
+    stream: BinaryIO,
+    naming: _Naming,
+    identities: Identities,
+    *,
+    salvage: bool,
+    path: str | None = None,
+) -> SealedArchive:
     length = _length(stream)
-    descriptor = None if length is None else stream.fileno()
-    return SealedArchive(NamedStream(stream, name), name, length, path=path, descriptor=descriptor)
+    found = unseal(NamedStream(stream, naming.name), length, identities, salvage=salvage)
+    naming.decrypted = found.recipient is not None
+    return SealedArchive(
+        found.stream,
+        naming.name,
+        found.length,
+        path=path,
+        descriptor=None if length is None or naming.decrypted else stream.fileno(),
+        recipient=found.recipient,
+    )
 
 
 def _length(stream: BinaryIO) -> int | None:
@@ -118,12 +149,22 @@ def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailu
     return ArchiveUnavailable(failure.message, reason=failure.reason, path=source)
 
 
+class _Naming:
+    """What errors are to say of an archive: its name, and whether it was decrypted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.decrypted = False
+
+
 @contextlib.contextmanager
-def _naming(name: str, path: str | None = None) -> Iterator[None]:
+def _naming(name: str, path: str | None = None) -> Iterator[_Naming]:
+    naming = _Naming(name)
     try:
-        yield
-    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
-        error.message = f"{name}: {error.message}"
+        yield naming
+    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted, Undecryptable) as error:
+        inside = naming.decrypted and not isinstance(error, (EnvelopeDamaged, EnvelopeTruncated))
+        error.message = f"{name}: {'decrypted, but ' if inside else ''}{error.message}"
         error.args = (error.message,)
         error.path = path
         raise
@@ -145,7 +186,7 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
     try:
-        return archive.authenticate(policy)
+        trusted = archive.authenticate(policy)
     except SignerUntrusted as error:
         if archive.path is None:
             error.reason = "pipe"
@@ -155,6 +196,14 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
     except ArchiveDamaged as error:
         error.reason = HOPELESS
         raise
+    warn_of_recipients(trusted.info, archive.recipient, control)
+    return trusted
+
+
+def private_files(archive: SealedArchive) -> Spool:
+    """Return a maker of private files, with no plaintext on the disk of what came encrypted."""
+    spool = spool_in(temporary_folder())
+    return spool if archive.recipient is None else encrypted_spool(spool)
 
 
 @contextlib.contextmanager
@@ -164,7 +213,7 @@ def open_inventory(
     """Read the head of an archive whose signers are trusted. Raises as `authenticate` does."""
     trusted = authenticate(archive, policy, control)
     with spooling():
-        inventory = trusted.read_head(spool_in(temporary_folder()))
+        inventory = trusted.read_head(private_files(archive))
     with contextlib.closing(inventory):
         yield trusted, inventory
 

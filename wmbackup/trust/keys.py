@@ -1,6 +1,6 @@
-"""The key that signs archives.
+"""The key that signs archives: any OpenSSH Ed25519 key.
 
-It is an unencrypted OpenSSH Ed25519 key, so that cron can sign and ``ssh-keygen`` knows it.
+The one that `create` makes has no passphrase, so that cron can sign.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
     OutputExists,
-    SigningKeyMissing,
     SigningKeyUnusable,
     SystemFailure,
     WmbackupError,
@@ -22,10 +21,10 @@ from wmbackup.trust import small_files
 from wmbackup.trust.allowed_signers import PrincipalTaken
 from wmbackup.trust.policy import Signer, principal_of
 from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_signers, trust_held
+from wmbackup.trust.unlock import Signs, Unlock
+from wmbackup.trust.unlock import load as load_key
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
     from wmbackup.storage.locks import Locks
 
 
@@ -37,12 +36,15 @@ class KeyExists(WmbackupError):
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The key that signs archives. ``public`` is 32 raw bytes, ``path`` the private file."""
+    """The key that signs archives. ``public`` is 32 raw bytes, ``path`` its file.
+
+    ``exposed`` says that others can read it on a file system that keeps no permissions.
+    """
 
     path: str
     public: bytes
     exposed: bool
-    private: Ed25519PrivateKey = field(repr=False)
+    private: Signs = field(repr=False)
 
     @property
     def fingerprint(self) -> str:
@@ -51,7 +53,7 @@ class SigningKey:
 
     def sign(self, message: bytes) -> bytes:
         """Return the armored SSHSIG of a message."""
-        return sshsig.sign(self.private, message)
+        return sshsig.sign_with(self.public, self.private.sign, message)
 
 
 class Created(NamedTuple):
@@ -65,55 +67,23 @@ class Created(NamedTuple):
     completed: bool
 
 
-def load(path: str) -> SigningKey:
-    """Read a signing key.
+def load(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it is frozen
+    """Read a signing key; ``unlock`` is for one that its file alone does not give.
 
     Raises SigningKeyMissing, SigningKeyUnusable, SetupUnusable or SystemFailure.
     """
-    found = small_files.read(path, "the signing key")
-    if found is None:
-        raise SigningKeyMissing(
-            f"there is no signing key at {path}",
-            path=path,
-        )
-    private = _parse_private(path, found.data)
-    exposed = small_files.is_exposed(path, found.mode)
-    return SigningKey(path, sshsig.public_of(private), exposed, private)
+    loaded = load_key(path, unlock)
+    return SigningKey(path, loaded.public, loaded.exposed, loaded.private)
 
 
-def load_own(path: str) -> SigningKey:
+def load_own(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it is frozen
     """Read the signing key of this user, which can be made anew. Raises as `load` does."""
     try:
-        return load(path)
+        return load(path, unlock)
     except SigningKeyUnusable as error:
-        error.reason = "own"
+        if error.reason is None:  # nothing else would mend this one
+            error.reason = "own"
         raise
-
-
-def _parse_private(path: str, text: bytes) -> Ed25519PrivateKey:
-    # Only those who sign load a private key, and it takes a tenth of the start of the others.
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import (
-        Ed25519PrivateKey,
-    )
-
-    try:
-        private = serialization.load_ssh_private_key(text, password=None)
-    except TypeError:
-        reason = "is protected by a passphrase, which nobody can give in an unattended run"
-    except (ValueError, OverflowError, NotImplementedError, UnsupportedAlgorithm, KeyError):
-        # The parser's ways to refuse a file, such as a point in compressed form, are many.
-        reason = "is not an OpenSSH private key"
-    else:
-        if isinstance(private, Ed25519PrivateKey):
-            return private
-        reason = "is not an Ed25519 key"
-    if text.startswith((b"\xff\xfe", b"\xfe\xff")):
-        reason = "is UTF-16, as Windows PowerShell writes texts; save it as UTF-8"
-    elif text.startswith(b"ssh-"):
-        reason = "is a public key; the private one is needed"
-    raise SigningKeyUnusable(f"the signing key {path} {reason}", path=path)
 
 
 def create(path: str, host: str) -> SigningKey:

@@ -129,8 +129,14 @@ def check_writers(path: str) -> Exposed | None:
     return None
 
 
-def has_modes(path: str) -> bool:
-    """Whether the file system of a file keeps modes, as far as that can be found out."""
+def can_hide(path: str) -> bool:
+    """Whether a file can be kept from other users: its file system keeps permissions."""
+    if sys.platform == "win32":
+        try:
+            owner.readers(path)
+        except OSError:  # a disk without access lists
+            return False
+        return True
     try:
         return _keeps_modes(os.path.dirname(path) or os.curdir)
     except SystemFailure:  # asked for with an error, and never to take its place

@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator
 import click
 
 from wmbackup import __version__
+from wmbackup.archive.sshsig import fingerprint
 from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows, store_row
-from wmbackup.cli.render import hints, shell
+from wmbackup.cli.openable import encryption_row
+from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.output import Checked, CheckRow, State
 from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
@@ -27,9 +29,11 @@ from wmbackup.cli.session import (
     state_folder,
     worst,
 )
+from wmbackup.cli.signing import agent_address, has_own
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import keys
+from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
@@ -56,6 +60,7 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     yield from interface_rows()
     yield _try("signing key", _signing_key)
     yield _try("trust", lambda: _trust(session))
+    yield _try("encryption", lambda: encryption_row(session))
     yield _try("locks", _locks)
     yield _try("space", _space)
     if store is not None:
@@ -66,7 +71,8 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
     try:
         return look()
     except WmbackupError as error:
-        return CheckRow(name, State.FAILED, error.message, hints.of_error(error), error.exit_code)
+        step = next_steps.of_error(error)
+        return CheckRow(name, State.FAILED, error.message, step, error.exit_code)
     except OSError as error:
         text = (error.strerror or str(error)).lower()
         return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
@@ -95,14 +101,19 @@ def _configuration(session: Session) -> Iterator[CheckRow]:
 
 def _signing_key() -> CheckRow:
     path = signing_key_path()
-    if not os.path.lexists(path):
+    if not has_own():
         return CheckRow(
             "signing key", State.WARNING, f"there is none at {path}", "wmbackup key create"
         )
-    key = keys.load(path)
+    try:
+        key = keys.load(path, Unlock(agent_address()))
+    except SigningKeyLocked as error:
+        mark = fingerprint(read_public(path))
+        message = f"{mark}, {path}, has a passphrase, which an unattended backup has to be given"
+        return CheckRow("signing key", State.WARNING, message, next_steps.of_error(error))
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, hints.hide(path))
+        return CheckRow("signing key", State.WARNING, message, next_steps.hide(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 
@@ -113,7 +124,7 @@ def _trust(session: Session) -> CheckRow:
         remedy = "wmbackup key create, or wmbackup key trust FILE|ARCHIVE"
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
-    if os.path.lexists(own) and keys.load(own).public not in {s.key for s in policy.signers}:
+    if has_own() and read_public(own) not in {s.key for s in policy.signers}:
         remedy = f"wmbackup key trust {shell.argument(keys.public_path(own))}"
         if keys.is_incomplete(own):
             remedy = "wmbackup key create"

@@ -10,9 +10,10 @@ import click
 
 from wmbackup import hresult
 from wmbackup.cli.click_ext import HELP, Command
-from wmbackup.cli.render import hints
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.error_texts import SENTENCES
 from wmbackup.cli.render.hint_texts import NOTHING
+from wmbackup.cli.render.hints import command_line, did_you_mean
 from wmbackup.cli.render.meanings import CODES, NEXT_STEPS, STATUSES
 from wmbackup.cli.render.output import Explanation
 from wmbackup.cli.render.vocabulary import KINDS, WARNINGS, Meaning, file_meaning
@@ -120,7 +121,9 @@ def _by_name(text: str, given: str) -> list[Explanation]:
         return [_meaning("file", re.split(r"[/\\]", text)[-1], meaning)]
     if found is None:
         close = difflib.get_close_matches(text.upper(), names, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "see wmbackup explain --help"
+        hint = f"for help: {command_line('explain', '--help')}"
+        if close:
+            hint = did_you_mean(given, close)
         raise NotFound(f"{given} is not known here", hint=hint)
     return found
 
@@ -168,7 +171,7 @@ def _hresult(known: hresult.HResult) -> Explanation:
         known.name,
         known.value,
         known.sentence,
-        hints.of_hresult(known),
+        next_steps.of_hresult(known),
         category.exit_code,
         category.word,
     )
@@ -185,5 +188,5 @@ def _exit_code(code: ExitCode) -> Explanation:
 
 def _error(error: type[WmbackupError]) -> Explanation:
     code = ExitCode(error.exit_code)
-    step = hints.step_of_class(error)
+    step = next_steps.step_of_class(error)
     return Explanation("error", error.code, None, SENTENCES[error.code], step, code)

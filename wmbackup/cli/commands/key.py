@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-import os
+import sys
 
 import click
 
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
-from wmbackup.cli.encryption import create_identity, own_identities
+from wmbackup.cli.encryption import (
+    Identities,
+    create_identity,
+    identity_options,
+    own_identities,
+)
+from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
@@ -23,17 +29,28 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     host_name,
+    is_terminal,
     revoked_keys_path,
     signing_key_path,
 )
+from wmbackup.cli.signing import has_own
 from wmbackup.engine import open_archive
 from wmbackup.errors import ExitCode, SignerUntrusted
-from wmbackup.trust import keys, principal_of, trust_files
+from wmbackup.trust import principal_of, trust_files
+from wmbackup.trust.unlock import read_public
 
 
-@click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
-def _group() -> None:
+@click.group(
+    "key",
+    cls=Group,
+    example="wmbackup key create",
+    invoke_without_command=True,
+    context_settings=HELP,
+)
+@click.pass_context
+def _group(ctx: click.Context) -> None:
     """Make the signing key, show it, and say whom to trust."""
+    show_help_without_command(ctx)
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
@@ -80,11 +97,11 @@ def _show(session: Session, signing_key: str | None) -> ExitCode:
     """
     own = own_identities(session) if signing_key is None else None
     rows = [] if own is None else identity_rows(own)
-    if own is None or signing_key is not None or os.path.lexists(signing_key_path()):
-        key = keys.load(signing_key or signing_key_path())
-        public = sshsig.public_line(key.public)
-        who = principal_of(host_name())
-        rows.insert(0, KeyRow("signing", key.fingerprint, public, who, key.path))
+    if own is None or signing_key is not None or has_own():
+        path = signing_key or signing_key_path()
+        key = read_public(path)
+        mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
+        rows.insert(0, KeyRow("signing", mark, line, principal_of(host_name()), path))
     session.data_on_stdout = True
     session.output.keys(rows)
     return ExitCode.OK
@@ -123,8 +140,13 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
     "--allowed-signers", metavar="F", section="What",
     help="add the key to this file instead of the usual one",
 )  # fmt: skip
+@identity_options
 def _trust(
-    session: Session, source: str, fingerprint: str | None, allowed_signers: str | None
+    session: Session,
+    source: str,
+    fingerprint: str | None,
+    allowed_signers: str | None,
+    opens: Identities,
 ) -> ExitCode:
     """Trust the key in a public key file, or the key that signed an archive.
 
@@ -136,7 +158,7 @@ def _trust(
     signer = key_from_file(source)
     asked = None
     if signer is None:
-        with open_archive(source) as archive:
+        with open_archive(source, opens) as archive:
             signer = key_from_archive(archive)
         asked = archive.name if fingerprint is None else None
     mark = sshsig.fingerprint(signer.key)
@@ -153,10 +175,11 @@ def _trust(
         if asked is not None:
             confirm_key(session, asked, signer)
         known = trust_files.trust(path, signer, revoked, session.trust_locks())
+    local = is_terminal(sys.stdout) and not session.common.json
     if known is None:
-        what = f"trusting {mark} as {described(signer)}"
+        what = f"trusting {mark} as {described(signer, local=local)}"
     else:
-        what = f"{mark} is trusted already as {described(known)}"
+        what = f"{mark} is trusted already as {described(known, local=local)}"
     session.output.result(Message(what))
     return ExitCode.OK
 

@@ -14,6 +14,7 @@ SENTENCES: Mapping[str, str] = {
     ),
     "signing-key-missing": "there is no signing key, and nobody to ask whether to make one",
     "signing-key-unusable": "the file of the signing key has no Ed25519 key that can be used",
+    "signing-key-locked": "the signing key has a passphrase, which nobody gave",
     "trust-file-invalid": (
         "a file that says whom to trust cannot be read as one, so nobody is trusted"
     ),
@@ -36,6 +37,7 @@ SENTENCES: Mapping[str, str] = {
     "archive-truncated": "the archive ends too early",
     "archive-unsigned": "the archive has no signature",
     "envelope-damaged": "the encryption around the archive is malformed or was changed",
+    "envelope-truncated": "the encryption around the archive ends too early",
     "undecryptable": "no identity and no passphrase here opens the archive",
     "archive-unsupported": (
         "the archive is of a version, or needs a feature, that this program does not know"

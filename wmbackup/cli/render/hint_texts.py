@@ -58,6 +58,27 @@ ERRORS: Mapping[str, str] = {
     "key-exists": "keep it: the archives that it signed are trusted because of it",
     "signing-key-missing": "name one with --signing-key, or make one: wmbackup key create",
     "signing-key-unusable": "name another with --signing-key",
+    "signing-key-unusable/agent-refused": "see what the agent holds: ssh-add -l",
+    "signing-key-unusable/agent-invalid": "use another agent, or the private key itself",
+    "signing-key-unusable/no-agent": (
+        "name the private key with --signing-key, or start ssh-agent and add it: ssh-add {path:KEY}"
+    ),
+    "signing-key-unusable/not-in-agent": ("add the private half to the agent: ssh-add {path:KEY}"),
+    "signing-key-unusable/no-package": (
+        "install it, python -m pip install 'wmbackup[encrypted-keys]', or add the key to ssh-agent:"
+        " ssh-add {path:KEY}"
+    ),
+    "signing-key-unusable/wrong-passphrase": (
+        "check the passphrase; it is not the one of the archive"
+    ),
+    "signing-key-unusable/cipher": (
+        "encrypt it with another: ssh-keygen -p -Z aes256-ctr -f {path:KEY}"
+    ),
+    "signing-key-unusable/exposed": "{hide:chmod 600 KEY}",
+    "signing-key-locked": (
+        "add --key-passphrase-file, --key-passphrase-fd or --key-passphrase-command, or add the key"
+        " to ssh-agent: ssh-add {path:KEY}"
+    ),
     "output-inside-store": "choose an output outside of it",
     "store-read-only": "restore into a folder: --to folder:PATH",
     "output-exists": "choose another output, or add --force",
@@ -86,11 +107,18 @@ ERRORS: Mapping[str, str] = {
         "fetch it again from where it was copied: of this copy nothing is verified"
     ),
     "archive-unsigned": "nothing in it can be trusted; look for another",
+    "envelope-truncated": (f"fetch it again from where it was copied, or {_SALVAGE}"),
     "envelope-damaged": "fetch it again from where it was copied, or use another copy",
-    "undecryptable": "look for the key or the passphrase that it was encrypted to",
+    "undecryptable": "name the identity that it was encrypted for: --identity FILE",
+    "undecryptable/passphrase": (
+        "give the passphrase that it was encrypted with: --passphrase on a terminal, or"
+        " --passphrase-file, --passphrase-fd, --passphrase-command"
+    ),
     "archive-unsupported": _NEWER,
     "not-an-archive": "name a file that wmbackup backup has made",
-    "archive-armored": "take the armor off first: age --decrypt {path:ARCHIVE}",
+    "archive-armored": (
+        "decrypt it first: age -d -i identity.txt {path:ARCHIVE} > plain.wmbackup.tar"
+    ),
     "signer-untrusted": (
         "if you know that this key is the one of the machine that made it:"
         " wmbackup key trust {path:FILE} --fingerprint {fingerprint:SHA256:...}"
@@ -110,9 +138,6 @@ ERRORS: Mapping[str, str] = {
     ),
     "not-found/no-match": (
         "see what there is, with paths as they are taken: wmbackup list {path:ARCHIVE}"
-    ),
-    "not-found/no-match-listed": (
-        "leave the selection out to see what there is; paths are taken as they are printed"
     ),
     "archive-unavailable/named-pipe": (
         "read it from standard input: wmbackup verify - < {path:PIPE}"
@@ -172,6 +197,8 @@ Where such an error is printed, its hint is made from the cause, or the message 
 """
 
 WARNINGS: Mapping[str, str] = {
+    "encryption-missing": "find out who has decrypted it, and who else could read it",
+    "recipient-unnamed": "find out who has encrypted it anew",
     "incomplete-set": "look for the missing file: one is of no use without the other",
     "incomplete-set/backup": (
         "a backup of one version of licenses alone may have no others; look whether it is"

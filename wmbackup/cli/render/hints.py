@@ -1,169 +1,202 @@
-"""The next step after an error or a warning: the only place that makes it.
+"""The next step after an error, as a command that works when it is pasted into a shell.
 
-What is below the command line gives facts: a class, a reason, a path. Here they become a text or a
-command that can be pasted into the shell of this system.
+What is below the command line knows neither how the program was called nor which options there
+are: it raises errors with codes. Here a code becomes the command line that was given, with what
+would have helped.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
 
-from wmbackup.cli.render import limit_hints, shell
-from wmbackup.cli.render.hint_texts import (
-    CATEGORIES,
-    ERRORS,
-    EXPLAINED,
-    HRESULTS,
-    NOTHING,
-    WARNINGS,
-)
-from wmbackup.errors import LIMITS, SignerUntrusted, WmbackupError
-from wmbackup.status import WarningEvent
+import click
 
-if TYPE_CHECKING:
-    from wmbackup.hresult import HResult
-    from wmbackup.trust.small_files import Exposed
+from wmbackup.cli.render import shell
+from wmbackup.cli.render.next_steps import of_error
+from wmbackup.errors import WmbackupError
+
+_RECOVERED = "recovered"
+_RESTORED = "restored"
+_WAIT = 60  # seconds
 
 
-class _Fact:
-    """A fact in a text: quoted for the shell, or what stands in where it is not known."""
-
-    def __init__(self, value: str | None, quote: Callable[[str], str] = shell.quote) -> None:
-        self._value = value
-        self._quote = quote
-
-    def __format__(self, stand_in: str) -> str:
-        return stand_in if self._value is None else self._quote(self._value)
+def command_line(*words: str) -> str:
+    """Return a command of this program, quoted for the shell of this system."""
+    return " ".join(["wmbackup", *map(shell.quote, words)])
 
 
-def of_error(error: WmbackupError) -> str | None:
-    """Return the next step after an error; None where there is none to name."""
-    if error.hint is not None:
-        return error.hint
-    codes = _codes(error)
-    keys = [f"{code}/{error.reason}" for code in codes] + [f"*/{error.reason}"]
-    for key in [*(keys if error.reason else ()), *codes]:
-        if key in SPECIAL:
-            return SPECIAL[key](error)
-        text = ERRORS.get(key)
-        if text is not None:
-            return _filled(text, error.path, _fingerprint(error))
-    return None
+_COMMANDS = "wmbackup|rm|mv|chmod|ulimit|printf|icacls|cmd|ssh-add|ssh-keygen|age"
+_COMMAND = re.compile(rf"(?:\A|: )((?:{_COMMANDS}) .*)\Z", re.DOTALL)
 
 
-def then(error: WmbackupError, last: str) -> str:
-    """Return the next step after an error with another one that comes after it."""
-    first = of_error(error)
-    return last if first is None else f"{first}; then {last}"
+def hint_lines(hint: str, wrapped: Callable[[str, str, TextIO], str]) -> str:
+    """Return a hint for standard error; a command in it is left for the terminal to break."""
+    told = wrapped("hint: ", hint, sys.stderr)
+    found = _COMMAND.search(hint) if "\n" in told else None
+    if found is None:
+        return told
+    return f"{wrapped('hint: ', hint[: found.start(1)].rstrip(), sys.stderr)}\n  {found[1]}"
 
 
-def of_warning(event: WarningEvent) -> str | None:
-    """Return the next step after a warning; None where there is nothing to do."""
-    if event.hint is not None:
-        return event.hint
-    if event.cause is not None:
-        return of_error(event.cause)
-    text = WARNINGS.get(f"{event.code}/{event.reason}", WARNINGS.get(event.code))
-    return None if text is None or text == NOTHING else _filled(text, event.subject)
+class Line:
+    """The command line that was given, to be given again with a change."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Take the words behind the program's name."""
+        self.words = [*words]
+
+    def again(self, *more: str, without: Sequence[str] = ()) -> str:
+        """Return it with more options, and without some flags."""
+        words = [word for word in self.words if word not in without]
+        end = words.index("--") if "--" in words else len(words)
+        return command_line(*words[:end], *more, *words[end:])
+
+    def corrected(self, given: str, meant: str) -> str | None:
+        """Return it with another word in the place of one; None if it has no such word."""
+        words = [_exchanged(word, given, meant) for word in self.words]
+        return None if words == self.words else command_line(*words)
+
+    def with_value(self, option: str, value: str) -> str:
+        """Return it with another value of an option."""
+        words = [*self.words]
+        for at, word in enumerate(words):
+            if word == option and at + 1 < len(words):
+                words[at + 1] = value
+                return command_line(*words)
+            if word.startswith(f"{option}="):
+                words[at] = f"{option}={value}"
+                return command_line(*words)
+        return self.again(option, value)
 
 
-def step_of_class(error: type[WmbackupError]) -> str:
-    """Return the next step after any error of a class, with stand-ins for the facts."""
-    for code in _codes(error):
-        text = ERRORS.get(code) or EXPLAINED.get(code)
-        if text is not None:
-            return _filled(text)
-    raise KeyError(error.code)
+def _exchanged(word: str, given: str, meant: str) -> str:
+    if word == given:
+        return meant
+    name, equals, value = word.partition("=")
+    if equals and name.startswith("-"):
+        if name == given:
+            return f"{meant}={value}"
+        if value == given:
+            return f"{name}={meant}"
+    return word
 
 
-def step_of_warning(code: str) -> str:
-    """Return the next step after any warning of a code, with stand-ins for the facts."""
-    return _filled(WARNINGS[code])
+def _line() -> Line | None:
+    """Return the command line that is being run; None if there is none."""
+    from wmbackup.cli.session import Session
+
+    ctx = click.get_current_context(silent=True)
+    session = None if ctx is None else ctx.find_object(Session)
+    return None if session is None else Line(session.arguments)
 
 
-def of_hresult(known: HResult) -> str:
-    """Return the next step after an HRESULT."""
-    if known.windows_error is not None:
-        return f"see what Windows says about it: net helpmsg {known.windows_error}"
-    return HRESULTS.get(known.name) or known.next_step or CATEGORIES[known.category.word]
+def again(*more: str, without: Sequence[str] = ()) -> str:
+    """Return the command line that is being run, with more options and without some flags."""
+    line = _line() or Line(())
+    return line.again(*more, without=without)
 
 
-def of_exposed(found: Exposed) -> str:
-    """Return what keeps other users from writing to a file that says whom to trust."""
-    if found.has_modes:
-        return f"chmod go-w {shell.argument(found.path)}"
-    return without_modes(found.file)
+def with_value(option: str, value: str) -> str:
+    """Return the command line that is being run, with another value of an option."""
+    return (_line() or Line(())).with_value(option, value)
 
 
-def hide(path: str) -> str:
-    """Return what keeps other users from reading a private file."""
-    from wmbackup.trust.small_files import has_modes
-
-    return shell.hide(path) if shell.IS_WINDOWS or has_modes(path) else without_modes(path)
-
-
-def without_modes(path: str) -> str:
-    """Return what helps where a file is on a file system that keeps no modes."""
-    return f"the file system of {path} keeps no modes: mount it with umask=077, or use another one"
+def did_you_mean(given: str, meant: Sequence[str]) -> str:
+    """Return the command line with what was meant, or only that where it is not on it."""
+    line = _line()
+    found = None if line is None else line.corrected(given, meant[0])
+    return f"did you mean: {found}" if found else f"did you mean {' or '.join(meant)}?"
 
 
-def _codes(error: WmbackupError | type[WmbackupError]) -> list[str]:
-    """Return the code of an error and those of the classes above it."""
-    kind = error if isinstance(error, type) else type(error)
-    return [one.code for one in kind.__mro__ if issubclass(one, WmbackupError)]
+def complete(error: WmbackupError, words: Sequence[str], params: Mapping[str, Any]) -> None:
+    """Give an error from below the command line a hint that has the whole command.
+
+    ``words`` are those of the command line, ``params`` what the command made of them.
+    """
+    find = _HINTS.get(error.code)
+    hint = None if find is None else find(error, Line(words), params)
+    error.hint = hint or error.hint
 
 
-def _filled(text: str, path: str | None = None, fingerprint: str | None = None) -> str:
-    return text.format(
-        path=_Fact(path, shell.argument),
-        remove=_Fact(path, shell.remove),
-        subject=_Fact(path),
-        fingerprint=_Fact(fingerprint),
+_Find = Callable[["WmbackupError", Line, Mapping[str, Any]], str | None]
+
+
+def _output_exists(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    return f"to replace it: {line.again('--force')}" if "force" in params else None
+
+
+def _busy(_error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    return f"to wait for it: {line.again('--lock-wait', str(_WAIT))}"
+
+
+def _conflict(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    if "on_conflict" not in params or "--on-conflict" not in (of_error(error) or ""):
+        return None  # nothing that skipping would help
+    if params["on_conflict"] != "fail":
+        return f"to restore into another folder: {line.with_value('--to', _RESTORED)}"
+    return f"to leave the existing files as they are: {line.again('--on-conflict', 'skip')}"
+
+
+def _read_only(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    return (
+        f"to restore into a folder: {line.with_value('--to', _RESTORED)}"
+        if params.get("target")
+        else None
     )
 
 
-def _fingerprint(error: WmbackupError) -> str | None:
-    return error.fingerprint if isinstance(error, SignerUntrusted) else None
-
-
-def make_another_key(path: str) -> str:
-    """Return the commands that make another signing key and keep the old one."""
-    rename = shell.rename(path, f"{path}.old")
-    # PowerShell 5, which comes with Windows, has no &&.
-    then = ", then: " if shell.IS_WINDOWS else " && "
-    return f"make another one: {rename}{then}wmbackup key create"
-
-
-def _another_key(error: WmbackupError) -> str | None:
-    return None if error.path is None else make_another_key(error.path)
-
-
-def _own_principal(error: WmbackupError) -> str | None:
-    from wmbackup.trust.allowed_signers import PrincipalTaken
-
-    if not isinstance(error, PrincipalTaken) or error.path is None:
+def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    hint = of_error(error) or ""
+    if "--salvage" not in hint:
         return None
-    how = shell.add_line(error.path, error.line, ends=error.ends)
-    return f"trust it under a name of its own: {how}"
+    if "salvage" in params:
+        return None if params["salvage"] else f"to recover what is valid: {line.again('--salvage')}"
+    archives = [word for word in line.words if error.message.startswith(f"{word}: ")]
+    if not archives:
+        return "save the archive to a file, then recover what is valid with wmbackup restore"
+    found = command_line("restore", archives[0], "--salvage", "--dry-run", "--to", _RECOVERED)
+    return f"to see what can be recovered: {found}"
 
 
-def _of_interface(error: WmbackupError) -> str | None:
-    from wmbackup.hresult import InterfaceError, find
-
-    step = of_hresult(find(error.hresult or 0))
-    url = error.url if isinstance(error, InterfaceError) else None
-    return step if url is None else f"the page that says why is {url}; {step}"
-
-
-def _of_limit(error: WmbackupError) -> str | None:
-    return limit_hints.of_reason(error.reason)
+def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
+    hint, archive, store = of_error(error) or "", params.get("archive"), params.get("store")
+    words = [str(archive)] if archive else ["--store", str(store)]
+    if "wmbackup list" not in hint or archive == "-" or not (archive or store):
+        return None
+    if "--at-risk" in hint:
+        return f"to see what its issuers withhold: {command_line('list', *words, '--at-risk')}"
+    return f"to see what is there, with paths as --path takes them: {command_line('list', *words)}"
 
 
-SPECIAL: Mapping[str, Callable[[WmbackupError], str | None]] = {
-    "signing-key-unusable/own": _another_key,
-    "key-revoked/own": _another_key,
-    "principal-taken": _own_principal,
-    "interface": _of_interface,
-    **{f"*/{reason}": _of_limit for reason in LIMITS},
+def _key_missing(_error: WmbackupError, _line: Line, _params: Mapping[str, Any]) -> str | None:
+    return f"to make one: {command_line('key', 'create')}"
+
+
+def _incomplete(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    if "--strict" not in line.words:
+        return of_error(error)
+    return f"to back up the rest: {line.again(without=['--strict'])}"
+
+
+def _failed(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    if "--debug" not in (of_error(error) or "") or "--debug" in line.words:
+        return None
+    return f"to see where it comes from: {line.again('--debug')}"
+
+
+_HINTS: dict[str, _Find] = {
+    "output-exists": _output_exists,
+    "busy": _busy,
+    "restore-conflict": _conflict,
+    "store-read-only": _read_only,
+    "archive-damaged": _salvage,
+    "archive-truncated": _salvage,
+    "not-found": _nothing_found,
+    "signing-key-missing": _key_missing,
+    "incomplete": _incomplete,
+    "failed": _failed,
+    "system": _failed,
 }

@@ -79,7 +79,10 @@ class Explanation(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The result for one archive: a summary, or the error that it ended with; how long it took."""
+    """The result for one archive: a summary, or the error that it ended with; how long it took.
+
+    ``differences`` are those from the store ``against``.
+    """
 
     name: str
     summary: VerifySummary | None
@@ -87,6 +90,7 @@ class Verified(NamedTuple):
     differences: Differences | None = None
     restore_tested: bool = False
     seconds: float = 0.0
+    against: str | None = None
 
 
 class Listed(NamedTuple):
@@ -158,8 +162,8 @@ class Output(Protocol):
     def at_risk(self, rows: Iterable[Row]) -> None:
         """Show licenses that a backup does not save, by shop; the rows come in that order."""
 
-    def differences(self, differences: Differences) -> None:
-        """Show what differs."""
+    def differences(self, differences: Differences, first: str, second: str) -> None:
+        """Show what differs between two that have names."""
 
     def check(self, row: CheckRow) -> None:
         """Show one check."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.render.messages import FILE, RUNNING_OUT
 from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.output import Listed
@@ -179,21 +180,24 @@ class Chooser:
         """Raise NotFound where nothing matched the selection, whatever else was asked for."""
         if self._wanted.selection and not self._is_met:
             text = f"nothing in the {where} matches the selection"
-            raise NotFound(text, reason="no-match-listed")
+            raise NotFound(text, reason="no-match")
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:
     """Return after and before which a license has to expire to be shown."""
     now = datetime.now(UTC).replace(microsecond=0)
     if expired and within is not None:
-        raise UsageError("--expired and --expires-within contradict each other", hint="choose one")
+        raise UsageError(
+            "--expired and --expires-within contradict each other",
+            hint=f"to list what has expired or will expire: {again(without=['--expired'])}",
+        )
     if expired:
         return None, _stamp(now)
     if within is None:
         return None, None
     match = _DURATION.match(within)
     if match is None:
-        raise UsageError(f"{within} is not a duration", hint="write it as 36h, 30d or 8w")
+        raise UsageError(f"{within} is not a duration", hint=did_you_mean(within, ["30d"]))
     hours = int(match[1]) * _HOURS[match[2]]
     try:
         return _stamp(now), _stamp(now + timedelta(hours=hours))

@@ -22,11 +22,13 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
-from wmbackup.cli.render import hints
+from wmbackup.cli.render import next_steps
+from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
+from wmbackup.cli.render.hints import hint_lines
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
-    difference_lines,
+    date,
     key_line,
     long_lines,
     plain_header,
@@ -122,7 +124,7 @@ class Terminal:
         text = wrapped(f"wmbackup: {word}: ", elided(visible(message), _LONGEST), sys.stderr)
         text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            told = wrapped("hint: ", elided(visible(hint), _LONGEST), sys.stderr)
+            told = hint_lines(elided(visible(hint), _LONGEST), wrapped)
             text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 
@@ -151,7 +153,7 @@ class Terminal:
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
-            self.warning(event.code, event.message, hints.of_warning(event))
+            self.warning(event.code, event.message, next_steps.of_warning(event))
 
     def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         verbose = self._common.verbose
@@ -192,7 +194,7 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, hints.of_error(error))
+        self._report("error", error.message, next_steps.of_error(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
@@ -201,7 +203,8 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
+            local = is_terminal(sys.stderr)
+            for label, text in plan_lines(plan, everything=bool(self._common.verbose), local=local):
                 self._err(wrapped(label, text, sys.stderr))
 
     def rows(
@@ -272,9 +275,11 @@ class Terminal:
             told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)
             self._err(told.replace("hint:", label, 1))
 
-    def differences(self, differences: Differences) -> None:
+    def differences(self, differences: Differences, first: str, second: str) -> None:
         """See `Output.differences`."""
         self._stand_still()
+        if differences and not self._common.quiet:
+            self._err(wrapped("", difference_legend(first, second), sys.stderr))
         for line in difference_lines(differences):
             self._out(line)
 
@@ -307,8 +312,10 @@ class Terminal:
                 self._out("\t".join(visible(cell or "") for cell in cells))
                 continue
             self._out(f"{self._style(visible(row.principal or row.role), 'bold', sys.stdout)}")
+            dates = [date(cell, long=True) for cell in (row.valid_after, row.valid_before)]
+            facts = (*cells[:3], *dates, *cells[5:])
             names = ("role", "", "fingerprint", "valid after", "valid before", "public key", "file")
-            for name, cell in zip(names, cells, strict=True):
+            for name, cell in zip(names, facts, strict=True):
                 if name and cell:
                     self._out(f"  {name + ':':<14}{visible(cell)}")
 
@@ -344,7 +351,8 @@ class Terminal:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
-            for line in summary_lines(self._result, self._session.elapsed):
+            local = is_terminal(sys.stderr if to_stderr else sys.stdout)
+            for line in summary_lines(self._result, self._session.elapsed, local=local):
                 if to_stderr:
                     self._err(wrapped("", line, sys.stderr))
                 elif self._session.stdout.is_there:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from wmbackup.cli.render.hints import step_of_warning
+from wmbackup.cli.render.next_steps import step_of_warning
 
 Meaning = tuple[str, str]
 
@@ -101,6 +101,8 @@ KINDS: Mapping[str, Meaning] = {
 """Kinds of licenses and of stores, by the word that `list` and `backup` print."""
 
 _WARNINGS: Mapping[str, str] = {
+    "encryption-missing": "an archive names recipients, and it comes in the clear",
+    "recipient-unnamed": "an archive does not name what opens it here among its recipients",
     "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (
         "should this restore be cut off, the next run cannot tell whether it may undo it"
