@@ -184,9 +184,7 @@ def _read_signatures(source: ExactReader) -> _Signatures:
     bagit = _small(source, "bagit.txt", len(tag_files.BAGIT), len(tag_files.BAGIT))
     text = _small(source, "tagmanifest-sha256.txt", *[tag_files.TAG_MANIFEST_SIZE] * 2)
     if source.next_name() == BAG + b"README.txt":
-        raise ArchiveUnsigned(
-            "the archive is not signed", hint="nothing in it can be trusted; look for another"
-        )
+        raise ArchiveUnsigned("the archive is not signed")
     armored = [_small(source, "tagmanifest-sha256.txt.sig", *[sshsig.ARMORED_SIZE] * 2)]
     for number in range(2, _MAX_COSIGNERS + 2):
         name = f"tagmanifest-sha256.txt.{number}.sig"

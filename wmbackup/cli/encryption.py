@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.passphrases import PassphraseGiven, asker, passphrase_options
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.session import Session, config_folder
 from wmbackup.errors import (
     ExitCode,
@@ -165,7 +166,7 @@ def read_identities(session: Session, path: str) -> Own:
         ) from None
     if small_files.is_exposed(path, found.mode):
         text = f"other users can read the identity {path}"
-        session.output.warning("identity-exposed", text, small_files.hide_hint(path))
+        session.output.warning("identity-exposed", text, next_steps.hide(path))
     _leave_no_core()
     return Own(path, identities)
 

@@ -5,16 +5,13 @@ The one that `create` makes has no passphrase, so that cron can sign.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
     OutputExists,
-    SetupUnusable,
     SigningKeyUnusable,
     SystemFailure,
     WmbackupError,
@@ -24,7 +21,7 @@ from wmbackup.trust import small_files
 from wmbackup.trust.allowed_signers import PrincipalTaken
 from wmbackup.trust.policy import Signer, principal_of
 from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_signers, trust_held
-from wmbackup.trust.unlock import ANOTHER, Signs, Unlock
+from wmbackup.trust.unlock import Signs, Unlock
 from wmbackup.trust.unlock import load as load_key
 
 if TYPE_CHECKING:
@@ -80,18 +77,13 @@ def load(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it
 
 
 def load_own(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it is frozen
-    """Read the signing key of this user, as `load` does, and say how to make another one."""
+    """Read the signing key of this user, which can be made anew. Raises as `load` does."""
     try:
         return load(path, unlock)
     except SigningKeyUnusable as error:
-        if error.hint == ANOTHER:  # nothing that would mend this one
-            error.hint = make_another(path)
+        if error.reason is None:  # nothing else would mend this one
+            error.reason = "own"
         raise
-
-
-def make_another(path: str) -> str:
-    """Return the commands that make another signing key and keep the old one."""
-    return f"make another one: {small_files.move_away(path)} && wmbackup key create"
 
 
 def create(path: str, host: str) -> SigningKey:
@@ -143,10 +135,7 @@ def public_path(path: str) -> str:
 
 
 def _exists(path: str) -> KeyExists:
-    return KeyExists(
-        f"there is a signing key at {path}",
-        hint="keep it: the archives that it signed are trusted because of it",
-    )
+    return KeyExists(f"there is a signing key at {path}", path=path)
 
 
 def is_incomplete(path: str) -> bool:
@@ -171,30 +160,14 @@ def create_trusted(
         trusted = read_signers(file)  # before there is a key to be lost
         read_revoked(revoked)
         completed = os.path.lexists(path)
-        with _completable(path):
-            key = load_own(path) if completed else _create_private(path)
-            is_known = any(signer.key == key.public for signer in trusted)
-            if is_known and completed and not is_incomplete(path):
-                raise _exists(path)
-            principal = _trust_own(file, key, host, revoked)
-            if not os.path.lexists(public_path(path)):
-                _write_public(key, host)
+        key = load_own(path) if completed else _create_private(path)
+        is_known = any(signer.key == key.public for signer in trusted)
+        if is_known and completed and not is_incomplete(path):
+            raise _exists(path)
+        principal = _trust_own(file, key, host, revoked)
+        if not os.path.lexists(public_path(path)):
+            _write_public(key, host)
         return Created(key, principal, completed)
-
-
-@contextlib.contextmanager
-def _completable(path: str) -> Iterator[None]:
-    """Add the next step to what goes wrong on the way to a key that is trusted."""
-    try:
-        yield
-    except KeyRevoked as error:
-        error.hint = make_another(path)
-        raise
-    except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(path):
-            complete = "complete the signing key with: wmbackup key create"
-            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
-        raise
 
 
 def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> str:
@@ -203,6 +176,9 @@ def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> st
     while True:
         try:
             known = trust_held(file, Signer(principal, key.public), revoked)
+        except KeyRevoked as error:
+            error.reason, error.path = "own", key.path
+            raise
         except PrincipalTaken:
             number += 1
             principal = f"{base}-{number}"
