@@ -113,6 +113,14 @@ class SealedArchive:
         signed = _read_signatures(source)
         return Claims(signed.maker, _read_info(source, signed))
 
+    def signers(self) -> tuple[bytes, ...]:
+        """Return the keys that signed, the maker's first; nobody trusts them yet.
+
+        Raises as `authenticate` does.
+        """
+        signed = _read_signatures(self._begin())
+        return signed.maker, *signed.cosigners
+
     def _begin(self) -> ExactReader:
         if self.length is not None and self._stream.tell() != self._start:
             self._stream.seek(self._start)
@@ -138,6 +146,11 @@ class TrustedArchive:
     def tag_manifest(self) -> bytes:
         """The bytes that were signed."""
         return self._signed.tag_manifest
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The keys that signed, trusted or not, the maker's first (32 raw bytes each)."""
+        return self._signed.maker, *self._signed.cosigners
 
     def read_head(self, spool: Spool) -> Inventory:
         """Read the tables into private files and verify them.
