@@ -24,10 +24,11 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.status import Control, Phase, PhaseEvent, WarningEvent
 from wmbackup.storage.files import resolved
 from wmbackup.storage.spool import spool_failure, spool_in, temporary_folder
 from wmbackup.storage.trouble import is_of_file
+from wmbackup.trust.policy import Policy
 
 HOPELESS = "nothing in this copy can be verified; look for another one"
 """The next step where not even a salvage helps, since it begins where the signature ends."""
@@ -145,7 +146,7 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
     try:
-        return archive.authenticate(policy)
+        trusted = archive.authenticate(policy)
     except SignerUntrusted as error:
         if error.hint is None:
             error.hint = _how_to_trust(error, archive)
@@ -156,6 +157,31 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
         elif not isinstance(error, ArchiveUnsigned):
             error.hint = HOPELESS
         raise
+    _warn_of_ignored(archive, trusted, policy, control)
+    return trusted
+
+
+def _warn_of_ignored(
+    archive: SealedArchive, trusted: TrustedArchive, policy: TrustPolicy, control: Control
+) -> None:
+    """Warn of countersignatures that count for nothing."""
+    maker, *cosigners = trusted.keys
+    if not cosigners or not isinstance(policy, Policy):
+        return
+    for mark, is_revoked in policy.ignored(maker, cosigners, trusted.info.created):
+        if is_revoked:
+            event = WarningEvent(
+                "cosigner-revoked",
+                f"{archive.name}: the countersignature by {mark}, which is revoked, is ignored",
+                None,
+            )
+        else:
+            event = WarningEvent(
+                "cosigner-untrusted",
+                f"{archive.name}: the countersignature by {mark}, which is not trusted, is ignored",
+                None,
+            )
+        control.notify(event)
 
 
 @contextlib.contextmanager
@@ -179,6 +205,9 @@ def identify(archive: SealedArchive) -> Claims:
 
 
 def _how_to_trust(error: SignerUntrusted, archive: SealedArchive) -> str | None:
+    if error.code in {"too-few-signers", "signer-missing"}:
+        name = "ARCHIVE" if archive.path is None else quote(archive.name)
+        return f"let another trusted signer countersign it: wmbackup key sign {name}"
     if error.code != "signer-untrusted":
         return None
     if archive.path is None:

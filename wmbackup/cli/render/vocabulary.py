@@ -99,6 +99,14 @@ KINDS: Mapping[str, Meaning] = {
 """Kinds of licenses and of stores, by the word that `list` and `backup` print."""
 
 WARNINGS: Mapping[str, Meaning] = {
+    "cosigner-untrusted": (
+        "somebody who is not trusted here has countersigned the archive, which counts for nothing",
+        "there is nothing to do, or trust the key: wmbackup key trust FILE.pub",
+    ),
+    "cosigner-revoked": (
+        "a key that is revoked has countersigned the archive, which counts for nothing",
+        "there is nothing to do: enough others have signed it",
+    ),
     "incomplete-set": (
         "a file is missing that belongs to one that is there",
         "look for the missing file: one is of no use without the other",
