@@ -139,6 +139,8 @@ def _value(metavar: str, kind: object, *, known: Sequence[str] = (), many: bool 
     parts = set(re.sub(r"[\[\]]|\.\.\.$", "", metavar).split("|"))
     if "HRESULT" in parts:
         words += known_names()
+    if "COMMAND" in parts:
+        words += COMMANDS
     if _STDIO in parts and not words:
         words.append(_STDIO)
     return Value(

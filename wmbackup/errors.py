@@ -194,6 +194,12 @@ class EnvelopeDamaged(ArchiveDamaged):
     code = "envelope-damaged"
 
 
+class EnvelopeTruncated(ArchiveTruncated):
+    """The encryption around the archive ends too early."""
+
+    code = "envelope-truncated"
+
+
 class Undecryptable(WmbackupError):
     """No identity and no passphrase here opens the archive.
 

@@ -23,7 +23,7 @@ ZSH = SHARE / "zsh/site-functions"
 FISH = SHARE / "fish/vendor_completions.d/wmbackup.fish"
 POWERSHELL = SHARE / "wmbackup/wmbackup.ps1"
 CAPTURE = Path(__file__).parent / "capture.zsh"
-TOP = ["backup", "check", "explain", "key", "list", "restore", "verify"]
+TOP = ["backup", "check", "explain", "help", "key", "list", "restore", "verify"]
 STORES = ["bak:", "drm:", "folder:", "sample", "windows"]
 FOLDERS = ["backups", "my dir"]
 ARCHIVES = ["a.wmbackup.tar", "b c.wmbackup.tar"]
@@ -40,7 +40,7 @@ OFFERS: list[tuple[str, list[str]]] = [
     ("--json key ", ["create", "list", "show", "trust"]),
     ("--vers", ["--version"]),
     ("backup --vers", ["--version"]),
-    ("backup --acc", ["--accept-restricted"]),
+    ("backup --acc", ["--accept-restricted", "--accept-skipped"]),
     ("verify --acc", []),
     ("backup --store ", FOLDERS + STORES),
     ("backup --store my", ["my dir"]),

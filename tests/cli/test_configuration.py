@@ -92,7 +92,7 @@ def test_the_profile_of_the_command_line_comes_first(
     ("text", "hint"),
     [
         ("", "no file has profiles"),
-        ("[profile.nightly]", "did you mean nightly?"),
+        ("[profile.nightly]", "did you mean: wmbackup check --profile nightly"),
         ("[profile.other]\n[profile.another]", "there are: other, another"),
     ],
 )

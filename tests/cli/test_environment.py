@@ -90,7 +90,10 @@ def test_any_locale_does(program: Process, locale: str) -> None:
 def test_standard_input_that_is_closed_asks_nothing(program: Process) -> None:
     program(*BACKUP, "-o", "a.tar")
     result = program.shell("wmbackup restore a.tar --to b --no-notice <&-")
-    assert (result.code, "add --yes" in result.err) == (2, True)
+    assert (result.code, "wmbackup restore a.tar --to b --no-notice --yes" in result.err) == (
+        2,
+        True,
+    )
 
 
 def test_what_may_not_be_read_is_named(program: Process) -> None:

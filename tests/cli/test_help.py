@@ -30,7 +30,16 @@ PATHS = [path for path, _ in ALL]
 
 
 def test_every_command_of_the_contract_is_there() -> None:
-    assert list(COMMANDS) == ["backup", "restore", "list", "verify", "check", "key", "explain"]
+    assert list(COMMANDS) == [
+        "backup",
+        "restore",
+        "list",
+        "verify",
+        "check",
+        "key",
+        "explain",
+        "help",
+    ]
     assert {path for path in PATHS if path[:1] == ("key",)} == {
         ("key",),
         *(("key", name) for name in ("create", "show", "list", "trust")),
@@ -71,7 +80,7 @@ def test_no_option_is_without_help_and_an_environment_variable(
 
 def test_what_is_not_built_does_not_exist(inside: Inside) -> None:
     helps = "".join(inside(*path, "--help").out for path in PATHS)
-    for option in ("--recipient", "--require-signers", "--latest", "--keep"):
+    for option in ("--require-signers", "--latest", "--keep"):
         assert option not in helps
     assert inside("key", "sign", "x").code == 2
 
@@ -93,25 +102,48 @@ def test_the_version_names_the_archive_formats(inside: Inside, path: tuple[str, 
 @pytest.mark.parametrize(
     ("words", "hint"),
     [
-        (("bakcup",), "did you mean backup?"),
-        (("verfy",), "did you mean verify?"),
-        (("zzz",), "see wmbackup --help"),
-        (("key", "crate"), "did you mean create?"),
-        (("key", "zzz"), "see wmbackup key --help"),
-        (("backup", "--froce"), "did you mean --force?"),
-        (("list", "--titel", "x"), "did you mean --title?"),
-        (("restore", "a", "--zzz"), "see wmbackup restore --help"),
-        (("backup", "-x"), "see wmbackup backup --help"),
-        (("backup", "--store"), "see wmbackup backup --help"),
-        (("verify",), "see wmbackup verify --help"),
-        (("--store", "x", "list"), "write it behind the command: wmbackup list --store"),
+        (("bakcup", "x"), "did you mean: wmbackup backup x"),
+        (("verfy",), "did you mean: wmbackup verify"),
+        (("zzz",), "for help: wmbackup --help"),
+        (("help", "verfy"), "did you mean: wmbackup help verify"),
+        (("key", "crate"), "did you mean: wmbackup key create"),
+        (("key", "zzz"), "for help: wmbackup key --help"),
+        (("backup", "--froce"), "did you mean: wmbackup backup --force"),
+        (("backup", "--ouput=a b"), "did you mean: wmbackup backup '--output=a b'"),
+        (("list", "--titel", "x"), "did you mean: wmbackup list --title x"),
+        (("list", "--sort", "titel"), "did you mean: wmbackup list --sort title"),
+        (("list", "--sort=titel"), "did you mean: wmbackup list --sort=title"),
+        (("restore", "a", "--zzz"), "for help: wmbackup restore --help"),
+        (("backup", "-x"), "for help: wmbackup backup --help"),
+        (("backup", "--store"), "for help: wmbackup backup --help"),
+        (("verify",), "for help: wmbackup verify --help"),
+        (("backup", "l c", "-o", "x"), "did you mean: wmbackup backup --store 'l c' -o x"),
+        (("restore", "a", "b"), "did you mean: wmbackup restore a --to b"),
+        (("check", "lic"), "did you mean: wmbackup check --store lic"),
+        (("backup", "--store", "a", "b"), "for help: wmbackup backup --help"),
+        (
+            ("--store", "x y", "list"),
+            "it belongs behind the command: wmbackup list --store 'x y'",
+        ),
+        (("--long", "list"), "it belongs behind the command: wmbackup list --long"),
+        (("--kid=x", "list"), "it belongs behind the command: wmbackup list --kid=x"),
         (("list", "--fingerprint", "x"), "it is an option of key trust"),
-        (("key", "show", "--timeout", "1"), "it is an option of backup, restore"),
-        (("list", "--store", "foldr:x"), "did you mean folder:x? a path of that name is ./foldr:x"),
-        (("list", "--store", "Drm:/x"), "did you mean drm:/x? a path of that name is ./Drm:/x"),
+        (("key", "show", "--timeout", "1"), "it is an option of backup and of restore"),
+        (
+            ("list", "--store", "foldr:x"),
+            "a path of that name is ./foldr:x; did you mean: wmbackup list --store folder:x",
+        ),
+        (
+            ("list", "--store=Drm:/x"),
+            "a path of that name is ./Drm:/x; did you mean: wmbackup list --store=drm:/x",
+        ),
         (
             ("restore", "a", "--yes", "--to", "bka:x"),
-            "did you mean folder:x? a path of that name is ./bka:x",
+            "a path of that name is ./bka:x; did you mean: wmbackup restore a --yes --to folder:x",
+        ),
+        (
+            ("list", "--store=sample", "--expires-within=x"),
+            "did you mean: wmbackup list --store=sample --expires-within=30d",
         ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
@@ -136,7 +168,7 @@ def test_a_mistyped_store_is_answered_with_the_right_one(
     result = inside("list", "--store", store)
     assert result.code == 7
     assert result.errors[0].endswith(store)
-    assert result.hints == [f"did you mean {meant}?"]
+    assert result.hints == [f"did you mean: wmbackup list --store {meant}"]
 
 
 @pytest.mark.parametrize("store", ["xyz", "./sampel", "a/b:c", "c:x", "foldr/x"])
@@ -153,7 +185,7 @@ def test_a_folder_that_is_there_is_no_mistyped_store(inside: Inside) -> None:
 def test_a_mistyped_kind_is_answered_with_the_right_one(inside: Inside) -> None:
     result = inside("list", "--store", "sample", "--kind", "wmdrm-7")
     assert "--kind is wmdrm-7, which nothing here is known to be" in result.err
-    assert result.hints[0].startswith("did you mean wmdrm-v7")
+    assert result.hints[0] == "did you mean: wmbackup list --store sample --kind wmdrm-v7"
     assert "known to be" not in inside("list", "--store", "sample", "--kind", "wmdrm-v7").err
 
 
@@ -200,3 +232,57 @@ def test_python_runs_it_as_a_module(program: Process) -> None:
         check=True,
     )
     assert done.stdout.startswith(b"wmbackup ")
+
+
+def test_the_program_alone_prints_its_help(inside: Inside) -> None:
+    wanted = inside("--help").out
+    for words in ("", "--quiet", "--no-notice", "help"):
+        result = inside(*words.split())
+        assert (result.code, result.out, result.err) == (0, wanted, "")
+    assert inside("key").out == inside("key", "--help").out
+    for words in ("--json", "key --json", "help --json"):
+        assert inside(*words.split()).summary["exit"] == "usage"
+
+
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_the_command_help_prints_the_help_of_any_command(
+    inside: Inside, path: tuple[str, ...]
+) -> None:
+    result = inside("help", *path)
+    assert (result.code, result.out, result.err) == (0, inside(*path, "--help").out, "")
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("zzz",), "no such command: zzz"),
+        (("key", "zzz"), "no such command: zzz"),
+        (("backup", "x"), "wmbackup backup has no commands below it"),
+        (("key", "list", "x"), "wmbackup key list has no commands below it"),
+    ],
+)
+def test_help_of_what_is_no_command_is_refused(
+    inside: Inside, words: tuple[str, ...], error: str
+) -> None:
+    result = inside("help", *words)
+    assert (result.code, result.out, result.errors) == (2, "", [error])
+
+
+@pytest.mark.parametrize("columns", [20, 33, 40, 59, 80, 120, 10**9])
+@pytest.mark.parametrize("path", PATHS, ids=" ".join)
+def test_help_is_broken_between_words_alone(
+    inside: Inside, monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...], columns: int
+) -> None:
+    wide = inside(*path, "--help").out
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = inside(*path, "--help").out
+    for line in text.splitlines():
+        longest = max((len(word) for word in line.split()), default=0)
+        assert len(line) <= min(columns, 100) or len(line.split()) == 1, line
+        assert columns < 40 or longest <= columns, line
+    # Alternatives may be broken behind a bar.
+    assert "".join(text.split()) == "".join(wide.split())
+    words = {word for line in text.splitlines() for word in line.split()}
+    parts = {part for word in wide.split() for part in (word, *word.replace("|", "| ").split())}
+    joined = {word for word in words if word not in parts}
+    assert all(word.strip("|") in wide and "|" in word for word in joined), joined

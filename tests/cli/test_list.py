@@ -166,10 +166,22 @@ def test_what_differs_is_counted_and_chosen_by_titles_of_media(inside: Inside) -
     inside.write("empty/x", b"x")
     store = ("list", "--no-notice", "--store", "empty", "--against", "a.tar")
     result = inside(*store)
-    assert (result.code, result.err) == (
-        11,
-        "empty (folder store): 1 file added, 2 gone (2 of them expired: no damage), 0 changed\n",
-    )
+    assert result.code == 11
+    assert result.err.splitlines() == [
+        "+ only in empty, - only in a.tar, ~ in both, with different content",
+        "empty (folder store): 1 file added, 2 gone (2 of them expired: no damage), 0 changed",
+    ]
+    verified = inside("verify", "a.tar", "--against", "empty")
+    listed = inside("list", "a.tar", "--against", "empty")
+    signs = result.out.splitlines()
+    assert [line[0] for line in signs] == ["+", "-", "-"]
+    assert signs == listed.out.splitlines() == verified.out.splitlines()[:-1]
+    assert result.err.splitlines()[0] == listed.err.splitlines()[0] == verified.err.strip()
+    counts = "1 file added, 2 gone (2 of them expired: no damage), 0 changed"
+    assert all(counts in said for said in (result.err, listed.err, verified.out))
+    assert (verified.code, "ok" in verified.out) == (11, False)
+    json = inside("verify", "a.tar", "--against", "empty", "--json").summary
+    assert json["result"]["archives"][0]["ok"] is False
     chosen = inside(*store, "--match-media", "media", "--title", "synthetic")
     assert chosen.out == "- a.lic (expired: such licenses delete themselves)\n"
 
@@ -192,3 +204,15 @@ def test_a_host_cannot_pass_for_words_of_the_program(
         assert max(map(len, text.splitlines())) < 1000
     parsed = json.loads(inside("verify", "a.tar", "--json").out.splitlines()[-1])
     assert parsed["type"] == "summary"
+
+
+def test_columns_are_chosen(inside: Inside) -> None:
+    inside.write("store/a b.lic", make.v7().encode())
+    assert inside("list", *QUIET, "--columns", "title,path,size").out == (
+        f"{make.META['Title']}\ta b.lic\t{len(make.v7())}\n"
+    )
+    assert inside("list", *QUIET, "--columns", "size", "-v").out.startswith("size\n")
+    for other in ("--long", "--json", "--at-risk"):
+        result = inside("list", *QUIET, "--columns", "size", other)
+        assert result.code == 2
+    assert inside("list", *QUIET, "--columns", "nothing").code == 2

@@ -40,7 +40,9 @@ def test_a_store_that_another_run_holds_is_busy(inside: Inside) -> None:
         again = inside(*BACKUP, "--json")
     assert result.code == 8
     assert result.errors == [f"another run of wmbackup holds the store {inside.path('store')}"]
-    assert result.hints == ["wait for it to end, or add --lock-wait SECONDS"]
+    assert result.hints == [
+        "to wait for it: wmbackup backup --store store -o archive.tar --no-notice --lock-wait 60"
+    ]
     assert again.summary["error"] == "busy"
     assert again.lines[-2]["hresult"] == "NS_E_DRM_BACKUPRESTORE_BUSY"
     assert "archive.tar" not in inside.tree()

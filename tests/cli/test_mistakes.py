@@ -188,7 +188,7 @@ def test_options_that_can_be_repeated_still_can(inside: Inside) -> None:
 
 def test_stray_argument_of_a_backup_is_a_store(inside: Inside) -> None:
     _, hint = refused(inside, "backup", "my lic", "-o", "out.tar")
-    assert hint == "did you mean --store 'my lic'?"
+    assert hint == "did you mean: wmbackup backup --store 'my lic' -o out.tar"
 
 
 def test_archive_does_not_go_to_a_terminal(program: Process) -> None:
@@ -196,9 +196,10 @@ def test_archive_does_not_go_to_a_terminal(program: Process) -> None:
     words = ("backup", "--store", "sample", "--no-notice", "-o", "-")
     code, text = screen(program, *words, size=(24, 200), NO_COLOR="1")
     assert code == 2
+    command = "wmbackup backup --store sample --no-notice -o - > licenses.wmbackup.tar"
     assert text.splitlines() == [
         "wmbackup: error: standard output is a terminal, and an archive is not for a screen",
-        "hint: wmbackup backup --store sample --no-notice -o - > licenses.wmbackup.tar",
+        f"hint: to write to a file: {command}",
     ]
     assert screen(program, *words, "--dry-run")[0] == 3
 

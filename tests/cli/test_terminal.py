@@ -157,7 +157,7 @@ def test_control_c_at_the_question_restores_nothing(ready: Process) -> None:
 
 def test_a_question_is_not_asked_where_it_may_not(ready: Process) -> None:
     code, text = screen(ready, "restore", "a.tar", "--to", "b", "--no-input")
-    assert (code, "add --yes" in text) == (2, True)
+    assert (code, "wmbackup restore a.tar --to b --no-input --yes" in text) == (2, True)
     code, text = screen(ready, "restore", "a.tar", "--to", "b", "--yes", "--no-notice")
     assert (code, "[y/N]" in text) == (0, False)
     code, text = screen(ready, "restore", "a.tar", "--to", "c", "--dry-run", "--no-notice")
@@ -174,7 +174,7 @@ def test_an_archive_on_standard_input_leaves_nobody_to_ask(ready: Process) -> No
     child.close()
     assert child.exitstatus == 2
     assert "without a terminal" not in text
-    assert "standard input, which is the archive, gives none hint: add --yes" in text
+    assert "standard input, which is the archive, gives none hint: to restore" in text
 
 
 def test_the_key_of_an_archive_is_trusted_after_a_question(ready: Process) -> None:
@@ -417,7 +417,21 @@ def test_the_table_fits_the_terminal(ready: Process, width: int, columns: list[s
     for row in body:
         assert all(start == 0 or row[start - 2 : start].strip() == "" for start in starts)
     assert any("Low Tide" in row and row.endswith("withheld") for row in body)
+    assert any("Evening Ferry" in row and "! 2006-08-01" in row for row in body)
+    legend = "1 license withheld, 2 licenses expired (!)"
+    assert legend in " ".join(table[14:])
     assert "a.tar: 12 files, 11 licenses" in " ".join(table[14:])
+
+
+def test_rows_on_a_terminal_come_as_people_sort(ready: Process) -> None:
+    for name in ("10.lic", "9.lic", "B/2", "b/10", "a.lic"):
+        ready.write(f"store/{name}")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", "--no-progress")
+    names = [row.split()[0] for row in rows(text) if re.search(r" file\b", row)]
+    assert names[:5] == ["9.lic", "10.lic", "a.lic", "B/2", "b/10"]
+    columns = ("--columns", "size,path", "--quiet")
+    _, text = screen(ready, "list", "--store", "store", "--no-notice", *columns)
+    assert [row.split()[-1] for row in rows(text) if row][1:] == names[:5]
 
 
 def test_wide_characters_keep_the_columns(ready: Process) -> None:
@@ -464,10 +478,31 @@ def test_dates_are_local_on_a_terminal_alone(ready: Process) -> None:
     assert "issued:                2005-03-14T09:26:53Z" in ready(*arguments).out
     assert "2006-10-28T00:00:00Z" in ready(*arguments).out
     _, text = screen(ready, *arguments, TZ="UTC-3")
-    assert "issued:                2005-03-14 12:26" in text
-    assert "2006-10-28 03:00" in text
+    assert "issued:                2005-03-14 12:26 +0300" in text
+    assert "2006-10-28 03:00 +0300" in text
     _, text = screen(ready, "list", "a.tar", "--at-risk", TZ="UTC-3", size=(24, 200))
-    assert "its time ended 2006-08-01 03:00" in text
+    assert "its time ended 2006-08-01 03:00 +0300" in text
+
+
+def test_times_have_a_zone_on_a_terminal_and_are_in_utc_elsewhere(ready: Process) -> None:
+    """Of the archive that is verified and restored, of files, and of keys."""
+    local = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d \+0300\b")
+    utc = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+    line = ready("key", "show").out.split()
+    key = f'{line[2]} valid-after="20200101Z",valid-before="20400101Z" {line[0]} {line[1]}\n'
+    ready.write("signers", key.encode())
+    wide = (24, 250)
+    for arguments in (
+        ("verify", "a.tar"),
+        ("restore", "a.tar", "--to", "new", "--dry-run"),
+        ("list", "a.tar", "--columns", "modified"),
+        ("key", "list", "--allowed-signers", "signers"),
+    ):
+        code, text = screen(ready, *arguments, "--no-progress", TZ="UTC-3", size=wide)
+        assert (code, bool(local.search(text)), utc.search(text)) == (0, True, None), text
+        piped = ready(*arguments, env={"TZ": "UTC-3"})
+        assert utc.search(piped.out + piped.err), piped
+        assert not local.search(piped.out + piped.err)
 
 
 @pytest.mark.parametrize("width", [40, 80])

@@ -65,24 +65,28 @@ _CALCULATED: Mapping[type[ast.operator], type[ast.operator]] = {
 
 @dataclass(frozen=True, slots=True)
 class Mutant:
-    """A changed module. ``what`` says the change without a line number."""
+    """A changed module. ``where`` is a function, ``what`` says the change, without line numbers."""
 
     path: str
     line: int
+    where: str
     what: str
     source: str
 
     @property
     def name(self) -> str:
         """What it is known by."""
-        return f"{self.path}: {self.what}"
+        return f"{self.path}: {self.where}: {self.what}"
 
 
 def mutants(path: str, text: str) -> Iterator[Mutant]:
     """Yield every small change of a module."""
     tree = ast.parse(text)
     nodes = [node for node in ast.walk(tree) if not _is_inert(node)]
-    inert = {id(inner) for node in ast.walk(tree) if _is_inert(node) for inner in ast.walk(node)}
+    functions = _functions(tree)
+    left_out = [node for node in ast.walk(tree) if _is_inert(node)]
+    left_out += [node for owner in ast.walk(tree) if (node := _annotation(owner)) is not None]
+    inert = {id(inner) for node in left_out for inner in ast.walk(node)}
     for node in nodes:
         if id(node) in inert:
             continue
@@ -91,7 +95,18 @@ def mutants(path: str, text: str) -> Iterator[Mutant]:
             old_text, new_text = ast.unparse(node), ast.unparse(changed)
             line: int = getattr(node, "lineno", 0)
             what = f"{_short(old_text)} -> {_short(new_text)}"
-            yield Mutant(path, line, what, ast.unparse(ast.fix_missing_locations(new)))
+            where = functions.get(id(node), "module")
+            yield Mutant(path, line, where, what, ast.unparse(ast.fix_missing_locations(new)))
+
+
+def _functions(tree: ast.Module) -> dict[int, str]:
+    """Return for each node in a function, by its identity, what the innermost one is called."""
+    return {
+        id(inner): node.name
+        for node in ast.walk(tree)  # from the outside to the inside
+        if isinstance(node, ast.FunctionDef)
+        for inner in ast.walk(node)
+    }
 
 
 def copy_of(tree: ast.Module, node: ast.AST) -> ast.Module:
@@ -115,14 +130,18 @@ def _short(text: str) -> str:
 
 
 def _is_inert(node: ast.AST) -> bool:
-    """Whether nothing that runs depends on it: annotations, docstrings, imports for types."""
-    if isinstance(node, ast.AnnAssign | ast.arg):
-        return node.annotation is not None and isinstance(node, ast.arg)
+    """Whether nothing that runs depends on it: docstrings, imports, and what is for types."""
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
         return True
     if isinstance(node, ast.If):
         return ast.unparse(node.test) == "TYPE_CHECKING"
     return isinstance(node, ast.Import | ast.ImportFrom)
+
+
+def _annotation(node: ast.AST) -> ast.AST | None:
+    if isinstance(node, ast.FunctionDef):
+        return node.returns
+    return node.annotation if isinstance(node, ast.AnnAssign | ast.arg) else None
 
 
 def _changes(node: ast.AST) -> Iterator[ast.AST]:
@@ -284,8 +303,8 @@ def _part(
             break
         lines = record["lines"].get(str(package / mutant.path), {})
         tests = [test for test in lines.get(str(mutant.line), []) if test in record["seconds"]]
-        if not tests and any(lines.get(str(mutant.line), [])):
-            tests = [*record["seconds"]]  # it runs when the module is loaded
+        if not tests and str(mutant.line) in lines:  # it runs when the module is loaded
+            tests = [*record["seconds"].keys() & {test for some in lines.values() for test in some}]
         outcome = "not run" if not tests else ""
         outcome = outcome or _try(mutant, package, _within_budget(tests, record["seconds"]))
         outcomes[outcome] = outcomes.get(outcome, 0) + 1

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from wmbackup.age import bech32
 from wmbackup.age.envelope import NewEnvelope, SealedEnvelope
-from wmbackup.age.header import MAGIC, Header, Stanza, encode, parse
+from wmbackup.age.header import Header, Stanza, encode, parse
 from wmbackup.age.key_files import parse_identities, parse_recipients
 from wmbackup.age.keys import X25519Identity, check_stanzas
+from wmbackup.age.magic import MAGIC
 from wmbackup.age.spool import EncryptedSpool
 from wmbackup.age.stream import CHUNK, plain_size, sealed_size
 from wmbackup.errors import ExitCode, WmbackupError

@@ -26,7 +26,7 @@ from wmbackup.errors import (
 )
 from wmbackup.status import Control
 from wmbackup.storage import files, locks, private_files
-from wmbackup.storage.files import is_inside
+from wmbackup.storage.files import has_no_links, is_inside
 from wmbackup.storage.locks import Locks
 from wmbackup.storage.private_files import remove_leftovers
 from wmbackup.storage.publish import Draft, output_path
@@ -115,6 +115,16 @@ def test_a_draft_is_renamed_where_there_are_no_hard_links(
         publish(tmp_path / "a", b"second", replace=False)
     assert (tmp_path / "a").read_bytes() == b"first"
     assert names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("number", [1, 50, 1142])
+def test_the_number_of_windows_tells_that_there_are_no_hard_links(number: int) -> None:
+    error = OSError(errno.EINVAL, "as Windows says it")
+    assert not has_no_links(error)
+    error.winerror = number  # type: ignore[attr-defined, unused-ignore] # other systems have none
+    assert has_no_links(error)
+    error.winerror = 112  # type: ignore[attr-defined, unused-ignore] # ERROR_DISK_FULL
+    assert not has_no_links(error)
 
 
 def test_a_link_that_fails_for_another_reason_is_told(

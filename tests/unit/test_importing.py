@@ -21,7 +21,8 @@ from wmbackup.errors import (
 )
 from wmbackup.item import Item
 from wmbackup.status import Control
-from wmbackup.stores import importing
+from wmbackup.storage import files as storage_files
+from wmbackup.stores import importing, staging
 from wmbackup.stores.base import Import, ItemUnavailable, Standing
 from wmbackup.stores.importing import begin_import
 from wmbackup.stores.tree import HandleTree, PathTree
@@ -617,3 +618,93 @@ def test_an_undo_that_fails_says_that_the_next_run_has_to(
     with begin_import(str(tmp_path), Control(), replace=False):
         pass
     assert snapshot(tmp_path) == {b"a": b"old"}
+
+
+def windows_error(number: int) -> OSError:
+    """Return an error as Windows has it: one errno for many, and a number that tells."""
+    error = OSError(errno.EINVAL, "as Windows says it")
+    error.winerror = number  # type: ignore[attr-defined, unused-ignore] # other systems have none
+    return error
+
+
+def refuse_as_windows(number: int) -> Callable[..., None]:
+    def call(*_args: object, **_more: object) -> None:
+        raise windows_error(number)
+
+    return call
+
+
+@pytest.mark.parametrize("number", [1, 50, 87, 120, 1142])
+def test_a_file_system_of_windows_without_hard_links_takes_a_restore(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[HandleTree], number: int
+) -> None:
+    fill(tmp_path, {b"a": b"old", b"sub/b": b"old"})
+    monkeypatch.setattr(way, "link", refuse_as_windows(number))
+    put(tmp_path, {b"a": b"new", b"sub/b": b"new", b"sub/c": b"new", b"d/e": b"new"}, replace=True)
+    assert set(files(tmp_path).values()) == {b"new"}
+    assert len(files(tmp_path)) == 4
+
+
+def test_a_link_that_fails_for_another_reason_on_windows_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[HandleTree]
+) -> None:
+    fill(tmp_path, {b"a": b"old"})
+    monkeypatch.setattr(way, "link", refuse_as_windows(1117))  # ERROR_IO_DEVICE
+    with pytest.raises(SystemFailure):
+        put(tmp_path, {b"a": b"new", b"b": b"new"}, replace=True)
+    assert files(tmp_path) == {b"a": b"old"}
+
+
+@pytest.mark.parametrize("number", [1, 50, 87, 120])
+def test_a_disk_without_attributes_or_old_times_takes_the_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[HandleTree], number: int
+) -> None:
+    for name in ("set_attributes", "set_time"):
+        monkeypatch.setattr(way, name, refuse_as_windows(number))
+    one = Item(b"a", 3, 10**18, ("archive", "hidden"))
+    with begin_import(str(tmp_path / "new"), Control(), replace=True) as import_:
+        import_.standing(one, hashlib.sha256(b"new").digest())
+        import_.put(one, b"new")
+        import_.commit()
+    assert files(tmp_path / "new") == {b"a": b"new"}
+
+
+def noting(call: Callable[..., None], order: list[str]) -> Callable[..., None]:
+    def noted(*arguments: object) -> None:
+        order.append("name")
+        call(*arguments)
+
+    return noted
+
+
+def test_where_files_are_flushed_one_by_one_each_is_before_it_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: type[HandleTree]
+) -> None:
+    """As on Windows: what is staged in one piece, and what is staged as a file."""
+    order: list[str] = []
+    fill(tmp_path, {b"old": b"old"})
+    sync = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        size = os.fstat(descriptor).st_size
+        order.append(f"flush {size}" if size in {3, 1000} else "flush")
+        sync(descriptor)
+
+    monkeypatch.setattr(storage_files, "SYNCS_EACH", True)
+    monkeypatch.setattr(staging, "SYNCS_EACH", True)
+    monkeypatch.setattr(os, "fsync", fsync)
+    for kind, call in ((way, "link"), (way, "rename")):
+        monkeypatch.setattr(kind, call, noting(getattr(kind, call), order))
+    with begin_import(str(tmp_path), Control(), replace=True) as import_:
+        standing(import_, b"small")
+        import_.put(item(b"small"), b"new")
+        large = item(b"large", b"x" * 1000)
+        import_.standing(large, hashlib.sha256(b"x" * 1000).digest())
+        with import_.stage(large) as file:
+            file.write(b"x" * 1000)
+        import_.accept(large)
+        staged = len(order)
+        import_.commit()
+    assert {"flush 3", "flush 1000"} <= set(order[:staged])
+    assert order.count("name") >= 2
+    assert max(order.index("flush 3"), order.index("flush 1000")) < order.index("name")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Sequence
 
 import pytest
@@ -337,3 +338,9 @@ def test_wanted_files_are_found_with_what_lies_before_them() -> None:
     found = read(archive).inventory
     index = Index(found.tables, found.info)
     assert list(index.located(bytearray([0, 0, 1, 1]))) == list(found.chunks(most=1))[2:]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 0), (0, 3), (2, 5), (9, 10), (4, 4)])
+def test_a_part_of_a_table_is_read_and_no_more(begin: int, end: int) -> None:
+    table = io.BytesIO(b"0123456789")
+    assert tables.read(table, begin, end) == b"0123456789"[begin:end]

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 from pathlib import Path
 
 import pytest
 
-from tests.archives import Dribble
+from tests.archives import Anyone, Dribble, File, build, spool, trusted
 from tests.folders import KEY, POLICY, Log, files, fill
 from wmbackup.archive.ustar import BLOCK, record_length
 from wmbackup.engine import RestoreSummary, Selection, backup, open_archive, restore
 from wmbackup.errors import ArchiveDamaged, SignerUntrusted
+from wmbackup.status import Control
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.sample import SampleStore
 from wmbackup.trust import Policy
@@ -61,6 +64,43 @@ def test_a_whole_archive_loses_nothing(archive: bytes, tmp_path: Path, *, pipe: 
     done = salvage(archive, tmp_path, pipe=pipe)
     assert (done.restored, done.plan.lost, done.plan.nameless) == (4, (), 0)
     assert restored(tmp_path) == STORE
+
+
+def test_a_salvage_can_be_stopped_while_it_looks_behind_damage(
+    archive: bytes, tmp_path: Path
+) -> None:
+    at = place(archive, "data/z.lic")
+
+    def checks(blocks: int) -> int:
+        asked = 0
+
+        def count() -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        damaged = archive[:at] + b"\xff" * BLOCK * blocks + archive[at:]
+        target = FolderStore(str(tmp_path / str(blocks)))
+        with open_archive(io.BytesIO(damaged)) as file:
+            restore(file, target, POLICY, Control(cancelled=count), salvage=True)
+        return asked
+
+    assert checks(2000) - checks(1000) >= 1000
+
+
+@pytest.mark.parametrize(("lost", "passes"), [(None, 1), ("manifest-sha256.txt", 2)])
+def test_a_salvage_can_be_stopped_at_each_file(lost: str | None, passes: int) -> None:
+    def ticks(count: int) -> int:
+        data = build([File(b"%03d" % number, b"x") for number in range(count)])
+        if lost is not None:
+            data = broken(data, place(data, lost) + BLOCK)
+        asked: list[None] = []
+        with contextlib.closing(trusted(data, len(data), Anyone()).salvage(spool)) as rest:
+            found = rest.files(lambda: asked.append(None))
+        assert len(found) == count
+        return len(asked)
+
+    assert ticks(30) - ticks(10) >= 20 * passes
 
 
 def test_a_salvage_plans_once(archive: bytes, tmp_path: Path) -> None:

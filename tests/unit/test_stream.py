@@ -181,3 +181,9 @@ def test_the_end_is_two_zero_blocks_and_nothing_more() -> None:
     for more in (b"\0", b"x", bytes(512), bytes(9216)):
         with pytest.raises(ArchiveDamaged, match="follows the end"):
             of(END + more).end()
+
+
+def test_a_block_without_a_name_is_named_as_nothing() -> None:
+    reader = ExactReader(io.BytesIO(bytes(1024)))
+    with pytest.raises(ArchiveDamaged, match=r"^nothing is where wmbackup-1/a should be"):
+        reader.member(b"wmbackup-1/a", 0, 10)

@@ -277,11 +277,47 @@ def test_a_junction_is_a_link(monkeypatch: pytest.MonkeyPatch) -> None:
         is_symlink=lambda: False,
         is_file=lambda follow_symlinks: follow_symlinks,
         is_dir=lambda follow_symlinks: not follow_symlinks,
-        stat=lambda follow_symlinks: SimpleNamespace(st_reparse_tag=not follow_symlinks),
+        stat=lambda **_: SimpleNamespace(st_reparse_tag=0xA0000003, st_mode=0o40777),
     )
     assert module._kind(cast("Any", entry)) is EntryKind.FOLDER
     monkeypatch.setattr(os, "name", "nt")
     assert module._kind(cast("Any", entry)) is EntryKind.LINK
+
+
+@pytest.mark.parametrize(
+    ("tag", "attributes", "is_folder", "kind"),
+    [
+        (0, 0x20, False, EntryKind.FILE),
+        (0, 0x10, True, EntryKind.FOLDER),
+        (0xA000000C, 0x400, False, EntryKind.LINK),  # a symbolic link
+        (0xA0000003, 0x410, True, EntryKind.LINK),  # a junction
+        (0xA000001D, 0x400, False, EntryKind.LINK),  # a link of the Linux subsystem
+        (0x80000013, 0x420, False, EntryKind.FILE),  # deduplicated
+        (0x80000017, 0x420, False, EntryKind.FILE),  # compressed by the system
+        (0x9000301A, 0x420, False, EntryKind.FILE),  # OneDrive, and on this disk
+        (0x9000301A, 0x430, True, EntryKind.FOLDER),  # a folder of OneDrive
+        (0x9000301A, 0x401420, False, EntryKind.PLACEHOLDER),  # OneDrive, and not on this disk
+        (0, 0x1020, False, EntryKind.PLACEHOLDER),  # moved to a tape
+        (0x9000301A, 0x401430, True, EntryKind.FOLDER),  # whose files are looked at one by one
+    ],
+)
+def test_on_windows_only_what_leads_elsewhere_is_a_link(
+    monkeypatch: pytest.MonkeyPatch,
+    tag: int,
+    attributes: int,
+    is_folder: bool,  # noqa: FBT001 (a parameter)
+    kind: EntryKind,
+) -> None:
+    mode = 0o40777 if is_folder else 0o100666
+    status = SimpleNamespace(st_reparse_tag=tag, st_file_attributes=attributes, st_mode=mode)
+    entry = SimpleNamespace(
+        is_symlink=lambda: False,
+        is_file=lambda **_: not is_folder,
+        is_dir=lambda **_: is_folder,
+        stat=lambda **_: status,
+    )
+    monkeypatch.setattr(os, "name", "nt")
+    assert module._kind(cast("Any", entry)) is kind
 
 
 def test_windows_names_are_wtf_8_and_counted_in_utf_16(monkeypatch: pytest.MonkeyPatch) -> None:

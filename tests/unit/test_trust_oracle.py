@@ -356,19 +356,25 @@ def test_the_table_is_as_large_as_it_says() -> None:
     assert len(ACCEPTED) + len(REFUSED) + sum(map(len, STRICTER.values())) >= 150
 
 
-def _certificate(key: bytes, kind: int = 1, *, valid: bool = True) -> str:
+def _certificate(*key: bytes, kind: int = 1, valid: bool = True, name: str = CERTIFICATE) -> str:
     authority = ed25519.Ed25519PrivateKey.from_private_bytes(b"\x07" * 32)
     signer = authority.public_key().public_bytes_raw()
 
     def string(value: bytes) -> bytes:
         return struct.pack(">I", len(value)) + value
 
-    body = string(CERTIFICATE.encode()) + string(b"n" * 32) + string(key)
+    body = b"".join(map(string, (name.encode(), b"n" * 32, *key)))
     body += struct.pack(">QI", 1, kind)
     body += string(b"id") + string(string(b"wmbackup@host")) + struct.pack(">QQ", 0, 2**63)
     body += string(b"") * 3 + string(string(b"ssh-ed25519") + string(signer))
     body += string(string(b"ssh-ed25519") + string(authority.sign(body if valid else b"")))
-    return f"{CERTIFICATE} {base64.b64encode(body).decode()}"
+    return f"{name} {base64.b64encode(body).decode()}"
+
+
+def _rsa_certificate(bits: int) -> str:
+    number = (1 << bits - 1 | 1).to_bytes(bits // 8 + 1, "big").lstrip(b"\0")
+    number = b"\0" * (bits % 8 == 0) + number
+    return _certificate(b"\1\0\1", number, name="ssh-rsa-cert-v01@openssh.com")
 
 
 @pytest.mark.parametrize(
@@ -438,6 +444,20 @@ def test_a_revocation_file_that_is_not_understood_trusts_nobody(oracle: Oracle, 
     assert not oracle.accepts(f"{WHO} {GOOD}".encode(), WHO, text.encode())
     with pytest.raises(TrustFileInvalid):
         parse_revoked(text.encode())
+
+
+@pytest.mark.parametrize("bits", [1024, 2048, 16384])
+def test_a_certificate_of_an_rsa_key_revokes_no_other_key(oracle: Oracle, bits: int) -> None:
+    line = f"{WHO} {GOOD}".encode()
+    text = _rsa_certificate(bits).encode()
+    assert parse_revoked(text) == frozenset()
+    assert oracle.accepts(line, WHO, text)
+
+
+@pytest.mark.parametrize("bits", [1016, 16392])
+def test_a_certificate_of_an_rsa_key_of_too_few_or_too_many_bits_is_refused(bits: int) -> None:
+    with pytest.raises(TrustFileInvalid, match=r"too few or too many bits|damaged"):
+        parse_revoked(_rsa_certificate(bits).encode())
 
 
 @pytest.mark.parametrize(

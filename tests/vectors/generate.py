@@ -56,8 +56,9 @@ def kept_envelopes() -> dict[str, bytes]:
 
 def present(folder: str = "") -> dict[str, bytes]:
     """The files that are there, by name."""
-    files = {}
-    for name in os.listdir(os.path.join(HERE, folder)):
+    files: dict[str, bytes] = {}
+    here = os.path.join(HERE, folder)
+    for name in os.listdir(here) if os.path.isdir(here) else ():
         if name.endswith(".vec"):
             path = f"{folder}/{name}" if folder else name
             with open(os.path.join(HERE, path), "rb") as file:

@@ -137,6 +137,7 @@ def test_check_names_what_is_not_right(
 ) -> None:
     monkeypatch.setattr(generate, "HERE", str(tmp_path))
     monkeypatch.setattr(generate, "kept", lambda: {"a.vec": b"a", "b.vec": b"b"})
+    monkeypatch.setattr(generate, "kept_envelopes", dict)
     monkeypatch.setattr(sys, "argv", ["generate.py"])
     assert generate.main() == 0
     (tmp_path / "a.vec").unlink()

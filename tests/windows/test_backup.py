@@ -26,7 +26,12 @@ STATUSES = [
     "NEW_SOURCEFLAGS", "NEW_METADATA", "BACKUPRESTORE_BEGIN", "SOURCE_SWITCH", "ACQUIRE_LICENSE",
     "INDIVIDUALIZE", "NEEDS_INDIVIDUALIZATION", "NO_RIGHTS_EX", "BACKUPRESTORE_END",
     "BACKUPRESTORE_CONNECTING", "BACKUPRESTORE_DISCONNECTING", "ERROR_WITHURL",
-    "RESTRICTED_LICENSE",
+    "RESTRICTED_LICENSE", "CLIENT_CONNECT", "CLIENT_DISCONNECT", "NATIVE_OUTPUT_PROPS_CHANGED",
+    "RECONNECT_START", "RECONNECT_END", "CLIENT_CONNECT_EX", "CLIENT_DISCONNECT_EX",
+    "SET_FEC_SPAN", "PREROLL_READY", "PREROLL_COMPLETE", "CLIENT_PROPERTIES",
+    "LICENSEURL_SIGNATURE_STATE", "INIT_PLAYLIST_BURN", "TRANSCRYPTOR_INIT",
+    "TRANSCRYPTOR_SEEKED", "TRANSCRYPTOR_READ", "TRANSCRYPTOR_CLOSED", "PROXIMITY_RESULT",
+    "PROXIMITY_COMPLETED", "CONTENT_ENABLER",
 ]  # fmt: skip
 
 
@@ -101,7 +106,7 @@ def test_restricted_licenses_are_told_with_their_key_ids(
     assert follower.events[1] == StatusEvent(Status.RESTRICTED_LICENSE, 0, "{KID-1}")
 
 
-@pytest.mark.parametrize("number", range(32))
+@pytest.mark.parametrize("number", range(52))
 def test_every_status_has_its_number(double: Double, follower: Follower, number: int) -> None:
     double.script(f"backup status {number} 0", "backup status 27 0")
     if number == Status.ERROR_WITHURL:

@@ -16,7 +16,7 @@ from wmbackup.license import License
 from wmbackup.status import WarningEvent
 from wmbackup.stores.windows import com
 from wmbackup.stores.windows.enumeration import enumerate_licenses
-from wmbackup.stores.windows.reading import Category, State, date, license_of, terms
+from wmbackup.stores.windows.reading import ACTIONS, Category, State, date, license_of, terms
 
 BEGINS, BEGINS_TEXT = 116444736000000000, "1970-01-01T00:00:00Z"
 EXPIRES, EXPIRES_TEXT = 125911584000000000, "2000-01-01T00:00:00Z"
@@ -35,7 +35,8 @@ def test_what_is_known_of_each(double: Double) -> None:
         "license junk KID-4== {LID-4}",
     )
     first, second, third, fourth = enumerate_licenses()
-    rights = {"AllowBackupRestore": True, "AllowPlay": True, "AllowCopy": False, "PlayCount": 5}
+    rights: dict[str, bool | int | str] = dict.fromkeys(ACTIONS.values(), False)
+    rights |= {"AllowBackupRestore": True, "AllowPlay": True, "PlayCount": 5}
     assert first == License("wmdrm-v7", kid="KID-1==", lid="{LID-1}", rights=rights)
     assert (second.kid, second.lid, second.withheld) == ("KID-2==", "{LID-2}", True)
     assert second.backup_allowed is False
@@ -123,7 +124,8 @@ def test_only_the_documented_action_is_answered(double: Double, follower: Follow
 
 
 def test_rights_that_cannot_be_read(double: Double, follower: Follower) -> None:
-    double.script("query-state 0x80004005", "license xml KID-1 LID-1", "license xml KID-2 LID-2")
+    neither = ("query-state 0x80004005", "query-allowed 0x80004005")
+    double.script(*neither, "license xml KID-1 LID-1", "license xml KID-2 LID-2")
     first, second = enumerate_licenses(follower.control)
     assert (first.rights, second.rights, first.withheld) == ({}, {}, False)
     assert [event.code for event in follower.events if isinstance(event, WarningEvent)] == [
@@ -257,3 +259,17 @@ def test_a_crash_while_everything_is_given_back_costs_no_license(double: Double)
         assert com.crashes
         com.crashes.clear()
     double.forget()
+
+
+@pytest.mark.parametrize(("category", "withheld"), [(0, True), (1, False)])
+def test_where_no_states_are_given_the_other_way_is_asked(
+    double: Double,
+    follower: Follower,
+    category: int,
+    withheld: bool,  # noqa: FBT001 (a parameter)
+) -> None:
+    double.script("query-state 0x80004001", "license xml A= {L}", f"right Backup {category}")
+    [found] = enumerate_licenses(follower.control)
+    assert (found.withheld, found.backup_allowed) == (withheld, not withheld)
+    assert double.said("^query-allowed A= ActionAllowed.Backup$")
+    assert follower.events == []

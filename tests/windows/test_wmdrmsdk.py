@@ -18,6 +18,10 @@ from wmbackup.hresult import InterfaceError
 from wmbackup.stores.windows.com import DWORD, Apartment, Bstr, Interface, take_bytes
 from wmbackup.stores.windows.wmdrmsdk import (
     BACKUP_ACTION,
+    BACKUP_ALLOWED,
+    ERROR_NO_MORE_ITEMS,
+    PROPERTIES,
+    BackupRestoreStatus,
     EventType,
     IMFMediaEvent,
     IWMDRMEventGenerator,
@@ -29,6 +33,7 @@ from wmbackup.stores.windows.wmdrmsdk import (
     LicenseFilter,
     LicenseStateData,
     MsdrmStatus,
+    PropVariant,
     provider,
 )
 
@@ -99,6 +104,7 @@ def test_every_interface_is_found(source: IWMDRMProvider, double: Double) -> Non
         assert not double.said("^no-interface")
 
 
+VT_UNKNOWN = 13
 NO_EVENTS = 0xC00D3E80
 INVALID = 0x80070057
 MANAGEMENT = [
@@ -157,19 +163,33 @@ def test_events_and_the_cookie(
         for _ in expected:
             event, number = c_void_p(), DWORD()
             management.GetEvent(0, ctypes.byref(event))
+            value = PropVariant()
             with IMFMediaEvent(event) as said:
                 said.GetType(ctypes.byref(number))
+                said.GetValue(ctypes.byref(value))
             numbers.append(number.value)
+            if value.vt == VT_UNKNOWN:
+                check_status(Interface(c_void_p(value.value)))
         management.CancelAsyncOperation(one.pointer)
         assert double.said("^cancel-async cookie=[1-9]")
         with one.query(IWMDRMLicenseBackupRestoreStatus) as status:
-            status.GetStatus(ctypes.create_string_buffer(64))
+            status.GetStatus(ctypes.byref(BackupRestoreStatus()))
     assert numbers == expected
+
+
+def check_status(progress: Interface) -> None:
+    status = BackupRestoreStatus()
+    with progress, progress.query(IWMDRMLicenseBackupRestoreStatus) as one:
+        one.GetStatus(ctypes.byref(status))
+    assert status.eStatus == MsdrmStatus.BEGIN
+    assert ctypes.wstring_at(status.bstrError) == "none"
+    ctypes.WinDLL("oleaut32").SysFreeString(c_void_p(status.bstrError))
 
 
 def test_numbers() -> None:
     names = ["ERROR", "INFORMATION", "BEGIN", "END", "CONNECTING", "DISCONNECTING"]
     names += ["ERROR_WITHURL", "RESTRICTED_LICENSE", "NEEDS_INDIVIDUALIZATION"]
+    names += ["PLAY_OPL_NOTIFICATION", "COPY_OPL_NOTIFICATION", "REFRESHCRL_COMPLETE"]
     assert [(one.name, one.value) for one in MsdrmStatus] == [
         (name, number) for number, name in enumerate(names)
     ]
@@ -180,6 +200,8 @@ def test_numbers() -> None:
         ("RESTORE_PROGRESS", 503),
     ]
     assert BACKUP_ACTION == "LicenseStateData.Backup"
+    assert BACKUP_ALLOWED == "ActionAllowed.Backup"
+    assert ERROR_NO_MORE_ITEMS == 259
 
 
 def test_the_filter_lies_in_memory_as_declared(
@@ -241,11 +263,30 @@ def test_an_enumeration_that_fails(double: Double) -> None:
 
 
 def test_a_property(management: IWMDRMLicenseManagement, double: Double) -> None:
-    with management.enumeration() as licenses, Bstr("Any.Name") as name:
-        value = (ctypes.c_uint32 * 6)()  # a PROPVARIANT: its type, then at 8 its value
-        licenses.GetLicenseProperty(name, value)
-    assert double.said(r"^property Any\.Name$")
-    assert (value[0] & 0xFFFF, value[2]) == (19, len("KID-1"))
+    with management.enumeration() as licenses:
+        for text in PROPERTIES:
+            value = PropVariant()
+            with Bstr(text) as name:
+                licenses.GetLicenseProperty(name, ctypes.byref(value))
+            assert double.said(f"^property {text}$")
+            assert (value.vt, value.value) == (19, len("KID-1"))
+    assert ctypes.sizeof(PropVariant) == (24 if ctypes.sizeof(c_void_p) == 8 else 16)
+
+
+def test_what_is_allowed(double: Double) -> None:
+    double.script("license xml KID LID", "right Play 1", "right Backup 0")
+    results = (DWORD * 2)()
+    with (
+        Apartment(),
+        provider() as source,
+        source.create(IWMDRMLicenseQuery) as query,
+        Bstr("KID") as kid,
+        Bstr("ActionAllowed.Play") as play,
+        Bstr(BACKUP_ALLOWED) as backup,
+    ):
+        query.QueryActionAllowed(kid, None, 2, (c_void_p * 2)(play, backup), results)
+    assert double.said("IWMDRMLicenseQuery::QueryActionAllowed")
+    assert [bool(one) for one in results] == [False, True]
 
 
 def test_the_state_lies_in_memory_as_declared(double: Double) -> None:

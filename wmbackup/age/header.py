@@ -15,29 +15,19 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from wmbackup.age.magic import ARMOR, MAGIC
 from wmbackup.errors import (
-    ArchiveTruncated,
     ArmoredArchive,
     EnvelopeDamaged,
+    EnvelopeTruncated,
     UnsupportedArchive,
     WmbackupError,
 )
-
-MAGIC = b"age-encryption.org/v1\n"
-"""The first line of an age file, which no archive begins with."""
-
-ARMOR = b"-----BEGIN AGE ENCRYPTED FILE-----"
-"""What an armored age file begins with."""
-
-_PROGRAM = b"age-encryption.org/"
-ENOUGH = 64
-"""So many bytes say whether a file is an envelope."""
 
 FILE_KEY_SIZE = 16
 MAX_HEADER = 128 * 1024  # bytes
 MAX_STANZAS = 512
 MAX_LINE = 8 * 1024  # bytes, without the line feed
-_BLANKS = b" \t\r\n"
 _COLUMNS = 64
 _MAC_SIZE = 32
 _ANY_VERSION = re.compile(rb"age-encryption\.org/(v[0-9]{1,9})\n")
@@ -81,11 +71,6 @@ class Header(NamedTuple):
             raise EnvelopeDamaged("the header of the encryption was changed: its MAC is wrong")
 
 
-def is_envelope(beginning: bytes) -> bool:
-    """Whether a file that begins so is an age file, of whatever version, armored or not."""
-    return beginning.startswith(_PROGRAM) or beginning.lstrip(_BLANKS).startswith(ARMOR)
-
-
 def encode(stanzas: list[Stanza], file_key: bytes) -> bytes:
     """Return a whole header."""
     signed = MAGIC + b"".join(stanza.encode() for stanza in stanzas) + b"---"
@@ -95,7 +80,7 @@ def encode(stanzas: list[Stanza], file_key: bytes) -> bytes:
 def parse(read: Read) -> Header:
     """Read a header.
 
-    Raises ArchiveTruncated, EnvelopeDamaged, ArmoredArchive, or UnsupportedArchive for another
+    Raises EnvelopeTruncated, EnvelopeDamaged, ArmoredArchive, or UnsupportedArchive for another
     version.
     """
     lines = _Lines(read)
@@ -175,7 +160,7 @@ class _Lines:
                 raise EnvelopeDamaged("the header of the encryption has a line that is too long")
             block = self._read(_BLOCK)
             if not block:
-                raise ArchiveTruncated("the archive ends in the header of the encryption")
+                raise EnvelopeTruncated("the archive ends in the header of the encryption")
             self._buffer += block
 
 

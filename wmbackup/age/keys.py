@@ -38,12 +38,20 @@ _ZERO_NONCE = bytes(12)
 class Recipient(Protocol):
     """Somebody for whom a file key is wrapped."""
 
+    @property
+    def name(self) -> str:
+        """``age1…``, or ``passphrase``."""
+
     def wrap(self, file_key: bytes) -> Stanza:
         """Return the file key, wrapped with fresh randomness."""
 
 
 class Identity(Protocol):
     """A secret that may open a file."""
+
+    @property
+    def name(self) -> str:
+        """The name of its recipient."""
 
     def unwrap(self, stanzas: tuple[Stanza, ...]) -> bytes | None:
         """Return the file key, or None where no stanza is meant for this identity.
@@ -71,6 +79,11 @@ class X25519Recipient:
         except ValueError:  # a point of low order: anybody could open what is made for it
             raise ValueError("an age recipient that protects nothing; nobody made it") from None
         return recipient
+
+    @property
+    def name(self) -> str:
+        """See `Recipient`."""
+        return str(self)
 
     def __str__(self) -> str:
         """Return ``age1…``."""
@@ -121,6 +134,11 @@ class X25519Identity:
             raise ValueError("not an age identity of the kind AGE-SECRET-KEY-1…")
         return cls(X25519PrivateKey.from_private_bytes(raw))
 
+    @property
+    def name(self) -> str:
+        """See `Identity`."""
+        return str(self.recipient)
+
     def secret(self) -> str:
         """Return ``AGE-SECRET-KEY-1…``, for its file and for nothing else."""
         return bech32.encode(_IDENTITY, self._private.private_bytes_raw()).upper()
@@ -147,6 +165,8 @@ class X25519Identity:
 
 class Passphrase:
     """A passphrase, as recipient and as identity; asked for when it is needed and once."""
+
+    name = "passphrase"
 
     def __init__(self, ask: Callable[[], bytes], work_factor: int = WORK_FACTOR) -> None:
         """Take what returns the passphrase, and log2 of the work to write.

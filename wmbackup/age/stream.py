@@ -14,7 +14,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
 from wmbackup.age.header import derive
-from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, EnvelopeDamaged
+from wmbackup.errors import ArchiveDamaged, EnvelopeDamaged, EnvelopeTruncated
 
 CHUNK = 64 * 1024
 """Bytes of plaintext in every chunk but the last."""
@@ -46,12 +46,12 @@ def sealed_size(size: int) -> int:
 
 
 def plain_size(sealed: int) -> int:
-    """Return how many bytes are in a payload of ``sealed`` bytes. Raises ArchiveTruncated."""
+    """Return how many bytes are in a payload of ``sealed`` bytes. Raises EnvelopeTruncated."""
     rest = sealed - NONCE_SIZE
     chunks = max(1, -(-rest // _SEALED))
     last = rest - (chunks - 1) * _SEALED
     if last < TAG or (last == TAG and chunks > 1):
-        raise ArchiveTruncated(_TRUNCATED)
+        raise EnvelopeTruncated(_TRUNCATED)
     return rest - chunks * TAG
 
 
@@ -118,7 +118,7 @@ class DecryptingStream:
 
     It begins with the nonce, at ``begin`` of the stream, of which ``ahead`` was read already.
     ``length`` is that of the sealed payload with its nonce, None for a pipe.
-    Reading raises ArchiveTruncated or EnvelopeDamaged, and first gives out the chunks before.
+    Reading raises EnvelopeTruncated or EnvelopeDamaged, and first gives out the chunks before.
 
     With ``salvage`` a chunk that does not authenticate is zeros, and what is missing at the end is
     an end: whoever reads it verifies every byte by other means. The first chunk has to be whole.
@@ -147,7 +147,7 @@ class DecryptingStream:
             self._last = max(0, -(-self.size // CHUNK) - 1)
         nonce = self._take(NONCE_SIZE)
         if len(nonce) != NONCE_SIZE:
-            raise ArchiveTruncated("the archive ends in the header of the encryption")
+            raise EnvelopeTruncated("the archive ends in the header of the encryption")
         self._cipher = _cipher(file_key, nonce)
         self._index = 0  # of the next chunk
         self._plain = memoryview(b"")  # decrypted and not read yet
@@ -211,7 +211,7 @@ class DecryptingStream:
         self._ahead = b""
         sealed = self._take(wanted)
         if len(sealed) != wanted and not self._salvage:
-            raise ArchiveTruncated("the encrypted archive became shorter while it was read")
+            raise EnvelopeTruncated("the encrypted archive became shorter while it was read")
         parts = _split(memoryview(sealed), _SEALED) or [memoryview(b"")]
         chunks: list[bytes] = []
         for at, part in enumerate(parts, index):
@@ -244,7 +244,7 @@ class DecryptingStream:
         if self._salvage and self._index > 1 and len(sealed) <= TAG:
             return b""
         if len(sealed) < TAG or (self._ended and len(sealed) == TAG and self._index > 1):
-            raise ArchiveTruncated(_TRUNCATED)
+            raise EnvelopeTruncated(_TRUNCATED)
         return self._open(self._index - 1, sealed, last=self._ended)
 
     def _open(self, index: int, sealed: Data, *, last: bool) -> bytes:
@@ -262,7 +262,7 @@ class DecryptingStream:
         if self._salvage:
             return other
         if last:
-            raise ArchiveTruncated(_TRUNCATED)
+            raise EnvelopeTruncated(_TRUNCATED)
         raise EnvelopeDamaged("something follows the last chunk of the encrypted payload")
 
     def _try(self, index: int, sealed: Data, *, last: bool) -> bytes | None:

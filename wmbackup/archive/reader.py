@@ -18,10 +18,11 @@ from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.constants import BAG, MAX_TABLE
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.payload import Payload
-from wmbackup.archive.stream import ByteStream, ExactReader
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
 from wmbackup.archive.tables import Tables
 from wmbackup.archive.tag_files import BagInfo
-from wmbackup.errors import ArchiveDamaged, ArchiveUnsigned
+from wmbackup.archive.ustar import header, padding, record_length
+from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 
 if TYPE_CHECKING:
     from wmbackup.archive.salvage import Salvage
@@ -72,10 +73,11 @@ class SealedArchive:
     ``name`` is for messages, ``length`` is in bytes and None where it is not known beforehand
     (a pipe); where it is known, one can go back to the beginning of the stream as often as one
     likes. ``path`` is the absolute path where it has one; ``descriptor`` is that of the open
-    regular file whose bytes the stream gives, where there is one.
+    regular file whose bytes the stream gives, where there is one; ``recipient`` names whose
+    identity opened the envelope that it was in, where it was in one.
     """
 
-    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path")
+    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient")
 
     def __init__(
         self,
@@ -85,6 +87,7 @@ class SealedArchive:
         *,
         path: str | None = None,
         descriptor: int | None = None,
+        recipient: str | None = None,
     ) -> None:
         """Take the stream at its present position; nothing is read yet."""
         self._stream = stream
@@ -93,6 +96,12 @@ class SealedArchive:
         self.length = length
         self.path = path
         self.descriptor = descriptor
+        self.recipient = recipient
+
+    @property
+    def start(self) -> int:
+        """Where it begins in its stream."""
+        return self._start
 
     def authenticate(self, policy: TrustPolicy) -> TrustedArchive:
         """Verify the signatures, ask the policy, and read bag-info.txt.
@@ -147,6 +156,28 @@ class TrustedArchive:
         """The bytes that were signed."""
         return self._signed.tag_manifest
 
+    def rewrite(self, signature: bytes, write: Callable[[bytes], object]) -> int:
+        """Write the archive once more, with one more signature behind those that it has.
+
+        No other byte is changed. Only an archive of known length can be rewritten. Returns the
+        size. Raises ArchiveTruncated, ValueError where no more fit in, and what ``write`` raises.
+        """
+        count = len(self.keys)
+        if count > _MAX_COSIGNERS or len(signature) != sshsig.ARMORED_SIZE:
+            raise ValueError(f"{count} have signed, and there is no room for another")
+        length = self.sealed.length
+        if length is None:
+            raise ValueError("an archive that comes through a pipe cannot be rewritten")
+        name = BAG + f"tagmanifest-sha256.txt.{count + 1}.sig".encode()
+        record = header(name, len(signature)) + signature + bytes(padding(len(signature)))
+        at = record_length(len(tag_files.BAGIT)) + record_length(tag_files.TAG_MANIFEST_SIZE)
+        at += count * record_length(sshsig.ARMORED_SIZE)
+        self._stream.seek(self.sealed.start)
+        _copy(self._stream, at, write)
+        write(record)
+        _copy(self._stream, length - at, write)
+        return length + len(record)
+
     @property
     def keys(self) -> tuple[bytes, ...]:
         """The keys that signed, trusted or not, the maker's first (32 raw bytes each)."""
@@ -186,6 +217,15 @@ class TrustedArchive:
         if digest.hexdigest() != self._signed.hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
         table.flush()  # for a worker, which reads it through another handle
+
+
+def _copy(stream: ByteStream, size: int, write: Callable[[bytes], object]) -> None:
+    while size:
+        part = stream.read(min(size, PIECE_SIZE))
+        if not part:
+            raise ArchiveTruncated("the archive became shorter while it was read")
+        write(part)
+        size -= len(part)
 
 
 def _read_signatures(source: ExactReader) -> _Signatures:

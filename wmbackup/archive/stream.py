@@ -121,9 +121,8 @@ class ExactReader:
                 )
             raise ArchiveDamaged(f"{found or 'nothing'} is where {name.decode()} should be")
         if not low <= size <= high:
-            raise ArchiveDamaged(
-                f"{name.decode()} has {size:,} bytes; it must have {low:,} to {high:,}"
-            )
+            wanted = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+            raise ArchiveDamaged(f"{name.decode()} has {size:,} bytes; it must have {wanted}")
         return size
 
     def expect(self, name: bytes, low: int, high: int) -> None:

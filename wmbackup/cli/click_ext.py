@@ -6,7 +6,7 @@ import importlib
 import math
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
@@ -28,6 +28,7 @@ COMMANDS = {
     "check": "say what works here and what does not",
     "key": "make the signing key, show it, and say whom to trust",
     "explain": "explain an HRESULT, a name or an exit code",
+    "help": "show this help, or that of a command",
 }
 HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 COMMON = "Common options"
@@ -120,6 +121,14 @@ class _Helpful:
                 self._help.help = "show this help"
         return self._help
 
+    def get_help(self, ctx: click.Context) -> str:
+        """Return the help, laid out for the terminal."""
+        from wmbackup.cli.help_layout import HelpFormatter
+
+        formatter = HelpFormatter()
+        self.format_help(ctx, formatter)
+        return formatter.getvalue().rstrip("\n")
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the help."""
         if self.example is not None:
@@ -174,6 +183,7 @@ class Command(_Helpful, click.Command):
         assert session is not None  # noqa: S101 - main made it
         session.settle()
         session.running = True
+        session.params = ctx.params
         mistakes.warn_of_strange_variables(session, ctx)
         mistakes.warn_of_strange_values(session, ctx)
         mistakes.refuse_impossible(ctx)
@@ -367,14 +377,11 @@ def command(
     cls=Program,
     example="wmbackup backup --store sample -o licenses.wmbackup.tar",
     invoke_without_command=True,
-    context_settings={**HELP, "max_content_width": 100},
+    context_settings=HELP,
 )
 @click.pass_context
 def program(ctx: click.Context) -> None:
     """Back up Windows Media DRM licenses into a signed archive that stock tools open."""
-    if ctx.invoked_subcommand is None:
-        _without_command(ctx)
+    from wmbackup.cli.help_layout import show_help_without_command
 
-
-def _without_command(ctx: click.Context) -> NoReturn:
-    raise click.UsageError("no command was given", ctx)
+    show_help_without_command(ctx)

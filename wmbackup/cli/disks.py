@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 
+from wmbackup.cli.render.hints import with_value
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.quoting import elided
 from wmbackup.stores.disk import Findings, search
@@ -44,22 +44,18 @@ def _only(path: str, folders: tuple[str, ...], others: tuple[str, ...], option: 
     stores = (*map("drm:{}".format, folders), *others)
     raise UsageError(
         f"{path} {alone}has {number} below it: {_listed(folders)}",
-        hint="name the one to use: " + ", or ".join(_given(option, one) for one in stores),
+        hint=f"name the one to use, for example: {with_value(option, stores[0])}",
     )
 
 
 def _nothing(path: str, found: Findings, option: str) -> StoreUnavailable:
-    hint = f"to back up all files below it: {_given(option, f'folder:{path}')}"
+    hint = f"to take all files below it: {with_value(option, f'folder:{path}')}"
     if found.backups:
-        stores = (_given(option, f"bak:{backup}") for backup in found.backups)
-        hint = f"a license backup is on it: {', or '.join(stores)}; {hint}"
+        backup = with_value(option, f"bak:{found.backups[0]}")
+        hint = f"there is a license backup on it, {_listed(found.backups)}: {backup}"
     return StoreUnavailable(
         f"{path} looks like a Windows disk, and no DRM folder with licenses is on it", hint=hint
     )
-
-
-def _given(option: str, store: str) -> str:
-    return f"{option} {shlex.quote(store)}"
 
 
 def _listed(paths: Iterable[str]) -> str:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 import os
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from wmbackup.cli.passphrases import PassphraseGiven, asker
+from wmbackup.cli.click_ext import on_command_line, option
+from wmbackup.cli.passphrases import PassphraseGiven, asker, passphrase_options
 from wmbackup.cli.session import Session, config_folder
-from wmbackup.errors import OutputExists, SetupUnusable, SystemFailure, UsageError, WmbackupError
+from wmbackup.errors import (
+    ExitCode,
+    OutputExists,
+    SetupUnusable,
+    SystemFailure,
+    UsageError,
+    WmbackupError,
+)
 
 if TYPE_CHECKING:
     from wmbackup.age.envelope import SealedEnvelope
@@ -22,6 +31,36 @@ _MAKE_ONE = (
     "on the machine that will open the archives, run: wmbackup key create --identity,"
     " and name the age1... that it prints"
 )
+
+
+_OPENS = "What opens it"
+
+
+def identity_options(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
+    """Declare what opens an encrypted archive; the function gets it as ``opens``."""
+
+    def called(
+        *arguments: Any,  # noqa: ANN401 - those of the function
+        identity: tuple[str, ...],
+        passphrase: PassphraseGiven,
+        **more: Any,  # noqa: ANN401 - as above
+    ) -> ExitCode:
+        archive = more.get("archive", more.get("archives", more.get("source")))
+        if passphrase.takes_standard_input() and (archive == "-" or "-" in (archive or ())):
+            raise UsageError(
+                "the archive and the passphrase cannot both come through standard input",
+                hint="pass the passphrase through another descriptor, such as 3",
+            )
+        return function(*arguments, opens=Identities(arguments[0], identity, passphrase), **more)
+
+    functools.update_wrapper(called, function)
+    chosen = passphrase_options(_OPENS, "open it with a passphrase")(called)
+    named = option(
+        "--identity", multiple=True, metavar="FILE", section=_OPENS,
+        help="open it with the age identities of this file instead of identity.txt",
+    )  # fmt: skip
+    declared: Callable[..., ExitCode] = named(chosen)
+    return declared
 
 
 class IdentityExists(WmbackupError):
@@ -220,8 +259,6 @@ def recipients_for(
     What the command line says goes before the configuration. A passphrase is asked for here.
     Raises RecipientInvalid, UsageError, SetupUnusable, SystemFailure.
     """
-    from wmbackup.cli.click_ext import on_command_line
-
     if texts and passphrase.given and passphrase.on_command_line != on_command_line("recipient"):
         texts = () if passphrase.on_command_line else texts
         passphrase = passphrase if passphrase.on_command_line else passphrase.none()

@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from wmbackup.age.magic import is_envelope
 from wmbackup.archive import sshsig
 from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.encryption import Own
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import KeyRow
+from wmbackup.cli.render.sanitize import time_shown
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
 from wmbackup.engine._open import quote, unavailable
@@ -88,11 +91,13 @@ def _time(moment: datetime | None) -> str | None:
     return None if moment is None else format_time(moment)
 
 
-def described(signer: Signer) -> str:
-    """Return whom a line stands for, and how long."""
-    after, before = _time(signer.valid_after), _time(signer.valid_before)
-    since = "" if after is None else f" from {after}"
-    return f"{signer.principals}{since}" + ("" if before is None else f" until {before}")
+def described(signer: Signer, *, local: bool) -> str:
+    """Return whom a line stands for, and how long; times are ``local`` for a terminal."""
+    text = signer.principals
+    for word, moment in (("from", signer.valid_after), ("until", signer.valid_before)):
+        if moment is not None:
+            text += f" {word} {time_shown(moment, local=local)}"
+    return text
 
 
 def key_from_file(source: str, name: str | None = None) -> Signer | None:
@@ -101,7 +106,7 @@ def key_from_file(source: str, name: str | None = None) -> Signer | None:
     ``name`` is the principal instead of the one that the file says.
     """
     text = _beginning(source)
-    if text.startswith(b"wmbackup-"):
+    if text.startswith(b"wmbackup-") or is_envelope(text):
         return None
     if len(text) > small_files.MAX_FILE:
         raise NotAnArchive(
@@ -156,7 +161,7 @@ def confirm_key(session: Session, name: str, signer: Signer) -> None:
     if not session.interactive:
         raise ConfirmationNeeded(
             f"the key that signed {name} is not trusted for being in it",
-            hint=f"if you know it: --fingerprint {mark}",
+            hint=f"if you know that it is {mark}: {again('--fingerprint', mark)}",
         )
     if not session.output.ask(f"Trust {mark}, which says that it is {signer.principals}?"):
         raise Declined("nothing was changed: the key was declined")

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 
 from wmbackup.cli.click_ext import PREFIX
 from wmbackup.cli.paths import PREFIXES, is_registered
+from wmbackup.cli.render.hints import did_you_mean
 from wmbackup.cli.session import Session
 from wmbackup.errors import UsageError
 from wmbackup.quoting import quoted
@@ -175,8 +176,6 @@ def warn_of_strange_values(session: Session, ctx: click.Context) -> None:
             import difflib
 
             close = difflib.get_close_matches(value, known, n=2, cutoff=0.7)
-            hint = (
-                f"did you mean {' or '.join(close)}?" if close else f"there are {', '.join(known)}"
-            )
+            hint = did_you_mean(value, close) if close else f"there are {', '.join(known)}"
             text = f"{max(param.opts, key=len)} is {value}, which nothing here is known to be"
             session.output.warning("unknown-value", text, hint)

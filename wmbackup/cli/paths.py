@@ -9,6 +9,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
+from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.session import Session, is_terminal, state_folder
 from wmbackup.cli.signals import wait_readable
 from wmbackup.errors import StoreUnavailable, UsageError
@@ -48,7 +49,9 @@ def parse_store(
     if text is None and option == "--store":
         text = default_store()
     if text is None:
-        raise UsageError(f"{option} is missing", hint=f"it takes {_kinds(option)}")
+        example = again(option, "sample" if option == "--store" else "restored")
+        hint = f"it takes {_kinds(option)}; for example: {example}"
+        raise UsageError(f"{option} is missing", hint=hint)
     named = _named(text, exclusion)
     if named is not None:
         return named
@@ -178,14 +181,14 @@ def _refuse_mistyped(text: str, *, target: bool) -> None:
         known = [*PREFIXES, *(f"{scheme}:" for scheme in _other_schemes())]
         for close in difflib.get_close_matches(kind, known, n=1, cutoff=0.7):
             meant = "folder:" if target and close in PREFIXES else close
-            hint = f"did you mean {meant}{rest}? a path of that name is ./{text}"
+            hint = f"a path of that name is ./{text}; {did_you_mean(text, [meant + rest])}"
             raise UsageError(f"there is no kind of store {head}:", hint=hint)
     elif not target:
         words = [f"{kind}PATH"] if kind in PREFIXES else []
         words += difflib.get_close_matches(head.lower(), WORDS, n=1, cutoff=0.7)
         for meant in words:
             message = f"there is no folder {os.path.abspath(text)}"
-            raise StoreUnavailable(message, hint=f"did you mean {meant}?")
+            raise StoreUnavailable(message, hint=did_you_mean(text, [meant]))
 
 
 def default_store() -> str | None:

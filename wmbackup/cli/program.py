@@ -25,6 +25,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     _fill_gaps()
     _speak_plainly()
     session = Session(_before_parsing(arguments))
+    session.arguments = (*arguments,)
     code = _run(session, arguments)
     return ExitCode.OK if code is None else _finish(session, code)
 
@@ -99,6 +100,10 @@ def _report(session: Session, error: WmbackupError) -> None:
 
         with contextlib.suppress(OSError, AttributeError):
             traceback.print_exc(file=sys.stderr)
+    with contextlib.suppress(*_OF_SURROUNDINGS):
+        from wmbackup.cli.render.hints import complete
+
+        complete(error, session.arguments, session.params)
     try:
         session.output.error(error)
     except ClosedOutput:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, owner
+from wmbackup.cli.render.hints import complete
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, open_archive, verify
@@ -28,14 +30,16 @@ class Proof:
         self,
         session: Session,
         policy: Policy,
-        against: Store | None,
+        opens: Identities,
+        against: tuple[str, Store] | None,
         *,
         quick: bool,
         restore_test: bool,
     ) -> None:
-        """Keep what is asked for."""
+        """Keep what is asked for; ``against`` is a store with the name that it was given by."""
         self._session = session
         self._policy = policy
+        self._opens = opens
         self._against = against
         self._quick = quick
         self._restore_test = restore_test
@@ -46,7 +50,7 @@ class Proof:
         before = self._session.elapsed
         try:
             source = archive_on_standard_input(self._session) if name == "-" else name
-            with open_archive(source) as archive:
+            with open_archive(source, self._opens) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",
@@ -65,10 +69,12 @@ class Proof:
                     self._try_restore(archive)
                     result = result._replace(restore_tested=True)
                 if self._against is not None:
-                    differences = self._compare(archive, self._against)
-                    self._session.output.differences(differences)
-                    result = result._replace(differences=differences)
+                    against, store = self._against
+                    differences = self._compare(archive, store)
+                    self._session.output.differences(differences, result.name, against)
+                    result = result._replace(differences=differences, against=against)
         except WmbackupError as error:
+            complete(error, self._session.arguments, self._session.params)
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
         return result._replace(seconds=self._session.elapsed - before)

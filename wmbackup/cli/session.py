@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from wmbackup.cli.render.stdout import StandardOutput
@@ -47,7 +47,8 @@ class Session:
         """Begin with what decides how a usage error is told."""
         self.common = common or Common()
         self.command: str | None = None
-        self.arguments: tuple[str, ...] = ()  # the whole command line
+        self.arguments: tuple[str, ...] = ()  # the words of the command line
+        self.params: Mapping[str, Any] = {}  # what the command made of them
         self.stdout = StandardOutput()
         self.data_on_stdout = False
         self.accepts_restricted = False

@@ -19,6 +19,7 @@ from wmbackup.cli.click_ext import (
     on_command_line,
     program,
 )
+from wmbackup.cli.render.hints import did_you_mean
 from wmbackup.cli.session import Session, config_folder, site_config_folder
 from wmbackup.cli.usage import complaint
 from wmbackup.errors import SetupUnusable, SystemFailure, UsageError
@@ -145,7 +146,7 @@ def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:
         import difflib
 
         close = difflib.get_close_matches(profile, names, n=2)
-        raise UsageError(f"there is no profile {profile}", hint=_profiles(close, names))
+        raise UsageError(f"there is no profile {profile}", hint=_profiles(profile, close, names))
     words = tuple(ctx.command_path.split()[1:])
     values = {}
     for option in options_of(ctx.command):
@@ -155,9 +156,9 @@ def defaults(session: Session, ctx: click.Context) -> dict[str, Any]:
     return values
 
 
-def _profiles(close: list[str], names: list[str]) -> str:
+def _profiles(given: str, close: list[str], names: list[str]) -> str:
     if close:
-        return f"did you mean {' or '.join(close)}?"
+        return did_you_mean(given, close)
     if names:
         return f"there are: {', '.join(dict.fromkeys(names))}"
     folder = config_folder()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Iterator, Sequence
 
 import click
 from click.core import ParameterSource
 
 from wmbackup.cli.click_ext import COMMANDS, program
+from wmbackup.cli.render.hints import Line, command_line
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, UsageError
 
 # click tells which value was wrong in its sentence alone.
 _GIVEN = re.compile(r"'?(.*?)'? is not (?:one of|a valid|in the range)")
-_STRAY = re.compile(r"unexpected extra argument \((.*)\)", re.DOTALL)
 _WANTED = {"boolean": "1 or 0", "integer range": "a whole number, 0 or more"}
 
 
@@ -25,7 +24,6 @@ def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     Raises UsageError and whatever the command raises.
     """
     session.command = _command(arguments)
-    session.arguments = tuple(arguments)
     try:
         result = program.main(
             list(arguments), prog_name="wmbackup", standalone_mode=False, obj=session
@@ -53,62 +51,95 @@ def _command(arguments: Sequence[str]) -> str | None:
 
 
 def _translated(error: click.UsageError, name: str | None, arguments: Sequence[str]) -> UsageError:
-    message = _message(error)
-    possibilities = _closest(error)
-    if possibilities:
-        hint = "did you mean " + " or ".join(possibilities) + "?"
-    elif name == "backup" and (extra := _stray(error, arguments)) is not None:
-        hint = f"did you mean --store {shlex.quote(extra)}?"
-    elif isinstance(error, click.NoSuchOption) and (home := _home(error.option_name, arguments)):
-        hint = home
-    else:
+    line = Line(arguments)
+    hint = _with_what_was_meant(error, line) or _with_its_option(error, line)
+    if hint is None and isinstance(error, click.NoSuchOption):
+        hint = _home(error.option_name, line)
+    if hint is None:
         # The parser itself does not know whose options it reads.
-        below = f"wmbackup {name}" if name else "wmbackup"
-        command = below if error.ctx is None else error.ctx.command_path
-        hint = f"see {command} --help"
-    return UsageError(message, hint=hint)
+        words = [name] if name else []
+        if error.ctx is not None:
+            words = error.ctx.command_path.split()[1:]
+        hint = f"for help: {command_line(*words, '--help')}"
+    return UsageError(_message(error), hint=hint)
 
 
-def _stray(error: click.UsageError, arguments: Sequence[str]) -> str | None:
-    """Return an argument too many where no store was named that it can be."""
-    extra = _STRAY.search(error.format_message())
-    has_store = any(word.partition("=")[0] == "--store" for word in arguments)
-    return None if extra is None or has_store else extra[1]
+def _with_what_was_meant(error: click.UsageError, line: Line) -> str | None:
+    """Return the command line without the mistake, where it can be told what was meant."""
+    given, meant = _closest(error)
+    if not meant:
+        return None
+    corrected = line.corrected(given, meant[0])
+    return f"did you mean: {corrected}" if corrected else f"did you mean {' or '.join(meant)}?"
 
 
-def _closest(error: click.UsageError) -> list[str]:
-    """Return what may have been meant, the likeliest first."""
+# What a word may be that a command has no use for: the commands and the options that take it.
+_FORGOTTEN = {"backup": "--store", "check": "--store", "restore": "--to"}
+_EXTRA = re.compile(r"[Gg]ot unexpected extra argument \((.*)\)\Z", re.DOTALL)
+
+
+def _with_its_option(error: click.UsageError, line: Line) -> str | None:
+    """Return the command line with the option before a word that lacks it."""
+    extra = _EXTRA.match(error.message.strip())
+    option = _FORGOTTEN.get(error.ctx.command.name or "") if error.ctx is not None else None
+    if extra is None or option is None or line.words.count(extra[1]) != 1:
+        return None
+    if any(word == option or word.startswith(f"{option}=") for word in line.words):
+        return None
+    at = line.words.index(extra[1])
+    words = [*line.words[:at], option, *line.words[at:]]
+    return f"did you mean: {command_line(*(word for word in words if word != '--'))}"
+
+
+def _closest(error: click.UsageError) -> tuple[str, list[str]]:
+    """Return what was given, and what may have been meant, the likeliest first."""
     import difflib
 
     possibilities: Sequence[str] = getattr(error, "possibilities", None) or ()
-    name = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
+    given = str(getattr(error, "option_name", None) or getattr(error, "command_name", ""))
     choices = getattr(getattr(getattr(error, "param", None), "type", None), "choices", None)
-    if choices is not None and (given := _GIVEN.match(error.message)):
-        name, possibilities = given[1], [str(choice) for choice in choices]
-    return difflib.get_close_matches(name, possibilities, n=2, cutoff=0.7)
+    if choices is not None and (found := _GIVEN.match(error.message)):
+        given, possibilities = found[1], [str(choice) for choice in choices]
+    return given, difflib.get_close_matches(given, possibilities, n=2, cutoff=0.7)
 
 
-def _home(option: str, arguments: Sequence[str]) -> str | None:
-    """Return where an option belongs that does not stand where it was found."""
-    homes = list(_having(program, option, ()))
+def _home(option: str, line: Line) -> str | None:
+    """Return where an option belongs that is not where it was found."""
+    homes = dict(_having(program, option, ()))
     if not homes:
         return None
     # Which word is the command cannot be told where an option before it is unknown.
-    command = next((word for word in arguments if word in homes), None)
-    if command is not None:
-        return f"write it behind the command: wmbackup {command} {option}"
-    return f"it is an option of {', '.join(homes)}"
+    command = next((word for word in line.words if word in homes), None)
+    if command is None:
+        return f"it is an option of {' and of '.join(homes)}"
+    moved = _behind(line, option, command, takes_value=homes[command])
+    return f"it belongs behind the command: {moved or command_line(command, '--help')}"
 
 
-def _having(command: click.Command, option: str, words: tuple[str, ...]) -> Iterator[str]:
+def _behind(line: Line, option: str, command: str, *, takes_value: bool) -> str | None:
+    """Return the command line with an option moved behind the command."""
+    words = line.words
+    at = next((n for n, word in enumerate(words) if word.partition("=")[0] == option), None)
+    if at is None or words.index(command) < at:
+        return None
+    end = at + (2 if takes_value and "=" not in words[at] else 1)
+    return command_line(*words[:at], *words[end:], *words[at:end])
+
+
+def _having(
+    command: click.Command, option: str, words: tuple[str, ...]
+) -> Iterator[tuple[str, bool]]:
+    """Yield the commands that have an option, and whether it takes a value."""
     if isinstance(command, click.Group):
         ctx = click.Context(command)
         for name in command.list_commands(ctx):
             below = command.get_command(ctx, name)
             if below is not None:
                 yield from _having(below, option, (*words, name))
-    elif any(option in (*param.opts, *param.secondary_opts) for param in command.params):
-        yield " ".join(words)
+        return
+    for param in command.params:
+        if option in (*param.opts, *param.secondary_opts) and isinstance(param, click.Option):
+            yield " ".join(words), not (param.is_flag or param.count)
 
 
 def complaint(error: click.BadParameter) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from wmbackup import __version__
 from wmbackup.archive.batch import BatchWriter, FileBatch
@@ -15,6 +15,7 @@ from wmbackup.archive.row_codec import FileRow, sizes_in
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.writer import ArchiveWriter, DiscardingWriter, Sealed
 from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._envelope import Sealing
 from wmbackup.engine._machine import lock_subject
 from wmbackup.engine._open import spooling
 from wmbackup.engine._progress import Progress
@@ -32,6 +33,9 @@ from wmbackup.stores.base import Content, Export, Store
 from wmbackup.trust.keys import SigningKey
 from wmbackup.workers.process import Workers, share
 from wmbackup.workers.read_files import start_reader
+
+if TYPE_CHECKING:
+    from wmbackup.age.keys import Recipient
 
 AGENT = f"wmbackup {__version__}"
 _SYNC_STEP = 64 * 1024 * 1024  # bytes that go to the disk together while more are written
@@ -81,6 +85,7 @@ def backup(
     host: str | None = None,
     workers: Workers | None = None,
     refuse: Refuse = Refuse(),  # noqa: B008 - it is frozen
+    recipients: Sequence[Recipient] = (),
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
@@ -88,7 +93,8 @@ def backup(
     open for writing (what went there cannot be read back), or what `choose_destination` chose.
     The archive appears at once, whole and read back, or not at all. ``workers`` allows a worker
     process that reads a part of many files, where that pays. Nothing is written where ``refuse``
-    says so.
+    says so. With ``recipients``, of `wmbackup.age.keys`, the archive is an age file that they can
+    open, and no private file on the way holds plaintext.
 
     A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
     OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
@@ -96,12 +102,14 @@ def backup(
     """
     stream: BinaryIO | None = None
     if isinstance(output, str):
-        destination = choose_destination(store, output, host, replace=replace_output)
+        destination = choose_destination(
+            store, output, host, replace=replace_output, encrypted=bool(recipients)
+        )
     elif isinstance(output, Destination):
         destination = output
     else:
         stream, destination = output, choose_destination(store, None, host)
-    run = _Backup(store, destination, control or Control(), locks, refuse)
+    run = _Backup(store, destination, control or Control(), locks, refuse, recipients)
     if stream is not None:
         return run.into_stream(stream, key, workers)
     return run.into_file(key, workers, read_back=read_back)
@@ -132,7 +140,9 @@ class _Backup:
         control: Control,
         locks: Locks | None,
         refuse: Refuse,
+        recipients: Sequence[Recipient] = (),
     ) -> None:
+        self._sealing = Sealing(recipients)
         self._store = store
         self._destination = destination
         self._control = control
@@ -157,12 +167,13 @@ class _Backup:
         folder = temporary_folder()
         with self._locked(), spooling():
             remove_leftovers(folder)
-            with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (writer, tally):
+            spool = self._sealing.spool(spool_in(folder))
+            with self._filled(lambda: ArchiveWriter(spool), workers) as (writer, tally):
                 try:
-                    sealed = self._seal(writer, output, key, tally)
+                    sealed, size = self._seal(writer, output, key, tally)
                 except OSError as error:
                     raise SystemFailure.of(error, "write to", "the output stream") from error
-        return self._summary(sealed, tally, read_back=False)
+        return self._summary(sealed, size, tally, read_back=False)
 
     def into_file(
         self, key: SigningKey, workers: Workers | None, *, read_back: bool
@@ -176,15 +187,13 @@ class _Backup:
                 remove_leftovers(folder)
                 draft = Draft(path, "the archive")
                 with contextlib.closing(draft):
-                    with self._filled(lambda: ArchiveWriter(spool_in(folder)), workers) as (
-                        writer,
-                        tally,
-                    ):
-                        sealed = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
+                    spool = self._sealing.spool(spool_in(folder))
+                    with self._filled(lambda: ArchiveWriter(spool), workers) as (writer, tally):
+                        sealed, size = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
                     draft.sync()
                     if read_back:
                         read_back_archive(
-                            draft.file, sealed, key.public, spool_in(folder), self._control
+                            *(draft.file, sealed, key.public, spool, self._control, self._sealing)
                         )
                     self._control.check()
                     draft.publish(replace=self._destination.replace)
@@ -192,7 +201,7 @@ class _Backup:
             if draft is not None and draft.published:
                 raise draft.unconfirmed(error) from error
             raise SystemFailure.of(error, "write", path) from error
-        return self._summary(sealed, tally, read_back=read_back)
+        return self._summary(sealed, size, tally, read_back=read_back)
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -253,7 +262,8 @@ class _Backup:
         key: SigningKey,
         tally: Tally,
         sync_ahead: Callable[[], None] | None = None,
-    ) -> Sealed:
+    ) -> tuple[Sealed, int]:
+        """Return what was sealed, and how large it is with its envelope."""
         self._control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which has no files
         info = BagInfo(
             archive_id=os.urandom(16).hex(),
@@ -268,8 +278,16 @@ class _Backup:
             files=0,
             agent=AGENT,
             machine=self._machine,
+            recipients=self._sealing.names,
         )
-        return writer.seal(output, info, key.sign, self._ticking(sync_ahead))
+        sealed: list[Sealed] = []
+
+        def write(stream: BinaryIO) -> int:
+            sealed.append(writer.seal(stream, info, key.sign, self._ticking(sync_ahead)))
+            return sealed[0].size
+
+        size = self._sealing.write(output, write)
+        return sealed[0], size
 
     def _ticking(self, sync_ahead: Callable[[], None] | None) -> Callable[[int], None]:
         written = 0
@@ -286,10 +304,12 @@ class _Backup:
 
         return tick
 
-    def _summary(self, sealed: Sealed, tally: Tally, *, read_back: bool) -> BackupSummary:
+    def _summary(
+        self, sealed: Sealed, size: int, tally: Tally, *, read_back: bool
+    ) -> BackupSummary:
         return BackupSummary(
             path=self._destination.path,
-            size=sealed.size,
+            size=size,
             info=sealed.info,
             licenses=tally.licenses,
             skipped=tuple(tally.skipped),

@@ -15,6 +15,7 @@ from wmbackup.stores.base import Store
 
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = ".wmbackup.tar"
+_AGE = ".age"
 
 
 class Destination(NamedTuple):
@@ -43,7 +44,12 @@ class Refuse(NamedTuple):
 
 
 def choose_destination(
-    store: Store, output: str | None, host: str | None = None, *, replace: bool = False
+    store: Store,
+    output: str | None,
+    host: str | None = None,
+    *,
+    replace: bool = False,
+    encrypted: bool = False,
 ) -> Destination:
     """Decide where the archive of a store goes.
 
@@ -54,7 +60,7 @@ def choose_destination(
     moment = datetime.now(UTC).replace(microsecond=0)
     if output is None:
         return Destination(None, host, moment, replace)
-    path = output_path(output, archive_name(store, host, moment))
+    path = output_path(output, archive_name(store, host, moment, encrypted=encrypted))
     if store.root is not None and is_inside(path, store.root):
         raise OutputInsideStore(
             f"the output {path} lies in the store that is read",
@@ -65,8 +71,11 @@ def choose_destination(
     return Destination(path, host, moment, replace)
 
 
-def archive_name(store: Store, host: str, moment: datetime) -> str:
-    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``."""
+def archive_name(store: Store, host: str, moment: datetime, *, encrypted: bool = False) -> str:
+    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``.
+
+    That of an ``encrypted`` one has ``.age`` behind it.
+    """
     label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
     parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
-    return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}"
+    return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}{_AGE if encrypted else ''}"

@@ -13,14 +13,26 @@ from typing import BinaryIO
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.engine._archive_file import NamedPipe, open_file
+from wmbackup.engine._envelope import (
+    Identities,
+    Spool,
+    encrypted_spool,
+    nobody,
+    unseal,
+    warn_of_recipients,
+)
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
     ArchiveUnavailable,
     ArchiveUnsigned,
+    ArmoredArchive,
+    EnvelopeDamaged,
+    EnvelopeTruncated,
     NotFound,
     SignerUntrusted,
     SystemFailure,
+    Undecryptable,
     UnsupportedArchive,
     UsageError,
 )
@@ -58,16 +70,21 @@ class NamedStream:
 
 
 @contextlib.contextmanager
-def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
+def open_archive(
+    source: str | BinaryIO, identities: Identities = nobody, *, salvage: bool = False
+) -> Iterator[SealedArchive]:
     """Open an archive: a path, or a stream such as standard input.
 
-    What goes wrong with the archive while it is open is reported with its name.
+    An archive in an envelope is decrypted as it is read; ``identities`` returns what to try when
+    one is met. With ``salvage`` a damaged envelope is read as far as it can be. What goes wrong
+    with the archive while it is open is reported with its name.
 
-    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure.
+    Raises NotFound, UsageError, ArchiveUnavailable, SystemFailure; of an envelope Undecryptable,
+    ArchiveDamaged and UnsupportedArchive.
     """
     if not isinstance(source, str):
-        with _naming("standard input"):
-            yield _sealed(source, "standard input")
+        with _naming("standard input") as naming:
+            yield _sealed(source, naming, identities, salvage=salvage)
         return
     if not source:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
@@ -87,17 +104,32 @@ def open_archive(source: str | BinaryIO) -> Iterator[SealedArchive]:
             raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
         raise unavailable(error, source) from error
     try:
-        with _naming(source):
-            yield _sealed(file, source, resolved(source))
+        with _naming(source) as naming:
+            yield _sealed(file, naming, identities, salvage=salvage, path=resolved(source))
     finally:
         with contextlib.suppress(OSError):  # everything that counts was read
             file.close()
 
 
-def _sealed(stream: BinaryIO, name: str, path: str | None = None) -> SealedArchive:
+def _sealed(
+    stream: BinaryIO,
+    naming: _Naming,
+    identities: Identities,
+    *,
+    salvage: bool,
+    path: str | None = None,
+) -> SealedArchive:
     length = _length(stream)
-    descriptor = None if length is None else stream.fileno()
-    return SealedArchive(NamedStream(stream, name), name, length, path=path, descriptor=descriptor)
+    found = unseal(NamedStream(stream, naming.name), length, identities, salvage=salvage)
+    naming.decrypted = found.recipient is not None
+    return SealedArchive(
+        found.stream,
+        naming.name,
+        found.length,
+        path=path,
+        descriptor=None if length is None or naming.decrypted else stream.fileno(),
+        recipient=found.recipient,
+    )
 
 
 def _length(stream: BinaryIO) -> int | None:
@@ -118,13 +150,27 @@ def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailu
     return ArchiveUnavailable(failure.message, hint=failure.hint)
 
 
+class _Naming:
+    """What errors are to say of an archive: its name, and whether it was decrypted."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.decrypted = False
+
+
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[None]:
+def _naming(name: str) -> Iterator[_Naming]:
+    naming = _Naming(name)
     try:
-        yield
-    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted) as error:
-        error.message = f"{name}: {error.message}"
+        yield naming
+    except (ArchiveDamaged, UnsupportedArchive, SignerUntrusted, Undecryptable) as error:
+        inside = naming.decrypted and not isinstance(error, (EnvelopeDamaged, EnvelopeTruncated))
+        error.message = f"{name}: {'decrypted, but ' if inside else ''}{error.message}"
         error.args = (error.message,)
+        if isinstance(error, ArmoredArchive):
+            file = quote(name) if name != "standard input" else ""
+            error.hint = f"decrypt it first: age -d -i identity.txt {file}".rstrip()
+            error.hint += " > plain.wmbackup.tar"
         if error.hint is None and isinstance(error, ArchiveDamaged):
             error.hint = "use another copy of the archive, or see what restore --salvage finds"
         raise
@@ -157,6 +203,7 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
         elif not isinstance(error, ArchiveUnsigned):
             error.hint = HOPELESS
         raise
+    warn_of_recipients(trusted.info, archive.recipient, control)
     _warn_of_ignored(archive, trusted, policy, control)
     return trusted
 
@@ -184,6 +231,12 @@ def _warn_of_ignored(
         control.notify(event)
 
 
+def private_files(archive: SealedArchive) -> Spool:
+    """Return a maker of private files, with no plaintext on the disk of what came encrypted."""
+    spool = spool_in(temporary_folder())
+    return spool if archive.recipient is None else encrypted_spool(spool)
+
+
 @contextlib.contextmanager
 def open_inventory(
     archive: SealedArchive, policy: TrustPolicy, control: Control
@@ -191,7 +244,7 @@ def open_inventory(
     """Read the head of an archive whose signers are trusted. Raises as `authenticate` does."""
     trusted = authenticate(archive, policy, control)
     with spooling():
-        inventory = trusted.read_head(spool_in(temporary_folder()))
+        inventory = trusted.read_head(private_files(archive))
     with contextlib.closing(inventory):
         yield trusted, inventory
 

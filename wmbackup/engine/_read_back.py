@@ -9,6 +9,7 @@ from typing import IO, BinaryIO
 
 from wmbackup.archive.reader import SealedArchive
 from wmbackup.archive.writer import Sealed
+from wmbackup.engine._envelope import Sealing
 from wmbackup.engine._progress import Progress
 from wmbackup.errors import ArchiveDamaged, UnsupportedArchive, WmbackupError
 from wmbackup.status import Control, Phase, PhaseEvent
@@ -44,15 +45,18 @@ def read_back_archive(
     public: bytes,
     spool: Callable[[], IO[bytes]],
     control: Control,
+    sealing: Sealing,
 ) -> None:
     """Verify that the disk has what was sealed with the key ``public`` (32 bytes).
 
-    ``file`` is at its beginning. Raises ReadBackFailed, OSError.
+    ``file`` is at its beginning, ``sealing`` what it was written through. Raises ReadBackFailed,
+    OSError.
     """
     info = sealed.info
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
-        archive = SealedArchive(file, length=sealed.size).authenticate(_OwnKey(public))
+        plain = sealing.plain(file, sealed.size)
+        archive = SealedArchive(plain, length=sealed.size).authenticate(_OwnKey(public))
         if archive.info != info:
             raise ReadBackFailed("the archive that was read back is another one")
         with contextlib.closing(archive.read_head(spool)) as inventory:

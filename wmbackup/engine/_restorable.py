@@ -11,10 +11,15 @@ from wmbackup.archive.payload import Receiver
 from wmbackup.archive.reader import SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._inventory import Selection
-from wmbackup.engine._open import HOPELESS, authenticate, open_inventory, spooling
+from wmbackup.engine._open import (
+    HOPELESS,
+    authenticate,
+    open_inventory,
+    private_files,
+    spooling,
+)
 from wmbackup.errors import ArchiveDamaged
 from wmbackup.status import Control, Phase, PhaseEvent
-from wmbackup.storage.spool import spool_in, temporary_folder
 from wmbackup.workers.stage_files import start_stager
 
 if TYPE_CHECKING:
@@ -106,7 +111,7 @@ def open_contents(
     trusted = authenticate(archive, policy, control)
     control.notify(PhaseEvent(Phase.PLANNING, items=trusted.info.files))
     with spooling():
-        rest = trusted.salvage(spool_in(temporary_folder()))
+        rest = trusted.salvage(private_files(archive))
     with contextlib.closing(rest):
         with spooling():
             files = rest.files(control.check)

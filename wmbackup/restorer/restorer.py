@@ -6,12 +6,13 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
 from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._envelope import Identities, nobody
 from wmbackup.engine._inventory import Selection
 from wmbackup.engine._open import open_archive
 from wmbackup.engine._restore import OnConflict, RestorePlan, RestoreSummary, always, restore
@@ -25,6 +26,8 @@ from wmbackup.trust import Policy
 from wmbackup.trust.keys import SigningKey
 
 if TYPE_CHECKING:
+    from wmbackup.age.envelope import SealedEnvelope
+    from wmbackup.age.keys import Identity, Recipient
     from wmbackup.engine._backup import BackupPlan, BackupSummary
     from wmbackup.workers.process import Workers
 
@@ -104,7 +107,9 @@ class Options:
     ``announce`` gets the plan of a restore as soon as it is made; ``confirm`` is asked before it
     is carried out, on the thread that calls `BackupRestorer.wait`. Without ``items`` no single
     files are told. ``workers`` allows a worker process for a part of many files. ``dry_run`` writes
-    nothing, of a backup and of a restore.
+    nothing, of a backup and of a restore. A backup is encrypted for ``recipients``, of
+    `wmbackup.age.keys`; ``identities`` returns what to try on an encrypted archive, and is asked on
+    the thread that ``confirm`` is asked on.
     """
 
     signing_key: SigningKey | None = None
@@ -122,6 +127,8 @@ class Options:
     items: bool = True
     workers: Workers | None = None
     refuse: Refuse = field(default_factory=Refuse)
+    recipients: Sequence[Recipient] = ()
+    identities: Identities = nobody
 
 
 def create_backup_restorer(
@@ -189,6 +196,7 @@ class BackupRestorer:
                 locks=options.locks,
                 workers=options.workers,
                 refuse=options.refuse,
+                recipients=options.recipients,
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)
@@ -199,7 +207,8 @@ class BackupRestorer:
         output = self._props.get("BackupPath")
         if output is None and not self._options.dry_run:
             output = self.get_prop_by_name("BackupPath")
-        return choose_destination(self._store, output, replace=replace)
+        encrypted = bool(self._options.recipients)
+        return choose_destination(self._store, output, replace=replace, encrypted=encrypted)
 
     def cancel_license_backup(self) -> None:
         """Ask the operation to stop; it ends with NS_E_DRM_OPERATION_CANCELED.
@@ -231,8 +240,18 @@ class BackupRestorer:
         begins = Phase.APPLYING if options.dry_run else Phase.VERIFYING  # which then never comes
         statuses = Statuses(notify, silent=store.gives_statuses, begins=begins)
 
+        def identities(envelope: SealedEnvelope) -> Sequence[Identity]:
+            found: list[Identity] = []
+
+            def gather() -> bool:
+                found.extend(options.identities(envelope))
+                return True
+
+            operation.ask(gather)
+            return found
+
         def work(control: Control) -> RestoreSummary:
-            with open_archive(source) as archive:
+            with open_archive(source, identities, salvage=options.salvage) as archive:
                 return restore(
                     archive,
                     store,

@@ -15,8 +15,33 @@ PRIVATE = 0o600
 PRIVATE_FOLDER = 0o700
 _LONG = 240  # characters beyond which Windows may want another form of a path
 
-NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
-"""What file systems without hard links answer to one."""
+_NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES}
+_NO_LINKS_WINDOWS = {
+    1,  # ERROR_INVALID_FUNCTION: FAT and exFAT, as on USB sticks
+    5,  # ERROR_ACCESS_DENIED
+    50,  # ERROR_NOT_SUPPORTED: the same of other versions, and network disks
+    87,  # ERROR_INVALID_PARAMETER
+    120,  # ERROR_CALL_NOT_IMPLEMENTED
+    1142,  # ERROR_TOO_MANY_LINKS
+}
+
+
+_UNSUPPORTED_WINDOWS = {1, 50, 87, 120}
+
+
+def is_unsupported(error: OSError) -> bool:
+    """Whether a file system of Windows says that it has no such call, such as for attributes."""
+    return getattr(error, "winerror", None) in _UNSUPPORTED_WINDOWS
+
+
+def has_no_links(error: OSError) -> bool:
+    """Whether a hard link failed because the file system has none: then there is a second way.
+
+    By the number of Windows where there is one: there errno 22 stands for most of them.
+    """
+    number: int | None = getattr(error, "winerror", None)
+    return error.errno in _NO_LINKS if number is None else number in _NO_LINKS_WINDOWS
+
 
 if sys.platform == "win32":
     import msvcrt
@@ -105,9 +130,46 @@ def make_folders(path: str) -> None:
         sync_folder(os.path.dirname(folder) or os.curdir)
 
 
+if sys.platform == "win32":
+    import ctypes
+
+    _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True, winmode=0x800)
+    _kernel32.CreateFileW.restype = ctypes.c_void_p
+    _kernel32.FlushFileBuffers.argtypes = _kernel32.CloseHandle.argtypes = (ctypes.c_void_p,)
+    _GENERIC_WRITE, _SHARE_ALL, _OPEN_EXISTING, _FOLDERS_TOO = 0x40000000, 7, 3, 0x02000000
+    _NO_HANDLE = ctypes.c_void_p(-1).value
+
+    def _flush_folder(folder: str) -> None:
+        """Flush a folder where that is possible: NTFS lets those who may write to it."""
+        handle = _kernel32.CreateFileW(
+            folder, _GENERIC_WRITE, _SHARE_ALL, None, _OPEN_EXISTING, _FOLDERS_TOO, None
+        )
+        if handle != _NO_HANDLE:
+            _kernel32.FlushFileBuffers(handle)
+            _kernel32.CloseHandle(handle)
+
+else:
+
+    def _flush_folder(folder: str) -> None:
+        """Other systems have `os.fsync`."""
+
+
+def sync_file(descriptor: int) -> None:
+    """Bring a file that was written to the disk, where no one call does so for all of them.
+
+    Raises OSError. See `sync_everything`.
+    """
+    if SYNCS_EACH:
+        os.fsync(descriptor)  # FlushFileBuffers
+
+
+SYNCS_EACH = os.name == "nt"
+
+
 def sync_folder(folder: str) -> None:
     """Bring the names of a folder to the disk, where the system has that. Raises OSError."""
     if os.name == "nt":
+        _flush_folder(folder)
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:

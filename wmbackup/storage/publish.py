@@ -11,7 +11,7 @@ import sys
 from wmbackup.errors import NotFound, OutputExists, SystemFailure, Unconfirmed, UsageError
 from wmbackup.storage import remains
 from wmbackup.storage.files import (
-    NO_LINKS,
+    has_no_links,
     is_folder,
     reachable,
     resolved,
@@ -143,7 +143,7 @@ def _rename_new(name: str, path: str) -> bool:
     except FileExistsError:
         raise exists(path) from None
     except OSError as error:
-        if error.errno not in NO_LINKS:
+        if not has_no_links(error):
             raise
         # No hard links here: the lock on the destination has to do.
         if os.path.lexists(path):

@@ -22,6 +22,23 @@ def attributes_of(status: os.stat_result) -> tuple[str, ...]:
 assert tuple(name for name, _ in _WINDOWS_BITS) == ATTRIBUTES  # noqa: S101 - one order for both
 
 
+_NAME_SURROGATE = 0x20000000
+# FILE_ATTRIBUTE_OFFLINE, _RECALL_ON_OPEN and _RECALL_ON_DATA_ACCESS of winnt.h.
+_NOT_HERE = 0x1000 | 0x40000 | 0x400000
+
+
+def leads_elsewhere(status: os.stat_result) -> bool:
+    """IsReparseTagNameSurrogate of ``ntifs.h``: a link, a junction, a mount point."""
+    tag: int = getattr(status, "st_reparse_tag", 0)
+    return bool(tag & _NAME_SURROGATE)
+
+
+def is_elsewhere(status: os.stat_result) -> bool:
+    """Whether the content of a file is not on this disk, as with placeholders of OneDrive."""
+    bits: int = getattr(status, "st_file_attributes", 0)
+    return bool(bits & _NOT_HERE)
+
+
 if sys.platform == "win32":
     import ctypes
 

@@ -25,7 +25,7 @@ from wmbackup.errors import (
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.storage.descriptors import let_go
-from wmbackup.storage.files import NO_LINKS, is_folder, resolved
+from wmbackup.storage.files import has_no_links, is_folder, resolved
 from wmbackup.storage.spool import spool_in, temporary_folder
 from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.base import Import, Standing
@@ -349,7 +349,7 @@ class _Existing(StagedImport):
         except FileExistsError:
             raise self._taken(journal, move.path) from None
         except OSError as error:
-            if error.errno not in NO_LINKS:
+            if not has_no_links(error):
                 raise
             if tree.stat(move.path) is not None:
                 raise self._taken(journal, move.path) from None
@@ -367,7 +367,7 @@ def _keep_old(tree: Tree, move: Move) -> None:
     try:
         tree.link(move.path, move.old)
     except OSError as error:
-        if error.errno not in NO_LINKS:
+        if not has_no_links(error):
             raise
         tree.rename(move.path, move.old)
 

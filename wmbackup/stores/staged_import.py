@@ -19,7 +19,7 @@ from wmbackup.stores.ownership import Owner
 from wmbackup.stores.staging import Staging, is_staging, sync_all
 from wmbackup.stores.tree import Tree, is_possible
 from wmbackup.stores.ways import new_folders
-from wmbackup.stores.writing import finish_file, write_file
+from wmbackup.stores.writing import finish_file, open_synced, write_file
 
 
 class StagedImport(ABC):
@@ -99,7 +99,7 @@ class StagedImport(ABC):
         """See `Import.stage`."""
         _ = self._staging
         with self._naming(item.path):
-            return os.fdopen(self._tree.create(self.staging_path(item.path)), "w+b")
+            return open_synced(self._tree.create(self.staging_path(item.path)))
 
     def accept(self, item: Item) -> None:
         """See `Import.accept`."""

@@ -6,7 +6,13 @@ import os
 
 from wmbackup.storage import remains
 from wmbackup.storage.descriptors import let_go
-from wmbackup.storage.files import PRIVATE, PRIVATE_FOLDER, sync_everything, try_lock
+from wmbackup.storage.files import (
+    PRIVATE,
+    PRIVATE_FOLDER,
+    SYNCS_EACH,
+    sync_everything,
+    try_lock,
+)
 from wmbackup.stores.ownership import Owner, is_private
 from wmbackup.stores.removal import remove_all
 from wmbackup.stores.tree import Tree
@@ -135,6 +141,8 @@ def sync_all(tree: Tree, staging: bytes) -> None:
         return
     try:
         sync_everything(descriptor)
+        if SYNCS_EACH:  # the files are on the disk each by itself
+            tree.sync(staging)
     finally:
         let_go(descriptor)
 

@@ -19,8 +19,8 @@ from typing import Protocol
 
 from wmbackup import limits
 from wmbackup.storage.descriptors import let_go
-from wmbackup.storage.files import extended, resolved
-from wmbackup.stores.attributes import make_writable, set_attributes
+from wmbackup.storage.files import extended, resolved, sync_folder
+from wmbackup.stores.attributes import is_elsewhere, leads_elsewhere, make_writable, set_attributes
 
 _NO_FOLLOW: int = getattr(os, "O_NOFOLLOW", 0)
 _CLOSE: int = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NOINHERIT", 0)
@@ -43,6 +43,7 @@ class EntryKind(Enum):
     FOLDER = "folder"
     LINK = "a symbolic link, which is never followed"
     SPECIAL = "a special file, such as a device or a pipe"
+    PLACEHOLDER = "a placeholder whose content is not on this disk, as OneDrive makes them"
 
 
 class Tree(Protocol):
@@ -106,23 +107,24 @@ def open_tree(root: str) -> Tree:
 
 def _kind(entry: os.DirEntry[str]) -> EntryKind:
     # Most are files, which a symbolic link is not here.
-    if entry.is_file(follow_symlinks=False) and not _is_reparse_point(entry):
+    if os.name == "nt":
+        return _windows_kind(entry, entry.stat(follow_symlinks=False))
+    if entry.is_file(follow_symlinks=False):
         return EntryKind.FILE
-    if entry.is_symlink() or _is_reparse_point(entry):
+    if entry.is_symlink():
         return EntryKind.LINK
     return EntryKind.FOLDER if entry.is_dir(follow_symlinks=False) else EntryKind.SPECIAL
 
 
-def _is_reparse_point(entry: os.DirEntry[str]) -> bool:
-    # A junction is no symbolic link to Python 3.11, and leads elsewhere all the same.
-    if os.name != "nt":
-        return False
-    return _reparse_tag(entry.stat(follow_symlinks=False)) != 0
-
-
-def _reparse_tag(status: os.stat_result) -> int:
-    tag: int = getattr(status, "st_reparse_tag", 0)
-    return tag
+def _windows_kind(entry: os.DirEntry[str], status: os.stat_result) -> EntryKind:
+    """Tell links, such as junctions, from files that OneDrive or compression keeps."""
+    if leads_elsewhere(status):
+        return EntryKind.LINK
+    if entry.is_dir(follow_symlinks=False):
+        return EntryKind.FOLDER
+    if is_elsewhere(status):
+        return EntryKind.PLACEHOLDER
+    return EntryKind.FILE if stat.S_ISREG(status.st_mode) else EntryKind.SPECIAL
 
 
 class HandleTree:
@@ -291,7 +293,7 @@ class PathTree:
             full = os.path.join(full, part)
             if depth < len(parts):
                 status = os.lstat(full)
-                if not stat.S_ISDIR(status.st_mode) or _reparse_tag(status):
+                if not stat.S_ISDIR(status.st_mode) or leads_elsewhere(status):
                     raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), full)
         return full
 
@@ -354,7 +356,8 @@ class PathTree:
         os.rmdir(self._full(folder))
 
     def sync(self, folder: bytes) -> None:
-        """See `Tree.sync`: such systems keep the names of a folder by themselves."""
+        """See `Tree.sync`."""
+        sync_folder(self._full(folder) if folder else self._root)
 
     def set_time(self, path: bytes, mtime_ns: int) -> None:
         """See `Tree.set_time`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 from collections.abc import Callable
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from wmbackup.item import Item
+from wmbackup.storage.files import is_unsupported, sync_file
 from wmbackup.stores.tree import Tree
 
 _T = TypeVar("_T")
@@ -22,6 +24,7 @@ def write_file(tree: Tree, path: bytes, data: bytes, item: Item) -> None:
         written = os.write(descriptor, data)
         while written < len(data):
             written += os.write(descriptor, data[written:])
+        sync_file(descriptor)
         if _BY_DESCRIPTOR:
             _set_time(_set_time_of, descriptor, item.mtime_ns)
     finally:
@@ -30,11 +33,33 @@ def write_file(tree: Tree, path: bytes, data: bytes, item: Item) -> None:
         finish_file(tree, path, item)
 
 
+def open_synced(descriptor: int) -> BinaryIO:
+    """Open a new file for a caller, whose bytes are on the disk when it closes it.
+
+    Where one call brings all files to the disk, that is left to it.
+    """
+    return _Synced(io.FileIO(descriptor, "w+b"))
+
+
+class _Synced(io.BufferedRandom):
+    def close(self) -> None:
+        if not self.closed:
+            try:
+                self.flush()
+                sync_file(self.fileno())
+            finally:
+                super().close()
+
+
 def finish_file(tree: Tree, path: bytes, item: Item) -> None:
     """Give a file whose bytes are written its time and attributes. Raises OSError."""
     _set_time(tree.set_time, path, item.mtime_ns)
     if item.attributes:
-        tree.set_attributes(path, item.attributes)
+        try:
+            tree.set_attributes(path, item.attributes)
+        except OSError as error:
+            if not is_unsupported(error):  # some network disks have none
+                raise
 
 
 def _set_time_of(descriptor: int, mtime_ns: int) -> None:

@@ -81,4 +81,19 @@ typedef struct {
     DWORD vague;
 } license_state_data;
 
+/* What IWMDRMLicenseBackupRestoreStatus::GetStatus fills. */
+typedef struct {
+    int status; /* MSDRM_STATUS */
+    BSTR error;
+} backup_restore_status;
+
+/* The actions of QueryLicenseState and QueryActionAllowed, behind their prefixes. */
+static const wchar_t *const documented_actions[] = {
+    L"Play",          L"Copy",    L"PlaylistBurn",    L"CreateThumbnailImage", L"Print.redbook",
+    L"Transfer.SDMI", L"Backup", L"Transfer.NONSDMI", L"CollaborativePlay"};
+
+/* The names of GetLicenseProperty. */
+static const wchar_t *const documented_properties[] = {
+    L"SAPLEVEL", L"SAPRequired", L"SOURCEID", L"PRIORITY", L"UplinkID", L"WMDRMNET_REVOCATION"};
+
 #endif

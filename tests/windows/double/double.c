@@ -149,7 +149,8 @@ static BOOL parse_line(script *s, char *line)
                    {"provider", &s->provider}, {"create-object", &s->create_object},
                    {"enumeration", &s->enumeration}, {"get-next", &s->get_next},
                    {"get-license", &s->get_license}, {"query-state", &s->query_state},
-                   {"other-actions", &s->other_actions}, {"no-more", &s->no_more}};
+                   {"other-actions", &s->other_actions},
+                   {"query-allowed", &s->query_allowed}, {"no-more", &s->no_more}};
     const struct {
         const char *word;
         BOOL *flag;

@@ -46,7 +46,7 @@ typedef struct {
     LONG good_calls; /* so many calls of it are still good */
     /* wmdrmsdk */
     HRESULT startup, provider, create_object, enumeration, get_next, get_license, query_state;
-    HRESULT other_actions, no_more;
+    HRESULT other_actions, no_more, query_allowed;
     BOOL query_by_interface, no_query;
     int licenses;
     license *license;

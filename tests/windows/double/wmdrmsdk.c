@@ -1,8 +1,8 @@
 /* A double of wmdrmsdk.dll: the provider, the license management and its enumeration, the query.
  *
  * All objects share one head and one IUnknown. Memory is never given back, as in wmvcore.c. Slots
- * that a backup program has no business with (delete, store and acquire licenses, decryptors) are
- * violations.
+ * that a backup program has no business with (delete, store and acquire licenses, decryptors, an
+ * encryptor) are violations.
  */
 #include "double.h"
 
@@ -47,7 +47,8 @@ static BOOL enter(object *o, kind k, const char *method)
     check_apartment(o->script, method);
     char name[128];
     sprintf(name, "%s::%s", kind_names[o->kind], method);
-    misbehave(o->script, name);
+    if (strcmp(method, "Release"))
+        misbehave(o->script, name);
     return o->refs > 0 && o->kind == k;
 }
 
@@ -102,6 +103,7 @@ static ULONG STDMETHODCALLTYPE release(object *o)
         InterlockedDecrement(&alive);
         trace(o->script, "destroyed object=%d", o->id);
     }
+    misbehave(o->script, "Release"); /* when it is gone: later tests count what lives */
     return (ULONG)refs;
 }
 
@@ -303,6 +305,11 @@ static HRESULT STDMETHODCALLTYPE get_license_property(object *o, BSTR name, PROP
     if (!(l = here(o, "GetLicenseProperty")))
         return E_UNEXPECTED;
     trace(o->script, "property %ls", name);
+    BOOL known = FALSE;
+    for (size_t i = 0; i < sizeof documented_properties / sizeof *documented_properties; i++)
+        known |= !wcscmp(documented_properties[i], name);
+    if (!known)
+        VIOLATION(o->script, "GetLicenseProperty with a name that nobody documented: %ls", name);
     value->vt = VT_UI4;
     value->ulVal = (ULONG)wcslen(l->kid);
     return S_OK;
@@ -318,10 +325,22 @@ static const license *by_kid(script *s, const wchar_t *kid)
     return NULL;
 }
 
+/* The action behind its prefix; NULL, which is a violation, for one that is not documented. */
+static const wchar_t *action_of(script *s, const char *method, const wchar_t *prefix, BSTR given)
+{
+    if (!check_bstr(s, method, "an action", given))
+        return NULL;
+    for (size_t i = 0; i < sizeof documented_actions / sizeof *documented_actions; i++)
+        if (!wcsncmp(given, prefix, wcslen(prefix)) &&
+            !wcscmp(given + wcslen(prefix), documented_actions[i]))
+            return documented_actions[i];
+    VIOLATION(s, "%s for an action that nobody knows: %ls", method, given);
+    return NULL;
+}
+
 static HRESULT STDMETHODCALLTYPE query_license_state(object *o, BSTR kid, DWORD count,
                                                      BSTR actions[], license_state_data data[])
 {
-    static const wchar_t prefix[] = L"LicenseStateData.";
     script *s = o->script;
     if (!enter(o, QUERY, "QueryLicenseState") || !actions || !data || !count)
         return E_INVALIDARG;
@@ -333,14 +352,11 @@ static HRESULT STDMETHODCALLTYPE query_license_state(object *o, BSTR kid, DWORD 
     if (!l)
         VIOLATION(s, "QueryLicenseState for a key ID that the enumeration never gave");
     for (DWORD i = 0; i < count; i++) {
-        if (!check_bstr(s, "QueryLicenseState", "an action", actions[i]))
+        const wchar_t *action =
+            action_of(s, "QueryLicenseState", L"LicenseStateData.", actions[i]);
+        if (!action)
             return E_INVALIDARG;
         trace(s, "query %ls %ls", kid, actions[i]);
-        if (wcsncmp(actions[i], prefix, wcslen(prefix))) {
-            VIOLATION(s, "QueryLicenseState for an action that nobody knows: %ls", actions[i]);
-            return E_INVALIDARG;
-        }
-        const wchar_t *action = actions[i] + wcslen(prefix);
         if (wcscmp(action, L"Backup") && FAILED(s->other_actions))
             return s->other_actions;
         memset(&data[i], 0, sizeof data[i]);
@@ -351,12 +367,65 @@ static HRESULT STDMETHODCALLTYPE query_license_state(object *o, BSTR kid, DWORD 
     return S_OK;
 }
 
+static HRESULT STDMETHODCALLTYPE set_action_allowed_query_params(object *o, BOOL device_copy,
+                                                                 DWORD application_security,
+                                                                 BOOL device, BSTR certificate)
+{
+    if (!enter(o, QUERY, "SetActionAllowedQueryParams"))
+        return E_INVALIDARG;
+    trace(o->script, "query-params %d %lu %d %d", device_copy, application_security, device,
+          certificate != NULL);
+    return S_OK;
+}
+
+/* A result is zero where the action is allowed, otherwise the reasons why it is not. */
+static HRESULT STDMETHODCALLTYPE query_action_allowed(object *o, BSTR kid, BSTR version,
+                                                      DWORD count, BSTR actions[],
+                                                      DWORD results[])
+{
+    script *s = o->script;
+    if (!enter(o, QUERY, "QueryActionAllowed") || !actions || !results || !count)
+        return E_INVALIDARG;
+    if (FAILED(s->query_allowed))
+        return s->query_allowed;
+    if (!check_bstr(s, "QueryActionAllowed", "the key ID", kid) ||
+        (version && !check_bstr(s, "QueryActionAllowed", "the version", version)))
+        return E_INVALIDARG;
+    const license *l = by_kid(s, kid);
+    for (DWORD i = 0; i < count; i++) {
+        const wchar_t *action = action_of(s, "QueryActionAllowed", L"ActionAllowed.", actions[i]);
+        if (!action)
+            return E_INVALIDARG;
+        trace(s, "query-allowed %ls %ls", kid, actions[i]);
+        results[i] = 4;
+        for (int r = 0; l && r < l->rights; r++)
+            if (!wcscmp(l->right[r].action, action) && l->right[r].data.category)
+                results[i] = 0;
+    }
+    return S_OK;
+}
+
 /* ---- IWMDRMLicenseBackupRestoreStatus, IMFMediaEvent ---- */
 
-static HRESULT STDMETHODCALLTYPE get_status(object *o, void *status)
+static HRESULT STDMETHODCALLTYPE get_status(object *o, backup_restore_status *status)
 {
-    /* The layout of WM_BACKUP_RESTORE_STATUS is not in the reference: nothing is written. */
-    return enter(o, COOKIE, "GetStatus") && status ? S_OK : E_INVALIDARG;
+    if (!enter(o, COOKIE, "GetStatus") || !status)
+        return E_INVALIDARG;
+    status->status = 2; /* DRM_BACKUPRESTORE_BEGIN */
+    status->error = SysAllocString(L"none");
+    return S_OK;
+}
+
+static HRESULT STDMETHODCALLTYPE get_value(object *o, PROPVARIANT *value)
+{
+    if (!enter(o, EVENT, "GetValue") || !value)
+        return E_INVALIDARG;
+    value->vt = VT_EMPTY;
+    if (o->event_type == 501 || o->event_type == 503) { /* progress */
+        value->vt = VT_UNKNOWN;
+        value->punkVal = (IUnknown *)make(COOKIE, o->script);
+    }
+    return S_OK;
 }
 
 static HRESULT STDMETHODCALLTYPE get_type(object *o, DWORD *type)
@@ -387,9 +456,10 @@ static void *const tables[][SLOTS] = {
                     (void *)backup_licenses, (void *)restore_licenses, TRAPS10, TRAPS10},
     [LICENSE] = {UNKNOWN, (void *)reset_enumeration, (void *)get_next, (void *)get_license,
                  (void *)get_license_property, TRAPS10, TRAPS10, TRAPS10},
-    [QUERY] = {UNKNOWN, (void *)query_license_state, TRAPS10, TRAPS10, TRAPS10, TRAPS3},
+    [QUERY] = {UNKNOWN, (void *)query_license_state, (void *)set_action_allowed_query_params,
+               (void *)query_action_allowed, TRAPS10, TRAPS10, TRAPS10},
     [COOKIE] = {UNKNOWN, (void *)get_status, TRAPS10, TRAPS10, TRAPS10, TRAPS3},
-    [EVENT] = {UNKNOWN, TRAPS10, TRAPS10, TRAPS10, (void *)get_type, TRAPS3},
+    [EVENT] = {UNKNOWN, TRAPS10, TRAPS10, TRAPS10, (void *)get_type, TRAP, TRAP, (void *)get_value},
 };
 
 static object *make(kind k, script *s)
@@ -427,7 +497,6 @@ HRESULT STDMETHODCALLTYPE WMDRMShutdown(void)
     if (!current)
         return E_UNEXPECTED;
     trace(current, "call WMDRMShutdown");
-    misbehave(current, "WMDRMShutdown");
     check_apartment(current, "WMDRMShutdown");
     if (started <= 0) {
         VIOLATION(current, "WMDRMShutdown without WMDRMStartup");
@@ -435,6 +504,7 @@ HRESULT STDMETHODCALLTYPE WMDRMShutdown(void)
     }
     LONG left = InterlockedDecrement(&started);
     trace(current, "stopped count=%ld", left);
+    misbehave(current, "WMDRMShutdown");
     if (!left && alive)
         VIOLATION(current, "WMDRMShutdown while %ld objects live", alive);
     return S_OK;

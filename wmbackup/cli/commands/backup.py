@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import recipients_for
 from wmbackup.cli.operate import operate
+from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
 from wmbackup.cli.paths import parse_store, standard_output
+from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
@@ -19,6 +21,7 @@ from wmbackup.status import Phase
 from wmbackup.stores.base import Store
 from wmbackup.stores.exclusion import Exclusion
 
+_USUAL = "licenses.wmbackup.tar"
 _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
 
 
@@ -63,6 +66,13 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     help="take files that cannot be backed up, such as links and pipes, for no failure",
 )
 @signing_options("How")
+@option(
+    "--recipient",
+    multiple=True,
+    metavar="R",
+    section="For whom",
+    help="encrypt for age1... or a file of such lines; see key create --identity",
+)
 @option("-n", "--dry-run", is_flag=True, section="How", help="read everything, write nothing")
 @option(
     "--no-read-back",
@@ -74,12 +84,15 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-def command(
+@passphrase_options("For whom", "encrypt with a passphrase")
+def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     output: str | None,
     store: str | None,
     timeout: float | None,
     exclude: tuple[str, ...],
+    recipient: tuple[str, ...],
+    passphrase: PassphraseGiven,
     key: KeyGiven,
     *,
     force: bool,
@@ -96,13 +109,15 @@ def command(
     """
     if output == "" or (output is None and not dry_run):
         what = "is missing" if output is None else "names nothing"
-        raise UsageError(f"--output {what}", hint="add -o FILE, -o FOLDER/, or -o -")
+        hint = did_you_mean("", [_USUAL]) if output == "" else f"for example: {again('-o', _USUAL)}"
+        raise UsageError(f"--output {what}", hint=hint)
     if output == "-" and session.common.json:
-        raise UsageError("--json and -o - both want standard output", hint="write to a file")
+        hint = did_you_mean("-", [_USUAL])
+        raise UsageError("--json and -o - both want standard output", hint=hint)
     if output == "-" and not dry_run and is_terminal(sys.stdout):
         raise UsageError(
             "standard output is a terminal, and an archive is not for a screen",
-            hint=f"wmbackup {shlex.join(session.arguments)} > licenses.wmbackup.tar",
+            hint=f"to write to a file: {again()} > {_USUAL}",
         )
     exclusion = Exclusion(exclude)
     source = parse_store(store, all_files=all_files, exclusion=exclusion)
@@ -115,6 +130,12 @@ def command(
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     strict = session.common.strict
+    recipients = recipients_for(session, recipient, passphrase)
+    if output is not None and output.lower().endswith(".age") and not recipients:
+        session.output.warning(
+            "not-encrypted", f"{output} is named as an encrypted archive, and will be none",
+            "add --recipient age1..., or name it .wmbackup.tar",
+        )  # fmt: skip
     options = Options(
         signing_key=None if dry_run else signing_key(session, key),
         locks=session.locks(),
@@ -126,6 +147,7 @@ def command(
             skipped=strict and not accept_skipped, withheld=strict and not accept_restricted
         ),
         dry_run=dry_run,
+        recipients=recipients,
     )
     path = None if output == "-" and dry_run else output
     done = _back_up(session, source, path, options, timeout, force=force)

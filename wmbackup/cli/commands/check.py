@@ -17,6 +17,7 @@ from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows, store_row
+from wmbackup.cli.openable import encryption_row
 from wmbackup.cli.render.output import Checked, CheckRow, State
 from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
@@ -60,6 +61,7 @@ def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
     yield from interface_rows()
     yield _try("signing key", _signing_key)
     yield _try("trust", lambda: _trust(session))
+    yield _try("encryption", lambda: encryption_row(session))
     yield _try("locks", _locks)
     yield _try("space", _space)
     if store is not None:

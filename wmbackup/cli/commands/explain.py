@@ -10,6 +10,7 @@ import click
 
 from wmbackup import hresult
 from wmbackup.cli.click_ext import HELP, Command
+from wmbackup.cli.render.hints import command_line, did_you_mean
 from wmbackup.cli.render.meanings import CODES, NEXT_STEPS, NOTHING, STATUSES
 from wmbackup.cli.render.output import Explanation
 from wmbackup.cli.render.vocabulary import KINDS, WARNINGS, Meaning, file_meaning
@@ -117,7 +118,9 @@ def _by_name(text: str, given: str) -> list[Explanation]:
         return [_meaning("file", re.split(r"[/\\]", text)[-1], meaning)]
     if found is None:
         close = difflib.get_close_matches(text.upper(), names, n=3)
-        hint = f"did you mean {' or '.join(close)}?" if close else "see wmbackup explain --help"
+        hint = f"for help: {command_line('explain', '--help')}"
+        if close:
+            hint = did_you_mean(given, close)
         raise NotFound(f"{given} is not known here", hint=hint)
     return found
 

@@ -9,8 +9,9 @@ import click
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
-from wmbackup.cli.commands import key_trust
+from wmbackup.cli.commands import key_sign, key_trust
 from wmbackup.cli.encryption import create_identity, own_identities
+from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import identity_rows
 from wmbackup.cli.render.output import KeyRow, Message
 from wmbackup.cli.session import (
@@ -26,9 +27,17 @@ from wmbackup.trust import principal_of
 from wmbackup.trust.unlock import read_public
 
 
-@click.group("key", cls=Group, example="wmbackup key create", context_settings=HELP)
-def _group() -> None:
+@click.group(
+    "key",
+    cls=Group,
+    example="wmbackup key create",
+    invoke_without_command=True,
+    context_settings=HELP,
+)
+@click.pass_context
+def _group(ctx: click.Context) -> None:
     """Make the signing key, show it, and say whom to trust."""
+    show_help_without_command(ctx)
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
@@ -153,6 +162,6 @@ def _rotate(session: Session) -> ExitCode:
     return ExitCode.OK
 
 
-for _command in (_create, _show, _rotate, *key_trust.COMMANDS):
+for _command in (_create, _show, _rotate, *key_trust.COMMANDS, key_sign.sign):
     _group.add_command(_command)
 command = _group

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from wmbackup.archive import sshsig
 from wmbackup.cli.affected import affected_by, signed_in
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.keyring import (
     confirm_key,
     described,
@@ -26,6 +28,7 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     allowed_signers_paths,
+    is_terminal,
     own_revoked_keys_path,
     revoked_keys_paths,
     signing_key_path,
@@ -85,6 +88,7 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
     "--allowed-signers", metavar="F", section="What",
     help="add the key to this file instead of the usual one",
 )  # fmt: skip
+@identity_options
 def _trust(
     session: Session,
     source: str,
@@ -92,6 +96,7 @@ def _trust(
     name: str | None,
     valid_before: str | None,
     allowed_signers: str | None,
+    opens: Identities,
 ) -> ExitCode:
     """Trust the key in a public key file, or the key that signed an archive.
 
@@ -105,7 +110,7 @@ def _trust(
     signer = key_from_file(source, name)
     asked = None
     if signer is None:
-        with open_archive(source) as archive:
+        with open_archive(source, opens) as archive:
             signer = key_from_archive(archive, name)
         asked = archive.name if fingerprint is None else None
     if until is not None:
@@ -132,8 +137,15 @@ def _trust(
     known = trust_files.trust(path, signer, revoked, session.trust_locks())
     if known is not None:  # by another run, while this one asked
         return _known(session, path, known, name, until)
-    session.output.result(Message(f"trusting {mark} as {described(signer)}"))
+    session.output.result(
+        Message(f"trusting {mark} as {described(signer, local=_is_local(session))}")
+    )
     return ExitCode.OK
+
+
+def _is_local(session: Session) -> bool:
+    """Whether times are shown in local time: to a person."""
+    return is_terminal(sys.stdout) and not session.common.json
 
 
 def _known(
@@ -144,11 +156,13 @@ def _known(
     end = known.valid_before
     if name is not None and name != known.principals:
         raise KeyTrustedOtherwise(
-            f"{mark} is trusted already, as {described(known)}",
+            f"{mark} is trusted already, as {described(known, local=_is_local(session))}",
             hint=f"take that line out first: wmbackup key untrust {mark}",
         )
     if until is None or until == end:
-        session.output.result(Message(f"{mark} is trusted already as {described(known)}"))
+        session.output.result(
+            Message(f"{mark} is trusted already as {described(known, local=_is_local(session))}")
+        )
         return ExitCode.OK
     if end is not None and end < until:
         raise KeyTrustedOtherwise(
@@ -157,7 +171,7 @@ def _known(
         )
     trust_files.limit(path, known.key, until, session.trust_locks())
     now = replace(known, valid_before=until)
-    session.output.result(Message(f"trusting {mark} as {described(now)}"))
+    session.output.result(Message(f"trusting {mark} as {described(now, local=_is_local(session))}"))
     return ExitCode.OK
 
 
@@ -179,7 +193,10 @@ def _untrust(session: Session, who: str, allowed_signers: str | None) -> ExitCod
     if not who or not any(is_meant(who, one) for one in before):
         raise _unknown(who, before, path, allowed_signers)
     gone = trust_files.untrust(path, partial(is_meant, who), session.trust_locks())
-    lines = ", ".join(f"{sshsig.fingerprint(one.key)} as {described(one)}" for one in gone)
+    lines = ", ".join(
+        f"{sshsig.fingerprint(one.key)} as {described(one, local=_is_local(session))}"
+        for one in gone
+    )
     session.output.result(Message(f"no longer trusting {lines}; the file as it was: {path}.old"))
     _warn_of_what_stays(session, gone, path, allowed_signers)
     return ExitCode.OK

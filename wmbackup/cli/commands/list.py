@@ -8,8 +8,10 @@ import click
 
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import on_command_line, option
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
+from wmbackup.cli.render.hints import again, command_line
 from wmbackup.cli.render.messages import FILE
 from wmbackup.cli.render.rows import (
     SORTS,
@@ -20,8 +22,10 @@ from wmbackup.cli.render.rows import (
     titles_of,
     window,
 )
+from wmbackup.cli.render.table import COLUMNS, parse_columns
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.engine import Row
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.license import KINDS
@@ -70,11 +74,16 @@ from wmbackup.license import KINDS
     help="take missing titles and shops from the protected media files in this folder",
 )
 @option("--long", "long", is_flag=True, section="How", help="all that is known")
-@option("--sort", type=click.Choice(list(SORTS)), section="How", help="sort by this")
 @option(
-    "--allowed-signers", metavar="F", section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
+    "--columns", metavar="NAME,...", section="How",
+    help=f"show these columns: {', '.join(COLUMNS)}",
 )  # fmt: skip
+@option(
+    "--sort", type=click.Choice(list(SORTS)), section="How",
+    help="sort by this; on a terminal by path unless something else is said",
+)  # fmt: skip
+@trust_options("Whom to believe")
+@identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     archive: str | None,
@@ -87,8 +96,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     expires_within: str | None,
     sort: str | None,
     match_media: str | None,
+    columns: str | None,
     *,
-    allowed_signers: str | None,
+    opens: Identities,
+    trust: TrustGiven,
     restricted: bool,
     at_risk: bool,
     expired: bool,
@@ -101,34 +112,48 @@ def command(  # noqa: PLR0913 - one parameter an option
     title, distributor, issued, expires, and whether the license may be backed up.
     """
     if archive is not None and store is not None and on_command_line("store"):
-        raise UsageError("an archive and --store contradict each other", hint="name one")
+        raise UsageError(
+            "an archive and --store contradict each other",
+            hint=f"to list the archive: {command_line('list', archive)}",
+        )
     # A store that the environment or the configuration has is for when nothing is named.
     store = None if archive is not None else store or default_store()
     name = archive or store
     if name is None:
-        raise UsageError("nothing to list was named", hint="name an archive, or add --store STORE")
+        raise UsageError(
+            "nothing to list was named",
+            hint=f"name an archive or a store, for example: {again('--store', 'sample')}",
+        )
+    shown = () if columns is None else parse_columns(columns)
+    if shown and (long or at_risk or against or session.common.json):
+        other = "--json" if session.common.json else "--against" if against else "--at-risk"
+        other = "--long" if long else other
+        hint = "choose one" if against else f"to show columns: {again(without=[other])}"
+        raise UsageError(f"--columns and {other} contradict each other", hint=hint)
     after, before = window(expires_within, expired=expired)
     selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
     chooser = Chooser(wanted, titles_of(match_media, session.control()))
     if store is not None:
         session.notice()
-    opener = Opener(session, allowed_signers)
+    opener = Opener(session, trust, opens)
     if against is not None:
         return _differences(session, opener, (archive, store, against), chooser)
     with opener.open(archive, store, hashes=False) as (inventory, tally):
         chooser.resolve(inventory)
         counted = Counted(name, chooser.rows(inventory.rows))
         rows: Iterable[Row] = counted
+        if sort is None and not session.output.takes_batches:
+            sort = "path"  # a person reads it
         if sort is not None:
             rows = sorted(counted, key=SORTS[sort])  # type: ignore[arg-type] # each sorts its own
-        special = wanted or match_media or sort or at_risk or long
+        special = wanted or match_media or sort or at_risk or long or shown
         if at_risk:
             session.output.at_risk(sorted(rows, key=by_shop))
         elif inventory.batches and session.output.takes_batches and not special:
             session.output.batches(counted.batches(inventory))
         else:
-            session.output.rows(inventory, rows, long=long)
+            session.output.rows(inventory, rows, long=long, columns=shown)
         chooser.check("store" if archive is None else "archive")
         session.output.result(counted.result(inventory, tally))
     return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK
@@ -144,15 +169,27 @@ def _differences(
 
     archive, store, against = names
     other = (None, against) if is_store(against) else (against, None)
+    listed_name, other_name = _shown(archive or store or ""), _shown(against)
     with (
-        opener.open(*other, hashes=True) as (before, _),
-        opener.open(archive, store, hashes=True) as (after, tally),
+        opener.open(*other, hashes=True) as (theirs, _),
+        opener.open(archive, store, hashes=True) as (ours, tally),
     ):
-        chooser.resolve(before, after)
-        counted = Counted(archive or store or "", chooser.rows(after.rows))
-        differences = compare(chooser.rows(before.rows), counted)
+        chooser.resolve(theirs, ours)
+        counted = Counted(listed_name, chooser.rows(ours.rows))
+        # A plus is always what a store has and an archive lacks, as with verify --against; of two
+        # archives it is what the first one has.
+        if archive is not None and other[1] is not None:
+            first, second = listed_name, other_name
+            differences = compare(counted, chooser.rows(theirs.rows))
+        else:
+            first, second = other_name, listed_name
+            differences = compare(chooser.rows(theirs.rows), counted)
         chooser.check("archive or the store" if archive is None else "archives")
-        session.output.differences(differences)
-        listed = counted.result(after, tally)
+        session.output.differences(differences, first, second)
+        listed = counted.result(ours, tally)
     session.output.result(listed._replace(differences=differences))
     return ExitCode.DIFFERS if differences else ExitCode.OK
+
+
+def _shown(name: str) -> str:
+    return "standard input" if name == "-" else name

@@ -8,11 +8,14 @@ import click
 
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
@@ -50,12 +53,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     section="What",
     help="this file, this folder, or a pattern with * and ?",
 )
-@option(
-    "--allowed-signers",
-    metavar="F",
-    section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
-)
+@trust_options("Whom to believe")
 @option(
     "--salvage",
     is_flag=True,
@@ -76,6 +74,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
+@identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     archive: str,
@@ -84,8 +83,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     kid: tuple[str, ...],
     title: tuple[str, ...],
     paths: tuple[str, ...],
-    allowed_signers: str | None,
+    trust: TrustGiven,
     timeout: float | None,
+    opens: Identities,
     *,
     salvage: bool,
     allow_individualize: bool,
@@ -101,7 +101,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     if allow_individualize and not isinstance(store, TakesConsent):
         raise UsageError(
             "--allow-individualize is for a restore into windows",
-            hint="leave it out, or add --to windows",
+            hint=f"to leave it out: {again(without=['--allow-individualize'])}",
         )
     if not archive:
         raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
@@ -111,11 +111,11 @@ def command(  # noqa: PLR0913 - one parameter an option
         why = "a restore without a terminal needs consent"
         if from_pipe and is_terminal(sys.stderr):
             why = "a restore needs consent, and standard input, which is the archive, gives none"
-        raise ConfirmationNeeded(why, hint="add --yes, or --dry-run to look")
+        raise ConfirmationNeeded(why, hint=f"to restore without a question: {again('--yes')}")
     session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(
-        policy=session.policy(allowed_signers),
+        policy=trust.policy(session),
         locks=session.locks(),
         items=session.output.follows_items,
         workers=session.workers(),
@@ -128,6 +128,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         ),
         dry_run=dry_run,
         salvage=salvage,
+        identities=opens,
     )
     restorer = create_backup_restorer(session.output.event, store=store, options=options)
     restorer.set_prop("RestorePath", archive)

@@ -6,10 +6,13 @@ import click
 
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
+from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.paths import parse_store
 from wmbackup.cli.proof import Proof
+from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.status import Phase
 
@@ -34,15 +37,14 @@ from wmbackup.status import Phase
     section="What",
     help="restore into a private folder as well, compare, and remove it",
 )
-@option(
-    "--allowed-signers", metavar="F", section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
-)  # fmt: skip
+@trust_options("Whom to believe")
+@identity_options
 def command(
     session: Session,
     archives: tuple[str, ...],
     against: str | None,
-    allowed_signers: str | None,
+    trust: TrustGiven,
+    opens: Identities,
     *,
     quick: bool,
     restore_test: bool,
@@ -52,11 +54,15 @@ def command(
     The exit code is that of the worst archive.
     """
     if quick and restore_test:
-        raise UsageError("--quick and --restore-test contradict each other", hint="choose one")
+        raise UsageError(
+            "--quick and --restore-test contradict each other",
+            hint=f"to check every byte: {again(without=['--quick'])}",
+        )
     run = Proof(
         session,
-        session.policy(allowed_signers),
-        None if against is None else parse_store(against, option="--against"),
+        trust.policy(session),
+        opens,
+        None if against is None else (against, parse_store(against, option="--against")),
         quick=quick,
         restore_test=restore_test,
     )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmbackup import engine, hresult
 from wmbackup.archive.tag_files import BagInfo, format_time
+from wmbackup.cli.render.hints import hint_of
 from wmbackup.cli.render.output import Checked, Listed, Message, Result, Revoked, Verified
 from wmbackup.cli.render.sanitize import all_utc, utc
 from wmbackup.errors import WmbackupError
@@ -59,7 +60,7 @@ def error_fields(error: WmbackupError) -> dict[str, Any]:
     return {
         "code": error.code,
         "message": unicode_text(error.message),
-        "hint": unicode_text(error.hint),
+        "hint": unicode_text(hint_of(error)),
         "hresult": None if error.hresult is None else hresult.find(error.hresult).name,
         "hresult_value": error.hresult,
         "exit_code": int(error.exit_code),
@@ -131,6 +132,7 @@ def _info(info: BagInfo, principals: tuple[str, ...] = ()) -> dict[str, Any]:
         "skipped": info.skipped,
         "agent": unicode_text(info.agent),
         "machine": unicode_text(info.machine),
+        "recipients": None if info.recipients is None else unicode_text(info.recipients),
     }
 
 
@@ -252,7 +254,7 @@ def _verified(one: Verified) -> dict[str, Any]:
     good = one.summary
     return {
         "name": unicode_text(one.name),
-        "ok": good is not None,
+        "ok": good is not None and not one.differences,
         "quick": good is not None and good.quick,
         "archive": None if good is None else _info(good.info, good.principals),
         "error": None if one.error is None else error_fields(one.error),

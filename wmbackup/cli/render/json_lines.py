@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wmbackup.cli.render import json_fields
@@ -110,8 +110,15 @@ class JsonLines:
         """See `Output.plan`."""
         self._write("plan", json_fields.plan_fields(plan))
 
-    def rows(self, inventory: Listing | None, rows: Iterable[Row], *, long: bool) -> None:
-        """See `Output.rows`."""
+    def rows(
+        self,
+        inventory: Listing | None,
+        rows: Iterable[Row],
+        *,
+        long: bool,
+        columns: Sequence[str] = (),
+    ) -> None:
+        """See `Output.rows`: it has all that is known."""
         last: Item | None = None
         for row in rows:
             if row.item is not None and row.item is not last:
@@ -137,7 +144,7 @@ class JsonLines:
             if row.license is not None:
                 self._write("license", json_fields.license_fields(row.license, row.path))
 
-    def differences(self, differences: Differences) -> None:
+    def differences(self, differences: Differences, first: str, second: str) -> None:
         """See `Output.differences`: the summary has them."""
 
     def check(self, row: CheckRow) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
+from wmbackup.cli.render.differing import difference_counts
 from wmbackup.cli.render.output import (
     Checked,
     KeyRow,
@@ -20,7 +21,16 @@ from wmbackup.cli.render.output import (
     State,
     Verified,
 )
-from wmbackup.cli.render.sanitize import all_utc, count, local_time, shown, size, utc, visible
+from wmbackup.cli.render.sanitize import (
+    all_utc,
+    count,
+    local_time,
+    shown,
+    size,
+    time_shown,
+    utc,
+    visible,
+)
 from wmbackup.license import License, is_date
 from wmbackup.quoting import elided, quoted
 
@@ -29,7 +39,6 @@ if TYPE_CHECKING:
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
-        Differences,
         RestorePlan,
         RestoreSummary,
         Row,
@@ -60,8 +69,11 @@ _PLAIN_COLUMNS = (
 _NO_LICENSE = "\t" * (len(_PLAIN_COLUMNS) - 3)  # path, size and time are of the file
 
 
-def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
-    """Return what is said at the end of a run that took so many seconds."""
+def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) -> list[str]:
+    """Return what is reported at the end of a run that took so many seconds.
+
+    Times are ``local`` for a terminal, and in UTC elsewhere.
+    """
     took = f"in {duration(seconds)}"
     match result:
         case None:
@@ -73,7 +85,7 @@ def summary_lines(result: Result, seconds: float = 0.0) -> list[str]:
         case Message() | Revoked():
             lines = [visible(result.text)]
         case list():
-            lines = [_verified(one) for one in result if one.summary is not None]
+            lines = [_verified(one, local=local) for one in result if one.summary is not None]
         case engine.RestoreSummary():
             lines = [_restore(result, took)]
         case engine.BackupSummary():
@@ -165,16 +177,22 @@ def _restore(done: RestoreSummary, took: str) -> str:
     return f"restored {amount} to {target}{extra}, {took}{same}{skipped}"
 
 
-def _verified(one: Verified) -> str:
+def _verified(one: Verified, *, local: bool) -> str:
     if one.summary is None:
         return ""
     info = one.summary.info
     what = "head, length and signature are good" if one.summary.quick else "ok"
+    if one.differences:
+        what = what if one.summary.quick else "verified"
+        counts = difference_counts(one.differences)
+        what += f", but it differs from {_word(one.against)} ({counts})"
+    elif one.differences is not None:
+        what += f", nothing differs from {_word(one.against)}"
     tested = ", restored on trial" if one.restore_tested else ""
     return (
         f"{visible(one.name)}: {what}{tested}, in {duration(one.seconds)}:"
         f" {count(info.files, 'file')}, {size(info.octets)},"
-        f" made {local_time(info.created)} by {_words(one.summary.principals)}"
+        f" made {time_shown(info.created, local=local)} by {_words(one.summary.principals)}"
         f" on {_word(info.host)}{_left_behind(info.withheld, info.skipped)}"
     )
 
@@ -183,18 +201,8 @@ def _listed(done: Listed) -> str:
     amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
     kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
     if done.differences is not None:
-        return f"{visible(done.name)}{kind}: {_differing(done.differences)}"
+        return f"{visible(done.name)}{kind}: {difference_counts(done.differences)}"
     return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
-
-
-def _differing(found: Differences) -> str:
-    if not found:
-        return "nothing differs"
-    expired = f" ({len(found.expired):,} of them expired: no damage)" if found.expired else ""
-    return (
-        f"{count(len(found.added), 'file')} added, {len(found.gone):,} gone{expired},"
-        f" {len(found.changed):,} changed"
-    )
 
 
 def _checked(done: Checked) -> str:
@@ -205,17 +213,19 @@ def _checked(done: Checked) -> str:
     return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
 
 
-def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
+def plan_lines(
+    plan: RestorePlan, *, everything: bool, local: bool = False
+) -> list[tuple[str, str]]:
     """Return the plan of a restore as labels and texts, one line each.
 
-    ``everything`` names more than the first few conflicts.
+    ``everything`` names more than the first few conflicts. Times are ``local`` for a terminal.
     """
     info = plan.info
-    signers = _words(plan.principals)
+    signers, created = _words(plan.principals), time_shown(info.created, local=local)
     conflicts = count(len(plan.conflicts) + len(plan.blocked), "conflict")
     files = f"{count(plan.new, 'new file')}, {plan.same:,} there already, {conflicts}"
     lines = [
-        ("archive: ", f"made {local_time(info.created)} on {_word(info.host)} by {signers}"),
+        ("archive: ", f"made {created} on {_word(info.host)} by {signers}"),
         ("from:    ", f"{_word(info.store_kind)} store {_word(info.store)}"),
         ("to:      ", visible(plan.target)),
         ("plan:    ", f"{files}, {size(plan.size)} to write"),
@@ -241,15 +251,6 @@ def plan_lines(plan: RestorePlan, *, everything: bool) -> list[tuple[str, str]]:
     if plan.left_out:
         lines.append(("  not selected: ", count(plan.left_out, "file")))
     return lines
-
-
-def difference_lines(differences: Differences) -> list[str]:
-    """Return what differs, one line each."""
-    lines = [f"+ {shown(path)}" for path in differences.added]
-    for path in differences.gone:
-        why = " (expired: such licenses delete themselves)" if path in differences.expired else ""
-        lines.append(f"- {shown(path)}{why}")
-    return lines + [f"~ {shown(path)}" for path in differences.changed]
 
 
 def backup_word(license_: License | None) -> str:
@@ -345,7 +346,7 @@ def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
     except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
         return visible(text)
-    return f"{moment:%Y-%m-%d %H:%M}" if long else f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d %H:%M %z}" if long else f"{moment:%Y-%m-%d}"
 
 
 def file_date(mtime_ns: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
@@ -83,7 +83,10 @@ class Explanation(NamedTuple):
 
 
 class Verified(NamedTuple):
-    """The result for one archive: a summary, or the error that it ended with; how long it took."""
+    """The result for one archive: a summary, or the error that it ended with; how long it took.
+
+    ``differences`` are those from the store ``against``.
+    """
 
     name: str
     summary: VerifySummary | None
@@ -91,6 +94,7 @@ class Verified(NamedTuple):
     differences: Differences | None = None
     restore_tested: bool = False
     seconds: float = 0.0
+    against: str | None = None
 
 
 class Listed(NamedTuple):
@@ -166,8 +170,10 @@ class Output(Protocol):
     def plan(self, plan: RestorePlan) -> None:
         """Show what a restore is about to do."""
 
-    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
-        """Show an inventory, row by row; ``long`` shows all that is known."""
+    def rows(
+        self, inventory: Listing, rows: Iterable[Row], *, long: bool, columns: Sequence[str] = ()
+    ) -> None:
+        """Show an inventory, row by row; ``long`` shows all that is known, ``columns`` some."""
 
     @property
     def takes_batches(self) -> bool:
@@ -179,8 +185,8 @@ class Output(Protocol):
     def at_risk(self, rows: Iterable[Row]) -> None:
         """Show licenses that a backup does not save, by shop; the rows come in that order."""
 
-    def differences(self, differences: Differences) -> None:
-        """Show what differs."""
+    def differences(self, differences: Differences, first: str, second: str) -> None:
+        """Show what differs between two that have names."""
 
     def check(self, row: CheckRow) -> None:
         """Show one check."""

@@ -8,7 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from wmbackup.cli.render.hints import again, did_you_mean
 from wmbackup.cli.render.messages import FILE, RUNNING_OUT
+from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.output import Listed
 from wmbackup.engine import Listing, Row, Selection
 from wmbackup.engine._inventory import NO_MATCH
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
 _DURATION = re.compile(r"([0-9]{1,6})([hdw])\Z")
 _HOURS = {"h": 1, "d": 24, "w": 168}
 SORTS: dict[str, Callable[[Row], object]] = {
-    "path": lambda row: row.path or b"",
-    "title": lambda row: _attribute(row, "Title").casefold(),
+    "path": by_path,
+    "title": lambda row: natural(_attribute(row, "Title")),
     "kind": lambda row: "" if row.license is None else row.license.kind,
     "kid": lambda row: "" if row.license is None else row.license.kid or "",
-    "distributor": lambda row: "" if row.license is None else _shop(row.license),
+    "distributor": lambda row: () if row.license is None else natural(_shop(row.license)),
     "issued": lambda row: _date(row, "issued"),
     "expires": lambda row: _date(row, "expires"),
     "size": lambda row: 0 if row.item is None else row.item.size,
@@ -185,14 +187,17 @@ def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None
     """Return after and before which a license has to expire to be shown."""
     now = datetime.now(UTC).replace(microsecond=0)
     if expired and within is not None:
-        raise UsageError("--expired and --expires-within contradict each other", hint="choose one")
+        raise UsageError(
+            "--expired and --expires-within contradict each other",
+            hint=f"to list what has expired or will expire: {again(without=['--expired'])}",
+        )
     if expired:
         return None, _stamp(now)
     if within is None:
         return None, None
     match = _DURATION.match(within)
     if match is None:
-        raise UsageError(f"{within} is not a duration", hint="write it as 36h, 30d or 8w")
+        raise UsageError(f"{within} is not a duration", hint=did_you_mean(within, ["30d"]))
     hours = int(match[1]) * _HOURS[match[2]]
     try:
         return _stamp(now), _stamp(now + timedelta(hours=hours))

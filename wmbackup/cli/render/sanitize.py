@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 # Controls, line and paragraph separators, what changes the direction of text or hides in it, and
 # bytes that are not UTF-8 (lone surrogates). `re` compiles it for the first text that has to be
@@ -70,14 +70,21 @@ def count(number: int, noun: str, plural: str | None = None) -> str:
 
 
 def local_time(moment: datetime) -> str:
-    """Return a time as it is shown on a terminal: local, to the minute.
+    """Return a time as it is shown on a terminal: local, to the minute, with its zone.
 
     One that the system's calendar lacks, which on Windows begins in 1970, is shown as it is.
     """
     try:
-        return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+        return f"{moment.astimezone():%Y-%m-%d %H:%M %z}"
     except (OSError, OverflowError, ValueError):
         return moment.isoformat().replace("+00:00", "Z")
+
+
+def time_shown(moment: datetime, *, local: bool) -> str:
+    """Return a time: local for a terminal, and in UTC with ``Z`` for everything else."""
+    if local:
+        return local_time(moment)
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
 
 
 def utc(mtime_ns: int) -> str:

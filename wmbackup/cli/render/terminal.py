@@ -19,14 +19,16 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
+from wmbackup.cli.render.hints import hint_lines, hint_of
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     affected_lines,
-    difference_lines,
+    date,
     key_line,
     long_lines,
     plain_header,
@@ -49,7 +51,7 @@ from wmbackup.cli.render.output import (
 )
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
 from wmbackup.cli.render.screen import width
-from wmbackup.cli.render.table import cells, columns, fit
+from wmbackup.cli.render.table import Table, plain_columns
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.quoting import elided
@@ -123,7 +125,7 @@ class Terminal:
         text = wrapped(f"wmbackup: {word}: ", elided(visible(message), _LONGEST), sys.stderr)
         text = text.replace(f"{word}:", label, 1)
         if hint is not None:
-            told = wrapped("hint: ", elided(visible(hint), _LONGEST), sys.stderr)
+            told = hint_lines(elided(visible(hint), _LONGEST), wrapped)
             text += "\n" + told.replace("hint:", self._style("hint:", "hint", sys.stderr), 1)
         self._err(text)
 
@@ -193,7 +195,7 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, error.hint)
+        self._report("error", error.message, hint_of(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
@@ -202,21 +204,27 @@ class Terminal:
     def plan(self, plan: RestorePlan) -> None:
         """See `Output.plan`."""
         if not self._common.quiet:
-            for label, text in plan_lines(plan, everything=bool(self._common.verbose)):
+            local = is_terminal(sys.stderr)
+            for label, text in plan_lines(plan, everything=bool(self._common.verbose), local=local):
                 self._err(wrapped(label, text, sys.stderr))
 
-    def rows(self, inventory: Listing, rows: Iterable[Row], *, long: bool) -> None:
+    def rows(
+        self, inventory: Listing, rows: Iterable[Row], *, long: bool, columns: Sequence[str] = ()
+    ) -> None:
         """See `Output.rows`."""
         local = self._on_terminal
         if long:
             for row in rows:
                 self._out("\n".join(long_lines(row, local=local)))
-            return
-        if not local:
-            self._plain_header()
-            self._session.stdout.write_all(map(plain_row, rows))
-            return
-        self._table(rows)
+        elif local:
+            self._table(rows, columns)
+        else:
+            if columns and self._common.verbose:
+                self._out("\t".join(columns))
+            elif not columns:
+                self._plain_header()
+            made = plain_columns(columns) if columns else plain_row
+            self._session.stdout.write_all(map(made, rows))
 
     @property
     def takes_batches(self) -> bool:
@@ -233,18 +241,17 @@ class Terminal:
         if self._common.verbose:
             self._out(plain_header())
 
-    def _table(self, rows: Iterable[Row]) -> None:
-        shape = columns(width(sys.stdout))
-        header = "  ".join(fit(name, width) for name, width in shape)
-        told = False
+    def _table(self, rows: Iterable[Row], columns: Sequence[str]) -> None:
+        table = Table(width(sys.stdout), columns)
+        is_begun = False
         for row in rows:
-            if not told:
-                self._out(self._style(header.rstrip(), "bold", sys.stdout))
-                told = True
-            known = cells(row)
-            line = "  ".join(fit(known[name], width) for name, width in shape).rstrip()
-            dim = row.license is not None and row.license.withheld
-            self._out(self._style(line, "dim", sys.stdout) if dim else line)
+            if not is_begun:
+                self._out(self._style(table.header, "bold", sys.stdout))
+                is_begun = True
+            line, style = table.line(row)
+            self._out(line if style is None else self._style(line, style, sys.stdout))
+        if table.legend is not None and not self._common.quiet:
+            self._err(wrapped("", table.legend, sys.stderr))
 
     def at_risk(self, rows: Iterable[Row]) -> None:
         """See `Output.at_risk`."""
@@ -269,9 +276,11 @@ class Terminal:
             told = wrapped("hint: ", AT_RISK_HINT, sys.stderr)
             self._err(told.replace("hint:", label, 1))
 
-    def differences(self, differences: Differences) -> None:
+    def differences(self, differences: Differences, first: str, second: str) -> None:
         """See `Output.differences`."""
         self._stand_still()
+        if differences and not self._common.quiet:
+            self._err(wrapped("", difference_legend(first, second), sys.stderr))
         for line in difference_lines(differences):
             self._out(line)
 
@@ -304,11 +313,13 @@ class Terminal:
                 self._out("\t".join(visible(cell or "") for cell in cells))
                 continue
             self._out(f"{self._style(visible(row.principal or row.role), 'bold', sys.stdout)}")
+            dates = [date(cell, long=True) for cell in (row.valid_after, row.valid_before)]
+            facts = (*cells[:3], *dates, *cells[5:])
             names = (
                 *("role", "", "fingerprint", "valid after", "valid before", "public key", "file"),
                 *("state", "revoked in"),
             )
-            for name, cell in zip(names, cells, strict=True):
+            for name, cell in zip(names, facts, strict=True):
                 if name and cell:
                     self._out(f"  {name + ':':<14}{visible(cell)}")
 
@@ -347,7 +358,8 @@ class Terminal:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
-            for line in summary_lines(self._result, self._session.elapsed):
+            local = is_terminal(sys.stderr if to_stderr else sys.stdout)
+            for line in summary_lines(self._result, self._session.elapsed, local=local):
                 if to_stderr:
                     self._err(wrapped("", line, sys.stderr))
                 elif self._session.stdout.is_there:

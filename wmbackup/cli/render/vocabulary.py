@@ -107,6 +107,14 @@ WARNINGS: Mapping[str, Meaning] = {
         "a key that is revoked has countersigned the archive, which counts for nothing",
         "there is nothing to do: enough others have signed it",
     ),
+    "encryption-missing": (
+        "an archive names recipients, and it comes in the clear",
+        "find out who has decrypted it, and who else could read it",
+    ),
+    "recipient-unnamed": (
+        "an archive does not name what opens it here among its recipients",
+        "find out who has encrypted it anew",
+    ),
     "incomplete-set": (
         "a file is missing that belongs to one that is there",
         "look for the missing file: one is of no use without the other",

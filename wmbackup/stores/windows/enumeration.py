@@ -20,6 +20,7 @@ from wmbackup.stores.windows.com import DWORD, E_POINTER, Apartment, Bstr, take_
 from wmbackup.stores.windows.reading import ACTIONS, State, Terms, license_of, terms
 from wmbackup.stores.windows.wmdrmsdk import (
     BACKUP_ACTION,
+    BACKUP_ALLOWED,
     IWMDRMLicense,
     IWMDRMLicenseManagement,
     IWMDRMLicenseQuery,
@@ -124,10 +125,18 @@ class _Reader:
             return terms(_query_state(query, kid, self._actions))
         except InterfaceError as error:
             if len(self._actions) == 1:
-                self._warn("rights-unreadable", error)
-                return Terms({})
+                return self._allowed(query, kid, error)
         self._actions = (BACKUP_ACTION,)
         return self._states(query, kid)
+
+    def _allowed(self, query: IWMDRMLicenseQuery, kid: str, error: InterfaceError) -> Terms:
+        """Ask the other way whether a backup is allowed, where no states are given."""
+        try:
+            allowed = _query_allowed(query, kid, BACKUP_ALLOWED)
+        except InterfaceError:
+            self._warn("rights-unreadable", error)
+            return Terms({})
+        return Terms({ACTIONS[BACKUP_ACTION]: allowed}, withheld=not allowed)
 
     def _warn(self, code: str, error: InterfaceError) -> None:
         if code not in self._warned:
@@ -141,6 +150,15 @@ def _query_state(query: IWMDRMLicenseQuery, kid: str, actions: Sequence[str]) ->
         names = (c_void_p * len(actions))(*(stack.enter_context(Bstr(name)) for name in actions))
         query.QueryLicenseState(stack.enter_context(Bstr(kid)), len(actions), names, data)
     return {name: _state(answer) for name, answer in zip(actions, data, strict=True)}
+
+
+def _query_allowed(query: IWMDRMLicenseQuery, kid: str, action: str) -> bool:
+    result = DWORD()
+    with ExitStack() as stack:
+        names = (c_void_p * 1)(stack.enter_context(Bstr(action)))
+        asked = stack.enter_context(Bstr(kid))
+        query.QueryActionAllowed(asked, None, 1, names, ctypes.byref(result))
+    return result.value == 0  # otherwise the reasons why it is not
 
 
 def _state(data: LicenseStateData) -> State:

@@ -17,9 +17,15 @@ ACTIONS: Mapping[str, str] = {
     "LicenseStateData.Backup": "AllowBackupRestore",
     "LicenseStateData.Play": "AllowPlay",
     "LicenseStateData.Copy": "AllowCopy",
+    "LicenseStateData.PlaylistBurn": "AllowPlaylistBurn",
+    "LicenseStateData.CreateThumbnailImage": "AllowCreateThumbnailImage",
+    "LicenseStateData.Print.redbook": "AllowBurnToCD",
+    "LicenseStateData.Transfer.SDMI": "AllowTransferToSDMI",
+    "LicenseStateData.Transfer.NONSDMI": "AllowTransferToNonSDMI",
+    "LicenseStateData.CollaborativePlay": "AllowCollaborativePlay",
 }
-"""Actions of QueryLicenseState and the right that each answers for. Only the first is documented
-under this name; the others follow its form and may be refused."""
+"""The nine actions of QueryLicenseState (``wmsdkidl.h``) and the right that each answers for. A
+version that does not know them all refuses; then the first one alone is asked for."""
 
 
 class Category(IntEnum):

@@ -2,7 +2,8 @@
 
 Slots count QueryInterface, AddRef, Release as 0, 1, 2. Not declared, because a backup program
 must never call them: the slots that delete, store and acquire licenses (10 to 14 of
-IWMDRMLicenseManagement) and those that make decryptors (7 to 9 of IWMDRMLicense).
+IWMDRMLicenseManagement) and those that make decryptors and an encryptor (7, 8 and 9 of
+IWMDRMLicense).
 """
 
 # ruff: noqa: E402, S101 (mypy reads the assertion: what stands below it is Windows alone)
@@ -15,7 +16,7 @@ assert sys.platform == "win32"
 import ctypes
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from ctypes import POINTER, Structure, c_void_p
+from ctypes import POINTER, Structure, c_int, c_ushort, c_void_p
 from enum import IntEnum
 from typing import ClassVar
 
@@ -37,7 +38,13 @@ ERROR_NO_MORE_ITEMS = 259
 """What GetNext ends with, as it is or as an HRESULT."""
 
 BACKUP_ACTION = "LicenseStateData.Backup"
-"""The action whose category says whether a key ID may be backed up."""
+"""The action of QueryLicenseState whose category says whether a key ID may be backed up."""
+
+BACKUP_ALLOWED = "ActionAllowed.Backup"
+"""The action of QueryActionAllowed that says the same: zero where it is allowed."""
+
+PROPERTIES = ("SAPLEVEL", "SAPRequired", "SOURCEID", "PRIORITY", "UplinkID", "WMDRMNET_REVOCATION")
+"""The names that GetLicenseProperty takes."""
 
 
 class MsdrmStatus(IntEnum):
@@ -52,6 +59,9 @@ class MsdrmStatus(IntEnum):
     ERROR_WITHURL = 6
     RESTRICTED_LICENSE = 7
     NEEDS_INDIVIDUALIZATION = 8
+    PLAY_OPL_NOTIFICATION = 9
+    COPY_OPL_NOTIFICATION = 10
+    REFRESHCRL_COMPLETE = 11
 
 
 class EventType(IntEnum):
@@ -94,11 +104,29 @@ class LicenseStateData(Structure):
     ]
 
 
+class BackupRestoreStatus(Structure):
+    """``WM_BACKUP_RESTORE_STATUS``: a MsdrmStatus, and a BSTR that belongs to the caller."""
+
+    _fields_: ClassVar = [("eStatus", c_int), ("bstrError", c_void_p)]
+
+
+class PropVariant(Structure):
+    """``PROPVARIANT``, as far as it is read: its type, and a number or an address."""
+
+    _fields_: ClassVar = [
+        ("vt", c_ushort),
+        ("reserved", c_ushort * 3),
+        ("value", c_void_p),
+        ("more", c_void_p),
+    ]
+
+
 class IMFMediaEvent(Interface):
-    """An event, of which only its number is of interest (``mfobjects.h``: behind 30 slots)."""
+    """An event: its number, and for a progress its object (``mfobjects.h``: behind 30 slots)."""
 
     iid = guid("DF598932-F10C-4E39-BBA2-C308F101DAA3")
     GetType = Method(33, POINTER(DWORD), doing="read an event")
+    GetValue = Method(36, POINTER(PropVariant), doing="read an event")
 
 
 class IWMDRMProvider(Interface):
@@ -178,13 +206,23 @@ class IWMDRMLicenseQuery(Interface):
         POINTER(LicenseStateData),
         doing="ask what a license allows",
     )
+    # Slot 4, SetActionAllowedQueryParams, is for whoever plays or copies.
+    QueryActionAllowed = Method(
+        5,
+        c_void_p,
+        c_void_p,
+        DWORD,
+        POINTER(c_void_p),
+        POINTER(DWORD),
+        doing="ask what a license allows",
+    )
 
 
 class IWMDRMLicenseBackupRestoreStatus(Interface):
-    """How far an operation is; the layout of WM_BACKUP_RESTORE_STATUS is not documented."""
+    """How far an operation is; the value of a progress event has it."""
 
     iid = guid("F653C5A2-0EB3-4503-9D88-C200552D0D55")
-    GetStatus = Method(3, c_void_p, doing="ask how far the operation is")
+    GetStatus = Method(3, POINTER(BackupRestoreStatus), doing="ask how far the operation is")
 
 
 @contextmanager

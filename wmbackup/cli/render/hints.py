@@ -1,0 +1,216 @@
+"""The next step after an error, as a command that works when it is pasted into a shell.
+
+What is below the command line knows neither how the program was called nor which options there
+are: it raises errors with codes. Here a code becomes the command line that was given, with what
+would have helped.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TextIO
+
+import click
+
+from wmbackup.errors import Undecryptable, WmbackupError
+
+_RECOVERED = "recovered"
+_RESTORED = "restored"
+_WAIT = 60  # seconds
+
+
+def command_line(*words: str) -> str:
+    """Return a command of this program, quoted for the shell of this system."""
+    if sys.platform == "win32":
+        import subprocess
+
+        return subprocess.list2cmdline(["wmbackup", *words])
+    return shlex.join(["wmbackup", *words])
+
+
+_COMMAND = re.compile(r"(?:\A|: )((?:wmbackup|rm|mv|chmod|ulimit) .*)\Z", re.DOTALL)
+
+
+def hint_lines(hint: str, wrapped: Callable[[str, str, TextIO], str]) -> str:
+    """Return a hint for standard error; a command in it is left for the terminal to break."""
+    told = wrapped("hint: ", hint, sys.stderr)
+    found = _COMMAND.search(hint) if "\n" in told else None
+    if found is None:
+        return told
+    return f"{wrapped('hint: ', hint[: found.start(1)].rstrip(), sys.stderr)}\n  {found[1]}"
+
+
+class Line:
+    """The command line that was given, to be given again with a change."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """Take the words behind the program's name."""
+        self.words = [*words]
+
+    def again(self, *more: str, without: Sequence[str] = ()) -> str:
+        """Return it with more options, and without some flags."""
+        words = [word for word in self.words if word not in without]
+        end = words.index("--") if "--" in words else len(words)
+        return command_line(*words[:end], *more, *words[end:])
+
+    def corrected(self, given: str, meant: str) -> str | None:
+        """Return it with another word in the place of one; None if it has no such word."""
+        words = [_exchanged(word, given, meant) for word in self.words]
+        return None if words == self.words else command_line(*words)
+
+    def with_value(self, option: str, value: str) -> str:
+        """Return it with another value of an option."""
+        words = [*self.words]
+        for at, word in enumerate(words):
+            if word == option and at + 1 < len(words):
+                words[at + 1] = value
+                return command_line(*words)
+            if word.startswith(f"{option}="):
+                words[at] = f"{option}={value}"
+                return command_line(*words)
+        return self.again(option, value)
+
+
+def _exchanged(word: str, given: str, meant: str) -> str:
+    if word == given:
+        return meant
+    name, equals, value = word.partition("=")
+    if equals and name.startswith("-"):
+        if name == given:
+            return f"{meant}={value}"
+        if value == given:
+            return f"{name}={meant}"
+    return word
+
+
+def _line() -> Line | None:
+    """Return the command line that is being run; None if there is none."""
+    from wmbackup.cli.session import Session
+
+    ctx = click.get_current_context(silent=True)
+    session = None if ctx is None else ctx.find_object(Session)
+    return None if session is None else Line(session.arguments)
+
+
+def again(*more: str, without: Sequence[str] = ()) -> str:
+    """Return the command line that is being run, with more options and without some flags."""
+    line = _line() or Line(())
+    return line.again(*more, without=without)
+
+
+def with_value(option: str, value: str) -> str:
+    """Return the command line that is being run, with another value of an option."""
+    return (_line() or Line(())).with_value(option, value)
+
+
+def did_you_mean(given: str, meant: Sequence[str]) -> str:
+    """Return the command line with what was meant, or only that where it is not on it."""
+    line = _line()
+    found = None if line is None else line.corrected(given, meant[0])
+    return f"did you mean: {found}" if found else f"did you mean {' or '.join(meant)}?"
+
+
+def complete(error: WmbackupError, words: Sequence[str], params: Mapping[str, Any]) -> None:
+    """Give an error from below the command line a hint that has the whole command.
+
+    ``words`` are those of the command line, ``params`` what the command made of them.
+    """
+    find = _HINTS.get(error.code)
+    hint = None if find is None else find(error, Line(words), params)
+    error.hint = hint or error.hint
+
+
+_Find = Callable[["WmbackupError", Line, Mapping[str, Any]], str | None]
+
+
+def _output_exists(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    return f"to replace it: {line.again('--force')}" if "force" in params else None
+
+
+def _busy(_error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    return f"to wait for it: {line.again('--lock-wait', str(_WAIT))}"
+
+
+def _conflict(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    if "on_conflict" not in params or "--on-conflict" not in (error.hint or ""):
+        return None  # nothing that skipping would help
+    if params["on_conflict"] != "fail":
+        return f"to restore into another folder: {line.with_value('--to', _RESTORED)}"
+    return f"to leave the existing files as they are: {line.again('--on-conflict', 'skip')}"
+
+
+def _read_only(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    return (
+        f"to restore into a folder: {line.with_value('--to', _RESTORED)}"
+        if params.get("target")
+        else None
+    )
+
+
+def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    hint = error.hint or ""
+    if "--salvage" not in hint:
+        return None
+    if "salvage" in params:
+        return None if params["salvage"] else f"to recover what is valid: {line.again('--salvage')}"
+    archives = [word for word in line.words if error.message.startswith(f"{word}: ")]
+    if not archives:
+        return "save the archive to a file, then recover what is valid with wmbackup restore"
+    found = command_line("restore", archives[0], "--salvage", "--dry-run", "--to", _RECOVERED)
+    return f"to see what can be recovered: {found}"
+
+
+def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
+    hint, archive, store = error.hint or "", params.get("archive"), params.get("store")
+    words = [str(archive)] if archive else ["--store", str(store)]
+    if "wmbackup list" not in hint or archive == "-" or not (archive or store):
+        return None
+    if "--at-risk" in hint:
+        return f"to see what its issuers withhold: {command_line('list', *words, '--at-risk')}"
+    return f"to see what is there, with paths as --path takes them: {command_line('list', *words)}"
+
+
+def _key_missing(_error: WmbackupError, _line: Line, _params: Mapping[str, Any]) -> str | None:
+    return f"to make one: {command_line('key', 'create')}"
+
+
+def _incomplete(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    if "--strict" not in line.words:
+        return error.hint
+    return f"to back up the rest: {line.again(without=['--strict'])}"
+
+
+def _failed(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    if "--debug" not in (error.hint or "") or "--debug" in line.words:
+        return None
+    return f"to see where it comes from: {line.again('--debug')}"
+
+
+_HINTS: dict[str, _Find] = {
+    "output-exists": _output_exists,
+    "busy": _busy,
+    "restore-conflict": _conflict,
+    "store-read-only": _read_only,
+    "archive-damaged": _salvage,
+    "archive-truncated": _salvage,
+    "not-found": _nothing_found,
+    "signing-key-missing": _key_missing,
+    "incomplete": _incomplete,
+    "failed": _failed,
+    "system": _failed,
+}
+
+
+def hint_of(error: WmbackupError) -> str | None:
+    """Return the hint of an error: its own, or one that is made of what it knows."""
+    if error.hint is None and isinstance(error, Undecryptable):
+        if "scrypt" in error.recipients:
+            return (
+                "give the passphrase that it was encrypted with: --passphrase on a terminal, or"
+                " --passphrase-file, --passphrase-fd, --passphrase-command"
+            )
+        return "name the identity that it was encrypted for: --identity FILE"
+    return error.hint
