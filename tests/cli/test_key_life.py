@@ -410,7 +410,7 @@ def test_rotate_twice_in_a_second_keeps_both_old_keys(ready: Inside) -> None:
 def test_rotate_without_a_key_is_2(inside: Inside) -> None:
     result = inside("key", "rotate")
     assert result.code == 2
-    assert result.hints == ["make one with: wmbackup key create"]
+    assert result.hints == ["to make one: wmbackup key create"]
     assert not os.path.exists(f"{inside.config}/signing_key.next")
 
 

@@ -134,7 +134,7 @@ class NewEnvelope:
     def again(cls, header: bytes, file_key: bytes) -> NewEnvelope:
         """Return one with the header and the file key of another."""
         made = cls.__new__(cls)
-        made.header, made._file_key = header, file_key
+        made.header, made._file_key = header, file_key  # noqa: SLF001 - its own
         return made
 
     def size(self, plain: int) -> int:

@@ -143,7 +143,7 @@ def _put_away_before(path: str) -> str:
             " with: wmbackup key trust FILE.pub",
         )
     raise SigningKeyMissing(
-        f"there is no signing key at {path}", hint="make one with: wmbackup key create"
+        f"there is no signing key at {path}", hint="to make one: wmbackup key create"
     )
 
 

@@ -137,15 +137,14 @@ def _trust(
     known = trust_files.trust(path, signer, revoked, session.trust_locks())
     if known is not None:  # by another run, while this one asked
         return _known(session, path, known, name, until)
-    session.output.result(
-        Message(f"trusting {mark} as {described(signer, local=_is_local(session))}")
-    )
+    session.output.result(Message(f"trusting {mark} as {_told(session, signer)}"))
     return ExitCode.OK
 
 
-def _is_local(session: Session) -> bool:
-    """Whether times are shown in local time: to a person."""
-    return is_terminal(sys.stdout) and not session.common.json
+def _told(session: Session, signer: Signer) -> str:
+    """Return whom a line stands for and how long; a person sees local time."""
+    local = is_terminal(sys.stdout) and not session.common.json
+    return described(signer, local=local)
 
 
 def _known(
@@ -156,13 +155,11 @@ def _known(
     end = known.valid_before
     if name is not None and name != known.principals:
         raise KeyTrustedOtherwise(
-            f"{mark} is trusted already, as {described(known, local=_is_local(session))}",
+            f"{mark} is trusted already, as {_told(session, known)}",
             hint=f"take that line out first: wmbackup key untrust {mark}",
         )
     if until is None or until == end:
-        session.output.result(
-            Message(f"{mark} is trusted already as {described(known, local=_is_local(session))}")
-        )
+        session.output.result(Message(f"{mark} is trusted already as {_told(session, known)}"))
         return ExitCode.OK
     if end is not None and end < until:
         raise KeyTrustedOtherwise(
@@ -171,7 +168,7 @@ def _known(
         )
     trust_files.limit(path, known.key, until, session.trust_locks())
     now = replace(known, valid_before=until)
-    session.output.result(Message(f"trusting {mark} as {described(now, local=_is_local(session))}"))
+    session.output.result(Message(f"trusting {mark} as {_told(session, now)}"))
     return ExitCode.OK
 
 
@@ -193,10 +190,7 @@ def _untrust(session: Session, who: str, allowed_signers: str | None) -> ExitCod
     if not who or not any(is_meant(who, one) for one in before):
         raise _unknown(who, before, path, allowed_signers)
     gone = trust_files.untrust(path, partial(is_meant, who), session.trust_locks())
-    lines = ", ".join(
-        f"{sshsig.fingerprint(one.key)} as {described(one, local=_is_local(session))}"
-        for one in gone
-    )
+    lines = ", ".join(f"{sshsig.fingerprint(one.key)} as {_told(session, one)}" for one in gone)
     session.output.result(Message(f"no longer trusting {lines}; the file as it was: {path}.old"))
     _warn_of_what_stays(session, gone, path, allowed_signers)
     return ExitCode.OK
