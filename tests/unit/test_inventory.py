@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from typing import IO
 
 import pytest
 
@@ -344,3 +345,30 @@ def test_wanted_files_are_found_with_what_lies_before_them() -> None:
 def test_a_part_of_a_table_is_read_and_no_more(begin: int, end: int) -> None:
     table = io.BytesIO(b"0123456789")
     assert tables.read(table, begin, end) == b"0123456789"[begin:end]
+
+
+def test_lines_are_found_by_their_numbers_and_blocks_read_once_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tables, "_BLOCK", 10)
+    lines = [b"%d\n" % (7**number) for number in range(40)]
+    table = io.BytesIO(b"".join(lines))
+    starts = tables.block_starts(table)
+    assert len(starts) > 10
+    reads: list[int] = []
+
+    def counted(table: IO[bytes], begin: int, end: int) -> bytes:
+        reads.append(begin)
+        table.seek(begin)
+        return table.read(end - begin)
+
+    monkeypatch.setattr(tables, "read", counted)
+    found = tables.Lines(table, starts)
+    assert [found[number] for number in range(40)] == lines
+    assert reads == [start.offset for start in starts[:-1]]
+    assert [found[number] for number in reversed(range(40))] == lines[::-1]
+    assert [found[number * 7 % 40] for number in range(40)] == [
+        lines[number * 7 % 40] for number in range(40)
+    ]
+    expected = [sum(map(len, lines[:number])) for number in range(41)]
+    assert [found.offset(number) for number in range(41)] == expected

@@ -198,14 +198,36 @@ class TestDisk:
             parse_store(f"{prefix}{tmp_path}")
         for place in (VISTA, other):
             assert str(tmp_path / place) in caught.value.message
-            assert shlex.quote(f"drm:{tmp_path / place}") in (caught.value.hint or "")
+        assert any(
+            shlex.quote(f"drm:{tmp_path / place}") in (caught.value.hint or "")
+            for place in (VISTA, other)
+        )
         (tmp_path / other / "drmv2.lic").unlink()
         assert parse_store(f"{prefix}{tmp_path}").location == str(tmp_path / VISTA)
 
     @pytest.mark.parametrize("name", [b"drmstore.hds", b"v3ks.bla", b"Indiv01.key", b"DRMV1.KEY"])
     def test_drm_folder_is_found_by_any_file_of_one(self, tmp_path: Path, name: bytes) -> None:
         fill(tmp_path, {b"%b/%b" % (VISTA.encode(), name): b"a"})
-        assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
+        store = parse_store(str(tmp_path))
+        assert (store.kind, store.location) == ("drm", str(tmp_path / VISTA))
+
+    @pytest.mark.parametrize(
+        ("name", "is_store"), [("unknown.bin", True), ("CERT-Machine.drm", False), (None, False)]
+    )
+    def test_drm_folder_of_windows_with_unknown_files_counts(
+        self, tmp_path: Path, name: str | None, *, is_store: bool
+    ) -> None:
+        (tmp_path / VISTA).mkdir(parents=True)
+        if name is not None:
+            (tmp_path / VISTA / name).write_bytes(b"x")
+        fill(tmp_path, {b"Program Files/Game/DRM/drm.dll": b"x", b"ProgramData/x/DRM/y": b""})
+        if is_store:
+            store = parse_store(str(tmp_path))
+            assert (store.kind, store.location) == ("drm", str(tmp_path / VISTA))
+            return
+        with pytest.raises(StoreUnavailable, match="this one has none") as caught:
+            parse_store(str(tmp_path))
+        assert caught.value.message.endswith(str(tmp_path / VISTA))
 
     def test_fresh_store_without_files_does_not_hide_the_old_one(self, tmp_path: Path) -> None:
         fill(tmp_path, {f"Windows.old/{VISTA}/drmv2.lic".encode(): b"a"})
@@ -240,8 +262,8 @@ class TestDisk:
         fill(tmp_path, {b"2009/pcs/old/DRM/drmv2.lic": b"a", b"song.lic": b"b"})
         with pytest.raises(UsageError, match="has a DRM folder below it") as caught:
             parse_store(str(tmp_path))
-        hint = f"--store drm:{tmp_path}/2009/pcs/old/DRM, or --store folder:{tmp_path}"
-        assert hint in (caught.value.hint or "")
+        for store in (f"drm:{tmp_path}/2009/pcs/old/DRM", f"folder:{tmp_path}"):
+            assert f"--store {store}" in (caught.value.hint or "")
         (tmp_path / "song.lic").unlink()
         assert parse_store(str(tmp_path)).location == str(tmp_path / "2009/pcs/old/DRM")
 

@@ -380,6 +380,8 @@ def test_flags_that_do_not_exist_are_invalid(bench: Bench, flags: int) -> None:
 def test_flags_can_be_numbers_as_in_the_original(bench: Bench) -> None:
     bench.make_archive()
     restorer = bench.backup(Told())
+    with pytest.raises(OutputExists):
+        restorer.backup_licenses(0, Told())
     restorer.backup_licenses(1, Told())
     restorer.wait(PATIENCE)
     again = bench.restore(Told())

@@ -289,3 +289,9 @@ def test_revoked_keys_are_key_lines() -> None:
 def test_a_line_of_revoked_keys_that_is_none_is_an_error(line: str) -> None:
     with pytest.raises(TrustFileInvalid, match="revoked keys, line 2: "):
         parse_revoked(f"{KEY}\n{line}\n".encode())
+
+
+def test_a_type_that_is_none_is_named_in_part() -> None:
+    with pytest.raises(TrustFileInvalid) as caught:
+        parse_revoked(b"x" * 50 + b" AAAA")
+    assert f"{'x' * 40!r} is no type of a key" in str(caught.value)

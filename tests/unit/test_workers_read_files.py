@@ -17,7 +17,7 @@ import pytest
 from tests.archives import read
 from tests.folders import Log, back_up, fill
 from tests.workers import ALWAYS, Processes, kill, stop, watch
-from wmbackup.engine import _backup
+from wmbackup.engine import _pipeline
 from wmbackup.engine._backup import BackupSummary
 from wmbackup.errors import Cancelled
 from wmbackup.status import (
@@ -48,7 +48,7 @@ Change = Callable[[Path], object]
 @pytest.fixture
 def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
     """Small batches, and a machine of two processors."""
-    monkeypatch.setattr(_backup, "_BATCH", 4)
+    monkeypatch.setattr(_pipeline, "_BATCH", 4)
     yield from watch(monkeypatch)
 
 

@@ -377,3 +377,18 @@ def test_what_is_sealed_has_left_the_buffers(tmp_path: Path) -> None:
     with (tmp_path / "archive").open("wb") as output:
         result = made.seal(output, info(), sign, ignore)
         assert (tmp_path / "archive").stat().st_size == result.size
+
+
+def test_what_is_small_is_copied_in_memory_and_asks_for_no_descriptor(tmp_path: Path) -> None:
+    asked: list[int] = []
+
+    class InMemory(io.BytesIO):
+        def fileno(self) -> int:
+            asked.append(len(self.getvalue()))
+            return super().fileno()
+
+    made = FileWriter(InMemory)
+    made.add(small(b"x"), b"data/a", b"x")
+    with (tmp_path / "a.tar").open("w+b") as output:
+        made.seal(output, info(), sign, ignore)
+    assert asked == []

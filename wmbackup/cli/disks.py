@@ -11,6 +11,7 @@ from wmbackup.stores.disk import Findings, search
 from wmbackup.stores.layouts import DRM, FOLDER
 
 _NAMED = 20  # folders that a message names
+_OFFERED = 3  # stores of several kinds that a hint has a whole command for
 
 
 def choose(path: str, option: str, *, is_forced: bool) -> str:
@@ -41,10 +42,12 @@ def _only(path: str, folders: tuple[str, ...], others: tuple[str, ...], option: 
         return folders[0]
     number = "a DRM folder" if len(folders) == 1 else f"{len(folders):,} DRM folders"
     alone = "is a store, and " if others and not others[0].startswith("folder:") else ""
-    stores = (*map("drm:{}".format, folders), *others)
+    stores = (*others, *map("drm:{}".format, folders))
     raise UsageError(
         f"{path} {alone}has {number} below it: {_listed(folders)}",
-        hint=f"name the one to use, for example: {with_value(option, stores[0])}",
+        hint=f"name the one to use, for example: {with_value(option, stores[0])}"
+        if not others
+        else ", or ".join(with_value(option, store) for store in stores[:_OFFERED]),
     )
 
 
@@ -52,10 +55,11 @@ def _nothing(path: str, found: Findings, option: str) -> StoreUnavailable:
     hint = f"to take all files below it: {with_value(option, f'folder:{path}')}"
     if found.backups:
         backup = with_value(option, f"bak:{found.backups[0]}")
-        hint = f"there is a license backup on it, {_listed(found.backups)}: {backup}"
-    return StoreUnavailable(
-        f"{path} looks like a Windows disk, and no DRM folder with licenses is on it", hint=hint
-    )
+        hint = f"there is a license backup on it, {_listed(found.backups)}: {backup}; {hint}"
+    message = f"{path} looks like a Windows disk, and no DRM folder with licenses is on it"
+    if found.empty:
+        message += f"; this one has none: {_listed(found.empty)}"
+    return StoreUnavailable(message, hint=hint)
 
 
 def _listed(paths: Iterable[str]) -> str:

@@ -57,7 +57,7 @@ def parse_store(
         return named
     from wmbackup.cli.disks import choose
     from wmbackup.stores.folder import FolderStore
-    from wmbackup.stores.layouts import FOLDER, LAYOUTS
+    from wmbackup.stores.layouts import DRM, FOLDER, LAYOUTS
 
     prefix = next((prefix for prefix in PREFIXES if text.startswith(prefix)), "")
     if not prefix and not os.path.lexists(text):
@@ -72,9 +72,11 @@ def parse_store(
         )
     if target:
         return FolderStore(path, FOLDER, owner=owner())
-    if prefix in {"", "drm:"}:
-        path = choose(path, option, is_forced=bool(prefix))
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
+    if prefix in {"", "drm:"}:
+        found = choose(path, option, is_forced=bool(prefix))
+        if found != path:
+            path, layout = found, DRM
     return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())
 
 
@@ -216,7 +218,28 @@ def standard_input() -> BinaryIO:
         descriptor = sys.stdin.fileno()
     except OSError:
         return sys.stdin.buffer  # one that another program put there
-    return io.BufferedReader(_Waited(descriptor, "rb", closefd=False))
+    own = _own_copy(descriptor)
+    file = _Waited(descriptor if own is None else own, "rb", closefd=own is not None)
+    return io.BufferedReader(file)
+
+
+if sys.platform == "win32":
+
+    def _own_copy(_descriptor: int) -> int | None:
+        return None
+
+else:
+    import fcntl
+
+    def _own_copy(descriptor: int) -> int | None:
+        """Return a descriptor of the same file that a worker can be given too, if there is one.
+
+        Those of the standard streams are others in a worker.
+        """
+        try:
+            return fcntl.fcntl(descriptor, fcntl.F_DUPFD_CLOEXEC, 3)
+        except OSError:  # none are left
+            return None
 
 
 def archive_on_standard_input(session: Session) -> BinaryIO:

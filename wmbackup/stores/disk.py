@@ -15,6 +15,7 @@ from typing import NamedTuple
 from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import kind_of_file
 from wmbackup.storage.trouble import is_of_file
+from wmbackup.stores.foreign import foreign_to_drm
 from wmbackup.stores.layouts import DRM, FOLDER, Layout, find_layout
 from wmbackup.stores.tree import EntryKind, Tree, decode, open_tree
 from wmbackup.true_path import MAX_DEPTH
@@ -61,7 +62,8 @@ class Findings(NamedTuple):
     """What is at and below a folder.
 
     ``layout`` is that of the folder itself. ``folders`` are the paths of all folders below it that
-    have the files of a DRM folder, in order, and ``backups`` those of license backups. ``is_named``
+    have the files of a DRM folder, in order, ``empty`` those of DRM folders that have none, and
+    ``backups`` those of license backups. ``is_named``
     says that one of ``folders`` has the name of a DRM folder, ``is_windows`` that the folder looks
     like a Windows disk or like a part of one, ``is_mixed`` that files are outside of ``folders``.
     """
@@ -69,6 +71,7 @@ class Findings(NamedTuple):
     layout: Layout
     folders: tuple[str, ...] = ()
     backups: tuple[str, ...] = ()
+    empty: tuple[str, ...] = ()
     is_named: bool = False
     is_windows: bool = False
     is_mixed: bool = False
@@ -106,6 +109,7 @@ class _Search:
         self._root = root
         self._found: list[bytes] = []
         self._backups: list[bytes] = []
+        self._empty: list[bytes] = []
         self._is_mixed = False
 
     def findings(self, *, thorough: bool) -> Findings:
@@ -120,6 +124,7 @@ class _Search:
             layout,
             tuple(sorted(map(self._full, self._found))),
             tuple(sorted(map(self._full, self._backups))),
+            tuple(sorted(map(self._full, self._empty))),
             is_named=any(_own_name(path) == _DRM for path in self._found),
             is_windows=is_windows or any(map(_is_place_of_windows, self._found)),
             is_mixed=self._is_mixed,
@@ -133,6 +138,8 @@ class _Search:
             if _is_drm(folder, listing):
                 self._found.append(folder)
                 continue
+            if _is_usual_place(folder):
+                self._empty.append(folder)
             self._is_mixed = self._is_mixed or bool(listing.files)
             if find_layout(listing.files) is not FOLDER:
                 self._backups.append(folder)
@@ -162,8 +169,14 @@ def _is_drm(folder: bytes, listing: _Listing) -> bool:
         return True
     if _own_name(folder) != _DRM:
         return False
-    # What is in an unreadable one nobody knows, so that it counts.
-    return not listing.is_readable or any(map(kind_of_file, listing.files))
+    # What is in an unreadable one nobody knows, so that it counts. So do unknown files, where
+    # Windows keeps its own folder and not just some program one of this name.
+    known = foreign_to_drm if _is_usual_place(folder) else _no_license
+    return not listing.is_readable or any(known(name) is None for name in listing.files)
+
+
+def _no_license(name: bytes) -> str | None:
+    return "it is not known to be one" if kind_of_file(name) is None else None
 
 
 def _looks_like_windows(top: _Listing) -> bool:
@@ -180,12 +193,15 @@ def _is_place_of_windows(path: bytes) -> bool:
     all users, whose folder and whose parent are named in the language of the system, and which
     Windows 98 and Me have in their own folder.
     """
+    return _is_usual_place(path) or (path.count(b"/") + 1 == _PROFILES and _own_name(path) == _DRM)
+
+
+def _is_usual_place(path: bytes) -> bool:
+    """Whether a path is that of a DRM folder under the names that most languages have."""
     parts = path.lower().split(b"/")
     if parts[-1] != _DRM:
         return False
-    if parts[-3:] == _VISTA or len(parts) == _PROFILES:
-        return True
-    return len(parts) > 1 and parts[-2].startswith(_ALL_USERS)
+    return parts[-3:] == _VISTA or (len(parts) > 1 and parts[-2].startswith(_ALL_USERS))
 
 
 def _own_name(path: bytes) -> bytes:
