@@ -306,6 +306,12 @@ class TooFewSigners(SignerUntrusted):
     code = "too-few-signers"
 
 
+class SignerMissing(SignerUntrusted):
+    """A principal that has to be among the signers did not sign, or is not trusted."""
+
+    code = "signer-missing"
+
+
 class NotFound(WmbackupError):
     """What was named is not there."""
 

@@ -10,7 +10,7 @@ from typing import BinaryIO, NamedTuple
 from wmbackup.age.header import FILE_KEY_SIZE, MAX_STANZAS, Header, encode, parse
 from wmbackup.age.keys import SCRYPT, Identity, Passphrase, Recipient, check_stanzas
 from wmbackup.age.stream import ByteStream, DecryptingStream, EncryptingStream, sealed_size
-from wmbackup.errors import Undecryptable
+from wmbackup.errors import ArchiveTruncated, Undecryptable
 
 _MAX_TYPES = 5
 _MAX_TYPE = 32  # characters
@@ -54,11 +54,27 @@ class SealedEnvelope:
         ``salvage`` is that of `DecryptingStream`. Raises Undecryptable, EnvelopeDamaged,
         ArchiveTruncated.
         """
-        stanzas = self._header.stanzas
+        file_key, identity = self._unwrap(identities)
+        return Opened(self.open_with_key(file_key, salvage=salvage), identity)
+
+    def anew(self, identities: Sequence[Identity]) -> NewEnvelope:
+        """Return an envelope for other bytes and for the same recipients. Raises as `open` does."""
+        file_key, _ = self._unwrap(identities)
+        self._header.verify(file_key)
+        self._stream.seek(self._start)
+        header = b""
+        while len(header) < self._header.size:
+            part = self._stream.read(self._header.size - len(header))
+            if not part:
+                raise ArchiveTruncated("the archive ends in the header of the encryption")
+            header += part
+        return NewEnvelope.again(header, file_key)
+
+    def _unwrap(self, identities: Sequence[Identity]) -> tuple[bytes, Identity]:
         for identity in identities:
-            file_key = identity.unwrap(stanzas)
+            file_key = identity.unwrap(self._header.stanzas)
             if file_key is not None:
-                return Opened(self.open_with_key(file_key, salvage=salvage), identity)
+                return file_key, identity
         raise Undecryptable(self._reason(identities), recipients=self.recipients)
 
     def open_with_key(self, file_key: bytes, *, salvage: bool = False) -> DecryptingStream:
@@ -113,6 +129,13 @@ class NewEnvelope:
             raise ValueError("a passphrase must be the only way to open an age file")
         self._file_key = os.urandom(FILE_KEY_SIZE)
         self.header = encode([one.wrap(self._file_key) for one in recipients], self._file_key)
+
+    @classmethod
+    def again(cls, header: bytes, file_key: bytes) -> NewEnvelope:
+        """Return one with the header and the file key of another."""
+        made = cls.__new__(cls)
+        made.header, made._file_key = header, file_key  # noqa: SLF001 - its own
+        return made
 
     def size(self, plain: int) -> int:
         """Return the size of the whole file for so many bytes in it."""

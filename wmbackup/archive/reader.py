@@ -18,10 +18,11 @@ from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.constants import BAG, MAX_TABLE
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.payload import Payload
-from wmbackup.archive.stream import ByteStream, ExactReader
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
 from wmbackup.archive.tables import Tables
 from wmbackup.archive.tag_files import BagInfo
-from wmbackup.errors import ArchiveDamaged, ArchiveUnsigned
+from wmbackup.archive.ustar import header, padding, record_length
+from wmbackup.errors import ArchiveDamaged, ArchiveTruncated, ArchiveUnsigned
 
 if TYPE_CHECKING:
     from wmbackup.archive.salvage import Salvage
@@ -97,6 +98,11 @@ class SealedArchive:
         self.descriptor = descriptor
         self.recipient = recipient
 
+    @property
+    def start(self) -> int:
+        """Where it begins in its stream."""
+        return self._start
+
     def authenticate(self, policy: TrustPolicy) -> TrustedArchive:
         """Verify the signatures, ask the policy, and read bag-info.txt.
 
@@ -115,6 +121,14 @@ class SealedArchive:
         source = self._begin()
         signed = _read_signatures(source)
         return Claims(signed.maker, _read_info(source, signed))
+
+    def signers(self) -> tuple[bytes, ...]:
+        """Return the keys that signed, the maker's first; nobody trusts them yet.
+
+        Raises as `authenticate` does.
+        """
+        signed = _read_signatures(self._begin())
+        return signed.maker, *signed.cosigners
 
     def _begin(self) -> ExactReader:
         if self.length is not None and self._stream.tell() != self._start:
@@ -141,6 +155,33 @@ class TrustedArchive:
     def tag_manifest(self) -> bytes:
         """The bytes that were signed."""
         return self._signed.tag_manifest
+
+    def rewrite(self, signature: bytes, write: Callable[[bytes], object]) -> int:
+        """Write the archive once more, with one more signature behind those that it has.
+
+        No other byte is changed. Only an archive of known length can be rewritten. Returns the
+        size. Raises ArchiveTruncated, ValueError where no more fit in, and what ``write`` raises.
+        """
+        count = len(self.keys)
+        if count > _MAX_COSIGNERS or len(signature) != sshsig.ARMORED_SIZE:
+            raise ValueError(f"{count} have signed, and there is no room for another")
+        length = self.sealed.length
+        if length is None:
+            raise ValueError("an archive that comes through a pipe cannot be rewritten")
+        name = BAG + f"tagmanifest-sha256.txt.{count + 1}.sig".encode()
+        record = header(name, len(signature)) + signature + bytes(padding(len(signature)))
+        at = record_length(len(tag_files.BAGIT)) + record_length(tag_files.TAG_MANIFEST_SIZE)
+        at += count * record_length(sshsig.ARMORED_SIZE)
+        self._stream.seek(self.sealed.start)
+        _copy(self._stream, at, write)
+        write(record)
+        _copy(self._stream, length - at, write)
+        return length + len(record)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The keys that signed, trusted or not, the maker's first (32 raw bytes each)."""
+        return self._signed.maker, *self._signed.cosigners
 
     def read_head(self, spool: Spool) -> Inventory:
         """Read the tables into private files and verify them.
@@ -176,6 +217,15 @@ class TrustedArchive:
         if digest.hexdigest() != self._signed.hashes[name]:
             raise ArchiveDamaged(f"{name} is not the one that was signed")
         table.flush()  # for a worker, which reads it through another handle
+
+
+def _copy(stream: ByteStream, size: int, write: Callable[[bytes], object]) -> None:
+    while size:
+        part = stream.read(min(size, PIECE_SIZE))
+        if not part:
+            raise ArchiveTruncated("the archive became shorter while it was read")
+        write(part)
+        size -= len(part)
 
 
 def _read_signatures(source: ExactReader) -> _Signatures:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.session import Session
+from wmbackup.cli.trusting import TrustGiven
 from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
 from wmbackup.engine._tally import Tally
 from wmbackup.status import Control, Event, WithheldEvent
@@ -17,11 +18,11 @@ from wmbackup.trust import Policy
 class Opener:
     """Opens the inventory of an archive or a store."""
 
-    def __init__(self, session: Session, allowed_signers: str | None, opens: Identities) -> None:
+    def __init__(self, session: Session, trust: TrustGiven, opens: Identities) -> None:
         """Keep whom to believe; the file is read when an archive is opened."""
         self._opens = opens
         self._session = session
-        self._allowed_signers = allowed_signers
+        self._trust = trust
         self._policy: Policy | None = None
 
     @contextlib.contextmanager
@@ -37,7 +38,7 @@ class Opener:
                 yield opened
             return
         if self._policy is None:
-            self._policy = self._session.policy(self._allowed_signers)
+            self._policy = self._trust.policy(self._session)
         source = archive_on_standard_input(self._session) if archive == "-" else archive
         with (
             open_archive(source, self._opens) as file,

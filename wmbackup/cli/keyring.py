@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from wmbackup.age.magic import is_envelope
 from wmbackup.archive import sshsig
@@ -13,29 +14,70 @@ from wmbackup.cli.encryption import Own
 from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.render.sanitize import time_shown
+from wmbackup.cli.render.shell import quote
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
 from wmbackup.engine._open import unavailable
 from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
 from wmbackup.storage.files import reachable, read_small_file
 from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files
+from wmbackup.trust.trust_files import read_signers
 
 
-def trusted_rows(
-    signers: tuple[Signer, ...], revoked: frozenset[bytes], path: str
+def trust_rows(
+    files: Sequence[str], revoked: Mapping[bytes, str], now: datetime
 ) -> Iterator[KeyRow]:
-    """Yield who is trusted by a file and not revoked."""
-    for signer in signers:
-        if signer.key not in revoked:
+    """Yield the lines of trust files, then the revoked keys that are on none of them."""
+    seen = set()
+    for file in files:
+        for signer in read_signers(file):
+            seen.add(signer.key)
             yield KeyRow(
-                "trusted",
+                "revoked" if signer.key in revoked else "trusted",
                 sshsig.fingerprint(signer.key),
                 sshsig.public_line(signer.key),
                 signer.principals,
-                os.path.abspath(path),
+                os.path.abspath(file),
                 _time(signer.valid_after),
                 _time(signer.valid_before),
+                _state(signer, revoked, now),
+                revoked.get(signer.key),
             )
+    for key, file in sorted(revoked.items()):
+        if key not in seen:
+            yield KeyRow(
+                *("revoked", sshsig.fingerprint(key), sshsig.public_line(key)),
+                path=file,
+                state="revoked",
+                revoked_in=file,
+            )
+
+
+def _state(signer: Signer, revoked: Collection[bytes], now: datetime) -> str:
+    if signer.key in revoked:
+        return "revoked"
+    if signer.valid_before is not None and signer.valid_before <= now:
+        return "expired"
+    if signer.valid_after is not None and signer.valid_after > now:
+        return "not-yet"
+    return "valid"
+
+
+def parse_date(text: str, option: str) -> datetime:
+    """Read a date or a time, which is UTC. Raises UsageError."""
+    digits = text.strip().upper().removesuffix("Z")
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y%m%d", "%Y%m%d%H%M%S"):
+        try:
+            moment = datetime.strptime(digits, form).replace(tzinfo=UTC)
+        except ValueError:
+            continue
+        # The shortest of these forms takes what is no date for one: 2027011 is 2027-01-1.
+        if moment.strftime(form) == digits and moment.timestamp() > 0:
+            return moment
+    raise UsageError(
+        f"{option} is {text}, which is no date",
+        hint="write it as 2027-01-31 or 2027-01-31T23:59:59Z",
+    )
 
 
 def identity_rows(own: Own) -> list[KeyRow]:
@@ -59,8 +101,11 @@ def described(signer: Signer, *, local: bool) -> str:
     return text
 
 
-def key_from_file(source: str) -> Signer | None:
-    """Return the key of a key file; None where it is an archive. Raises WmbackupError."""
+def key_from_file(source: str, name: str | None = None) -> Signer | None:
+    """Return the key of a key file; None where it is an archive. Raises WmbackupError.
+
+    ``name`` is the principal instead of the one that the file says.
+    """
     text = _beginning(source)
     if text.startswith(b"wmbackup-") or is_envelope(text):
         return None
@@ -76,11 +121,12 @@ def key_from_file(source: str) -> Signer | None:
             f"{source} is neither an archive nor a public key: {error.message}",
             hint="name an archive, or a file with a line such as that of wmbackup key show",
         ) from error
+    if name is not None:
+        return replace(signer, principals=name)
     if principal is None:
         raise UsageError(
             f"{source} does not say whose key it is",
-            hint="write it as the line wmbackup@HOST ssh-ed25519 ..., or name an archive of that"
-            " machine",
+            hint=f"name it: wmbackup key trust {quote(source)} --as wmbackup@HOST",
         )
     return signer
 
@@ -101,10 +147,13 @@ def _beginning(source: str) -> bytes:
     return found.data
 
 
-def key_from_archive(archive: SealedArchive) -> Signer:
-    """Return the key that signed an archive, with the principal of its host. Nothing is trusted."""
+def key_from_archive(archive: SealedArchive, name: str | None = None) -> Signer:
+    """Return the key that signed an archive, with the principal of its host. Nothing is trusted.
+
+    ``name`` is the principal instead of that one.
+    """
     key, info = identify(archive)
-    return Signer(principal_of(info.host), key)
+    return Signer(principal_of(info.host) if name is None else name, key)
 
 
 def confirm_key(session: Session, name: str, signer: Signer) -> None:

@@ -172,11 +172,12 @@ class Session:
         """Make the signing key of this user and trust it. Raises as `keys.create_trusted`."""
         from wmbackup.trust import keys
 
-        self.warn_of_writers(allowed_signers_path(), revoked_keys_path())
+        revoked = revoked_keys_paths()
+        self.warn_of_writers(allowed_signers_path(), *revoked)
         path = signing_key_path()
         try:
             created = keys.create_trusted(
-                *(path, allowed_signers_path(), host_name(), revoked_keys_path()),
+                *(path, allowed_signers_path(), host_name(), revoked),
                 self.trust_locks(),
             )
         except (SystemFailure, SetupUnusable) as error:
@@ -197,14 +198,17 @@ class Session:
             )
 
     def policy(self, allowed_signers: str | None) -> Policy:
-        """Read whom to trust. Raises TrustFileInvalid, SetupUnusable, SystemFailure."""
+        """Read whom to trust: the user's file and the machine's, or the one that is named.
+
+        Keys that either revokes are never trusted. Raises TrustFileInvalid, SetupUnusable,
+        SystemFailure, UsageError.
+        """
         from wmbackup.trust.trust_files import read_policy
 
-        revoked = revoked_keys_path()
-        self.warn_of_writers(allowed_signers or _trust_file(), revoked)
-        if allowed_signers is not None:
-            return read_policy(allowed_signers, revoked, must_exist=True)
-        return read_policy(allowed_signers_path(), revoked)
+        revoked = revoked_keys_paths()
+        files = allowed_signers_paths() if allowed_signers is None else (allowed_signers,)
+        self.warn_of_writers(*files, *revoked)
+        return read_policy(files, revoked, must_exist=allowed_signers is not None)
 
     def warn_of_writers(self, *paths: str | None) -> None:
         """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
@@ -241,11 +245,6 @@ def is_terminal(stream: object) -> bool:
         return bool(isatty is not None and isatty())
     except ValueError:  # closed
         return False
-
-
-def _trust_file() -> str | None:
-    folder = config_folder()
-    return None if folder is None else os.path.join(folder, "allowed_signers")
 
 
 def _can_hold(folder: str) -> bool:
@@ -317,10 +316,34 @@ def allowed_signers_path() -> str:
     return os.path.join(folder, "allowed_signers")
 
 
-def revoked_keys_path() -> str | None:
-    """Return where revoked keys are listed; None without a home."""
-    folder = config_folder()
-    return None if folder is None else os.path.join(folder, "revoked_keys")
+def allowed_signers_paths() -> tuple[str, ...]:
+    """Return the files of trusted keys: this user's, and that of all users of the machine.
+
+    Raises UsageError where there is no home, and no file of the machine.
+    """
+    own, machine = (_trust_file(folder, "allowed_signers") for folder in _config_folders())
+    if own is None and machine is not None and os.path.lexists(machine):
+        return (machine,)
+    return allowed_signers_path(), *(() if machine is None else (machine,))
+
+
+def revoked_keys_paths() -> tuple[str, ...]:
+    """Return the files of revoked keys: this user's, and that of all users of the machine."""
+    files = (_trust_file(folder, "revoked_keys") for folder in _config_folders())
+    return tuple(file for file in files if file is not None)
+
+
+def own_revoked_keys_path() -> str:
+    """Return where this user lists revoked keys. Raises UsageError without a home."""
+    return os.path.join(os.path.dirname(allowed_signers_path()), "revoked_keys")
+
+
+def _config_folders() -> tuple[str | None, str | None]:
+    return config_folder(), site_config_folder()
+
+
+def _trust_file(folder: str | None, name: str) -> str | None:
+    return None if folder is None else os.path.join(folder, name)
 
 
 def error_of(error: OSError) -> WmbackupError:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from wmbackup.cli.config import Config, Key, Table, Value
 
 FILE = "wmbackup.toml"
+_NUMBERS = {"integer", "integer range", "float"}
 
 
 def key_of(option: click.Option) -> str:
@@ -79,13 +80,15 @@ def _key(option: click.Option) -> Key:
         kind = Kind.COUNT
     elif option.is_flag:
         kind = Kind.FLAG
-    elif isinstance(option.type, Seconds) or option.type.name in {"integer", "float"}:
+    elif isinstance(option.type, Seconds) or option.type.name in _NUMBERS:
         kind = Kind.NUMBER
     else:
         kind = Kind.TEXT
     choices = tuple(str(choice) for choice in getattr(option.type, "choices", ()))
 
     def judge(value: object) -> str | None:
+        if isinstance(option.type, click.IntRange) and isinstance(value, float):
+            return f"{value} is not a whole number"
         try:
             option.type.convert(value, option, None)
         except click.BadParameter as error:

@@ -11,7 +11,7 @@ import click
 
 from wmbackup.cli.click_ext import Option, on_command_line
 from wmbackup.cli.passphrases import PassphraseGiven, asker, refuse_writable, settled
-from wmbackup.cli.session import Session, signing_key_path
+from wmbackup.cli.session import Session, revoked_keys_paths, signing_key_path
 from wmbackup.errors import ExitCode, SigningKeyUnusable, UsageError
 
 if TYPE_CHECKING:
@@ -94,6 +94,8 @@ def signing_key(session: Session, given: KeyGiven) -> SigningKey:
     path = given.path
     if path == "":
         raise UsageError("--signing-key names no file", hint="name a key file")
+    if path is None and not has_own() and os.path.lexists(keys.next_path(signing_key_path())):
+        raise keys.rotation_unfinished(signing_key_path())
     if path is None and session.interactive and not has_own():
         created = session.create_key()
         session.output.warning(
@@ -106,6 +108,7 @@ def signing_key(session: Session, given: KeyGiven) -> SigningKey:
     own = signing_key_path() if path is None else path
     unlock = _unlock(session, given.passphrase, own)
     key = keys.load(own, unlock) if path is not None else keys.load_own(own, unlock)
+    _refuse_revoked(key, path)
     session.warn_if_exposed(key)
     if path is None and keys.is_incomplete(key.path):
         session.output.warning(
@@ -114,6 +117,20 @@ def signing_key(session: Session, given: KeyGiven) -> SigningKey:
             "wmbackup key create",
         )
     return key
+
+
+def _refuse_revoked(key: SigningKey, path: str | None) -> None:
+    """Refuse a key that signs what nobody trusts. Raises SigningKeyUnusable."""
+    from wmbackup.trust.trust_files import revoked_in
+
+    revoked = revoked_in(revoked_keys_paths())
+    if key.public in revoked:
+        hint = "wmbackup key rotate" if path is None else "name another with --signing-key"
+        raise SigningKeyUnusable(
+            f"the signing key {key.path} is revoked in {revoked[key.public]}: nobody would trust"
+            " what it signs",
+            hint=hint,
+        )
 
 
 def has_own() -> bool:

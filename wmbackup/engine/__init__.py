@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from wmbackup.archive.reader import SealedArchive
     from wmbackup.engine._backup import BackupPlan, BackupSummary, backup, plan_backup
     from wmbackup.engine._compare import Differences, compare
+    from wmbackup.engine._countersign import Countersigned, countersign
     from wmbackup.engine._destination import Destination, Refuse, choose_destination
     from wmbackup.engine._inventory import (
         Listing,
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BackupPlan",
     "BackupSummary",
+    "Countersigned",
     "Destination",
     "Differences",
     "Listing",
@@ -52,6 +54,7 @@ __all__ = [
     "backup",
     "choose_destination",
     "compare",
+    "countersign",
     "identify",
     "inventory_of_archive",
     "inventory_of_store",
@@ -66,6 +69,7 @@ _PARTS = {
     "archive.reader": ("SealedArchive",),
     "engine._backup": ("BackupPlan", "BackupSummary", "backup", "plan_backup"),
     "engine._compare": ("Differences", "compare"),
+    "engine._countersign": ("Countersigned", "countersign"),
     "engine._destination": ("Destination", "Refuse", "choose_destination"),
     "engine._inventory": ("Listing", "Selection", "inventory_of_archive", "inventory_of_store"),
     "engine._open": ("identify", "open_archive"),

@@ -11,7 +11,7 @@ from wmbackup.archive.tag_files import BagInfo
 from wmbackup.status import Control, WarningEvent
 
 if TYPE_CHECKING:
-    from wmbackup.age.envelope import SealedEnvelope
+    from wmbackup.age.envelope import NewEnvelope, SealedEnvelope
     from wmbackup.age.keys import Identity, Recipient
     from wmbackup.age.stream import EncryptingStream
 
@@ -123,11 +123,29 @@ class Sealing:
     def __init__(self, recipients: Sequence[Recipient]) -> None:
         """Draw a key and wrap it for the recipients. Raises ValueError where they do not fit."""
         self.names = " ".join(recipient.name for recipient in recipients) or None
-        self._envelope = None
+        self._envelope: NewEnvelope | None = None
         if recipients:
             from wmbackup.age.envelope import NewEnvelope
 
             self._envelope = NewEnvelope(recipients)
+
+    @classmethod
+    def anew(cls, stream: ByteStream, length: int, identities: Identities) -> Sealing:
+        """Return the envelope of an archive that is rewritten: for the same recipients, if any.
+
+        Raises as `unseal` does.
+        """
+        made = cls(())
+        start = stream.tell()
+        is_sealed = is_envelope(_beginning(stream))
+        stream.seek(start)
+        if is_sealed:
+            from wmbackup.age.envelope import SealedEnvelope
+
+            envelope = SealedEnvelope(stream, length, start=start)
+            made._envelope = envelope.anew(identities(envelope))
+            stream.seek(start)
+        return made
 
     def spool(self, spool: Spool) -> Spool:
         """Return a maker of private files that hold no plaintext where the archive does not."""

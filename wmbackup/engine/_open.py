@@ -31,10 +31,11 @@ from wmbackup.errors import (
     UnsupportedArchive,
     UsageError,
 )
-from wmbackup.status import Control, Phase, PhaseEvent
+from wmbackup.status import Control, Phase, PhaseEvent, WarningEvent
 from wmbackup.storage.files import resolved
 from wmbackup.storage.spool import spool_failure, spool_in, temporary_folder
 from wmbackup.storage.trouble import is_of_file
+from wmbackup.trust.policy import Policy
 
 HOPELESS = "head"
 """The reason where not even a salvage helps, since it begins where the signature ends."""
@@ -197,7 +198,31 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
         error.reason = HOPELESS
         raise
     warn_of_recipients(trusted.info, archive.recipient, control)
+    _warn_of_ignored(archive, trusted, policy, control)
     return trusted
+
+
+def _warn_of_ignored(
+    archive: SealedArchive, trusted: TrustedArchive, policy: TrustPolicy, control: Control
+) -> None:
+    """Warn of countersignatures that count for nothing."""
+    maker, *cosigners = trusted.keys
+    if not cosigners or not isinstance(policy, Policy):
+        return
+    for mark, is_revoked in policy.ignored(maker, cosigners, trusted.info.created):
+        if is_revoked:
+            event = WarningEvent(
+                "cosigner-revoked",
+                f"{archive.name}: the countersignature by {mark}, which is revoked, is ignored",
+                None,
+            )
+        else:
+            event = WarningEvent(
+                "cosigner-untrusted",
+                f"{archive.name}: the countersignature by {mark}, which is not trusted, is ignored",
+                None,
+            )
+        control.notify(event)
 
 
 def private_files(archive: SealedArchive) -> Spool:

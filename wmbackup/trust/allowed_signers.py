@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
@@ -77,6 +77,11 @@ def parse_allowed_signers(text: bytes) -> tuple[Signer, ...]:
 
     Raises TrustFileInvalid, which names the line: half a trust file is none.
     """
+    return tuple(signer for _, signer in parse_lines(text))
+
+
+def parse_lines(text: bytes) -> list[tuple[int, Signer]]:
+    """Do as `parse_allowed_signers`, and number each line, from 1."""
     _check_encoding(text)
     signers = []
     for number, line in _useful_lines(text, "allowed signers"):
@@ -85,8 +90,17 @@ def parse_allowed_signers(text: bytes) -> tuple[Signer, ...]:
         except ValueError as error:
             raise TrustFileInvalid(f"allowed signers, line {number}: {error}") from None
         if signer is not None:
-            signers.append(signer)
-    return tuple(signers)
+            signers.append((number, signer))
+    return signers
+
+
+def option_at(line: bytes) -> int:
+    """Return where the options of a valid line begin, or its key where it has none."""
+    text = line.decode("utf-8", "surrogateescape")
+    start = _PRINCIPALS.match(text.lstrip(_BLANKS))
+    end = 0 if start is None else start.end()
+    before = text[: len(text) - len(text.lstrip(_BLANKS)) + end]
+    return len(before.encode("utf-8", "surrogateescape"))
 
 
 def parse_revoked(text: bytes) -> frozenset[bytes]:
@@ -156,16 +170,28 @@ def line_of(signer: Signer) -> str:
     return line
 
 
-def with_line(text: bytes, signer: Signer) -> bytes | None:
+def with_line(
+    text: bytes,
+    signer: Signer,
+    now: datetime | None = None,
+    revoked: Collection[bytes] = (),
+) -> bytes | None:
     """Return a trust file with one more line; None where its key is trusted already.
 
-    What the file has is kept as it is. Raises TrustFileInvalid, PrincipalTaken, PrincipalUnfit.
+    What the file has is kept as it is. A principal is free for a new key where its other keys are
+    ``revoked`` or, by ``now``, past their time. Raises TrustFileInvalid, PrincipalTaken,
+    PrincipalUnfit.
     """
     before = parse_allowed_signers(text)
     if any(known.key == signer.key for known in before):
         return None
     line = line_of(signer)
-    taken = {principal for known in before for principal in known.principals.split(",")}
+    taken = {
+        principal
+        for known in before
+        if not (known.key in revoked or _is_past(known, now))
+        for principal in known.principals.split(",")
+    }
     if signer.principals in taken:
         free = (f"{signer.principals[:_MAX_STEM]}-{number}" for number in count(2))
         other = next(principal for principal in free if principal not in taken)
@@ -175,6 +201,10 @@ def with_line(text: bytes, signer: Signer) -> bytes | None:
     if parse_allowed_signers(after) != (*before, signer):
         raise TrustFileInvalid("a line cannot be added to it without changing what it says")
     return after
+
+
+def _is_past(signer: Signer, now: datetime | None) -> bool:
+    return now is not None and signer.valid_before is not None and signer.valid_before <= now
 
 
 def _check_encoding(text: bytes) -> None:

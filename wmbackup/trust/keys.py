@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wmbackup.archive import sshsig
 from wmbackup.errors import (
     OutputExists,
+    SetupUnusable,
     SigningKeyUnusable,
     SystemFailure,
     WmbackupError,
@@ -20,7 +21,14 @@ from wmbackup.storage.files import make_folders
 from wmbackup.trust import small_files
 from wmbackup.trust.allowed_signers import PrincipalTaken
 from wmbackup.trust.policy import Signer, principal_of
-from wmbackup.trust.trust_files import KeyRevoked, held, read_revoked, read_signers, trust_held
+from wmbackup.trust.trust_files import (
+    KeyRevoked,
+    Paths,
+    held,
+    read_revoked,
+    read_signers,
+    trust_held,
+)
 from wmbackup.trust.unlock import Signs, Unlock
 from wmbackup.trust.unlock import load as load_key
 
@@ -91,12 +99,13 @@ def create(path: str, host: str) -> SigningKey:
 
     Raises KeyExists and leaves the one that is there; SystemFailure.
     """
-    key = _create_private(path)
-    _write_public(key, host)
+    key = create_private_key(path)
+    write_public(key, principal_of(host))
     return key
 
 
-def _create_private(path: str) -> SigningKey:
+def create_private_key(path: str) -> SigningKey:
+    """Make a private key that nobody trusts yet. Raises KeyExists, SystemFailure."""
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import (
         Ed25519PrivateKey,
@@ -120,9 +129,10 @@ def _create_private(path: str) -> SigningKey:
     return load(path)  # also to see who can read it: some file systems keep no modes
 
 
-def _write_public(key: SigningKey, host: str) -> None:
+def write_public(key: SigningKey, principal: str) -> None:
+    """Write the ``.pub`` file of a key. Raises SystemFailure."""
     path = public_path(key.path)
-    line = f"{sshsig.public_line(key.public)} {principal_of(host)}\n"
+    line = f"{sshsig.public_line(key.public)} {principal}\n"
     try:
         small_files.write(path, line.encode(), "the public key")
     except OSError as error:
@@ -132,6 +142,19 @@ def _write_public(key: SigningKey, host: str) -> None:
 def public_path(path: str) -> str:
     """Return where the public part of a signing key is."""
     return f"{path}.pub"
+
+
+def next_path(path: str) -> str:
+    """Return where a new signing key is until it takes the place of the old one."""
+    return f"{path}.next"
+
+
+def rotation_unfinished(path: str) -> SetupUnusable:
+    """Return the error for a signing key whose rotation was cut off."""
+    return SetupUnusable(
+        f"there is no signing key at {path}: a run that replaced it was cut off",
+        reason="rotation",
+    )
 
 
 def _exists(path: str) -> KeyExists:
@@ -147,7 +170,7 @@ def create_trusted(
     path: str,
     allowed_signers: str,
     host: str,
-    revoked: str | None = None,
+    revoked: Paths = None,
     locks: Locks | None = None,
 ) -> Created:
     """Make a signing key, trust it, and write its ``.pub`` file, in this order.
@@ -160,17 +183,19 @@ def create_trusted(
         trusted = read_signers(file)  # before there is a key to be lost
         read_revoked(revoked)
         completed = os.path.lexists(path)
-        key = load_own(path) if completed else _create_private(path)
+        if not completed and os.path.lexists(next_path(path)):
+            raise rotation_unfinished(path)
+        key = load_own(path) if completed else create_private_key(path)
         is_known = any(signer.key == key.public for signer in trusted)
         if is_known and completed and not is_incomplete(path):
             raise _exists(path)
         principal = _trust_own(file, key, host, revoked)
         if not os.path.lexists(public_path(path)):
-            _write_public(key, host)
+            write_public(key, principal_of(host))
         return Created(key, principal, completed)
 
 
-def _trust_own(file: str, key: SigningKey, host: str, revoked: str | None) -> str:
+def _trust_own(file: str, key: SigningKey, host: str, revoked: Paths) -> str:
     principal = base = principal_of(host)
     number = 1
     while True:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
 
 from wmbackup.archive import sshsig
 from wmbackup.errors import SetupUnusable, SystemFailure, WmbackupError
 from wmbackup.status import Control
 from wmbackup.storage.files import make_folders, resolved
 from wmbackup.storage.locks import Locks
-from wmbackup.trust import small_files
+from wmbackup.trust import edits, small_files
 from wmbackup.trust.allowed_signers import (
     PrincipalTaken,
     TrustFileInvalid,
@@ -31,15 +32,35 @@ class KeyRevoked(WmbackupError):
     code = "key-revoked"
 
 
+class KeyTrustedOtherwise(WmbackupError):
+    """The key is trusted already, and under another name or for another time than was asked."""
+
+    code = "key-trusted-otherwise"
+
+
+Paths = str | Sequence[str] | None
+"""One file, several, or none."""
+
+
+def _each(paths: Paths) -> tuple[str, ...]:
+    if paths is None:
+        return ()
+    return (paths,) if isinstance(paths, str) else tuple(paths)
+
+
 def read_policy(
-    allowed_signers: str, revoked: str | None = None, *, must_exist: bool = False
+    allowed_signers: Paths, revoked: Paths = None, *, must_exist: bool = False
 ) -> Policy:
     """Read whom to trust; a missing file trusts nobody unless it ``must_exist``.
 
-    Raises TrustFileInvalid, SetupUnusable, SystemFailure.
+    Of several files all lines count. Raises TrustFileInvalid, SetupUnusable, SystemFailure.
     """
-    signers = read_signers(allowed_signers, must_exist=must_exist)
-    return Policy(signers, read_revoked(revoked))
+    signers = [
+        signer
+        for path in _each(allowed_signers)
+        for signer in read_signers(path, must_exist=must_exist)
+    ]
+    return Policy(tuple(signers), read_revoked(revoked))
 
 
 def read_signers(path: str, *, must_exist: bool = False) -> tuple[Signer, ...]:
@@ -50,22 +71,31 @@ def read_signers(path: str, *, must_exist: bool = False) -> tuple[Signer, ...]:
     found = small_files.read(path)
     if found is None and must_exist:
         raise SetupUnusable(f"there is no file {path}", reason="no-file", path=path)
-    with _named(path):
+    with named(path):
         return parse_allowed_signers(b"" if found is None else found.data)
 
 
-def read_revoked(path: str | None) -> frozenset[bytes]:
-    """Read which keys are revoked; none without a file.
+def read_revoked(paths: Paths) -> frozenset[bytes]:
+    """Read which keys are revoked in any of the files; none without a file.
 
     Raises TrustFileInvalid, SetupUnusable, SystemFailure.
     """
-    found = None if path is None else small_files.read(path)
-    with _named(path or ""):
-        return parse_revoked(b"" if found is None else found.data)
+    return frozenset(revoked_in(paths))
+
+
+def revoked_in(paths: Paths) -> dict[bytes, str]:
+    """Return the revoked keys, each with the first file that revokes it. Raises as above."""
+    found: dict[bytes, str] = {}
+    for path in _each(paths):
+        file = small_files.read(path)
+        with named(path):
+            for key in sorted(parse_revoked(b"" if file is None else file.data)):
+                found.setdefault(key, path)
+    return found
 
 
 @contextlib.contextmanager
-def _named(path: str) -> Iterator[None]:
+def named(path: str) -> Iterator[None]:
     """Name the file in which something is wrong."""
     try:
         yield
@@ -93,7 +123,7 @@ def held(path: str, locks: Locks | None = None) -> Iterator[str]:
 
 
 def trust(
-    path: str, signer: Signer, revoked: str | None = None, locks: Locks | None = None
+    path: str, signer: Signer, revoked: Paths = None, locks: Locks | None = None
 ) -> Signer | None:
     """Trust a key; return the line that trusts it already, where there is one.
 
@@ -104,36 +134,97 @@ def trust(
         return trust_held(file, signer, revoked)
 
 
-def trust_held(path: str, signer: Signer, revoked: str | None) -> Signer | None:
+def trust_held(path: str, signer: Signer, revoked: Paths) -> Signer | None:
     """Do as `trust`, where the file is `held` already."""
     known, text = _new_text(path, signer, revoked)
     if text is not None:
-        try:
-            small_files.write(path, text, "the trust file")
-        except OSError as error:
-            raise SystemFailure.of(error, "write", path) from error
+        _write(path, text, "the trust file")
     return known
 
 
-def find_trusted(path: str, signer: Signer, revoked: str | None = None) -> Signer | None:
+def find_trusted(path: str, signer: Signer, revoked: Paths = None) -> Signer | None:
     """Return what `trust` would return, and raise what it would raise; nothing is changed."""
     return _new_text(resolved(path), signer, revoked)[0]
 
 
-def _new_text(path: str, signer: Signer, revoked: str | None) -> tuple[Signer | None, bytes | None]:
+def _new_text(path: str, signer: Signer, revoked: Paths) -> tuple[Signer | None, bytes | None]:
     """Return the line that trusts a key, or the file with one more line that does."""
-    if signer.key in read_revoked(revoked):
+    never = revoked_in(revoked)
+    if signer.key in never:
         raise KeyRevoked(
-            f"the key {sshsig.fingerprint(signer.key)} is revoked in {revoked}",
+            f"the key {sshsig.fingerprint(signer.key)} is revoked in {never[signer.key]}",
         )
     found = small_files.read(path)
     text = b"" if found is None else found.data
-    with _named(path):
+    with named(path):
         known = [one for one in parse_allowed_signers(text) if one.key == signer.key]
         if known:
             return known[0], None
         try:
-            return None, with_line(text, signer)
+            return None, with_line(text, signer, datetime.now(UTC), never)
         except PrincipalTaken as error:
             error.path, error.ends = path, not text or text.endswith(b"\n")
             raise
+
+
+def untrust(
+    path: str, meant: Callable[[Signer], bool], locks: Locks | None = None
+) -> tuple[Signer, ...]:
+    """Take the lines that are meant out of a trust file; return what stood on them.
+
+    The file as it was is kept beside it as ``.old``. Raises TrustFileInvalid, Busy, SetupUnusable,
+    SystemFailure.
+    """
+    with held(path, locks) as file:
+        found = small_files.read(file)
+        text = b"" if found is None else found.data
+        with named(file):
+            after, gone = edits.without(text, meant)
+        if gone:
+            _write(f"{file}.old", text, "the copy of the trust file")
+            _write(file, after, "the trust file")
+        return gone
+
+
+def limit(path: str, key: bytes, until: datetime, locks: Locks | None = None) -> None:
+    """Let a key be valid before a time at most. Raises as `untrust` does."""
+    with held(path, locks) as file:
+        found = small_files.read(file)
+        text = b"" if found is None else found.data
+        with named(file):
+            after = edits.limited(text, key, until)
+        if after != text:
+            _write(f"{file}.old", text, "the copy of the trust file")
+            _write(file, after, "the trust file")
+
+
+def revoke(path: str, key: bytes, comment: str, locks: Locks | None = None) -> bool:
+    """Add a key to a file of revoked keys; return False where it is there already.
+
+    Raises as `untrust` does.
+    """
+    with held(path, locks) as file:
+        found = small_files.read(file)
+        with named(file):
+            after = edits.with_revoked(b"" if found is None else found.data, key, comment)
+        if after is not None:
+            _write(file, after, "the file of revoked keys")
+        return after is not None
+
+
+def read_text(path: str) -> bytes:
+    """Return the bytes of a trust file, none where it is missing. Raises as `read_signers`."""
+    found = small_files.read(path)
+    return b"" if found is None else found.data
+
+
+def write_text(path: str, text: bytes) -> None:
+    """Write a trust file that is `held`. Raises SystemFailure."""
+    _write(path, text, "the trust file")
+
+
+def _write(path: str, text: bytes, what: str) -> None:
+    try:
+        small_files.write(path, text, what)
+    except OSError as error:
+        raise SystemFailure.of(error, "write", path) from error

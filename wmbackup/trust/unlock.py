@@ -148,6 +148,15 @@ def read_public(path: str) -> bytes:
     return known.public
 
 
+def has_passphrase(path: str) -> bool:
+    """Whether a private key file is encrypted; not where it is none. Raises SystemFailure."""
+    found = small_files.read(path, "the signing key")
+    try:
+        return found is not None and read_private(found.data).is_encrypted
+    except ValueError:
+        return False
+
+
 def _by_public_half(path: str, text: bytes, unlock: Unlock, private: str | None = None) -> Loaded:
     public = _public_half(path, text)
     signer = _in_agent(public, path, unlock, must=private is None)

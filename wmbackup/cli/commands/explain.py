@@ -23,7 +23,14 @@ from wmbackup.status import Status
 
 # Beside wmbackup.errors.
 _HAVE_ERRORS = (
-    *("cli.config", "cli.encryption", "engine._read_back", "restorer", "stores.windows.store"),
+    *(
+        "cli.config",
+        "cli.encryption",
+        "engine._countersign",
+        "engine._read_back",
+        "restorer",
+        "stores.windows.store",
+    ),
     "trust",
 )
 # As Microsoft and programmers print them: 0xC00D277F, C00D277F, (0xC00D277F), C00D277FL, #80070005.

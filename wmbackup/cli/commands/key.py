@@ -1,42 +1,29 @@
-"""``wmbackup key``."""
+"""``wmbackup key``: the group, and the keys of this user."""
 
 from __future__ import annotations
 
-import sys
+import shlex
 
 import click
 
 from wmbackup.archive import sshsig
 from wmbackup.cli.click_ext import HELP, Group, option
 from wmbackup.cli.click_ext import command as declare
-from wmbackup.cli.encryption import (
-    Identities,
-    create_identity,
-    identity_options,
-    own_identities,
-)
+from wmbackup.cli.commands import key_sign, key_trust
+from wmbackup.cli.encryption import create_identity, own_identities
 from wmbackup.cli.help_layout import show_help_without_command
-from wmbackup.cli.keyring import (
-    confirm_key,
-    described,
-    identity_rows,
-    key_from_archive,
-    key_from_file,
-    trusted_rows,
-)
+from wmbackup.cli.keyring import identity_rows
 from wmbackup.cli.render.output import KeyRow, Message
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
     host_name,
-    is_terminal,
-    revoked_keys_path,
+    revoked_keys_paths,
     signing_key_path,
 )
 from wmbackup.cli.signing import has_own
-from wmbackup.engine import open_archive
-from wmbackup.errors import ExitCode, SignerUntrusted
-from wmbackup.trust import principal_of, trust_files
+from wmbackup.errors import ExitCode, UsageError, WmbackupError
+from wmbackup.trust import principal_of
 from wmbackup.trust.unlock import read_public
 
 
@@ -90,10 +77,16 @@ def _create_identity(session: Session) -> ExitCode:
 
 @declare("show", example="wmbackup key show", short="show its public part")
 @option("--signing-key", metavar="F", section="What", help="another key than that of key create")
-def _show(session: Session, signing_key: str | None) -> ExitCode:
+@option(
+    "--sheet", metavar="FILE", section="How", command_line_only=True,
+    help="write one page to keep on paper; HTML where the name ends in .html",
+)  # fmt: skip
+def _show(session: Session, signing_key: str | None, sheet: str | None) -> ExitCode:
     """Show the public part of the signing key, as other machines want it.
 
-    Where this user has an age identity, its recipient is shown too.
+    Where this user has an age identity, its recipient is shown too. With --sheet write one page
+    instead: fingerprint, trust line, recipient, what to keep where, and the commands of a restore
+    by hand with stock tools. Nothing secret is on it.
     """
     own = own_identities(session) if signing_key is None else None
     rows = [] if own is None else identity_rows(own)
@@ -101,89 +94,74 @@ def _show(session: Session, signing_key: str | None) -> ExitCode:
         path = signing_key or signing_key_path()
         key = read_public(path)
         mark, line = sshsig.fingerprint(key), sshsig.public_line(key)
-        rows.insert(0, KeyRow("signing", mark, line, principal_of(host_name()), path))
+        rows.insert(0, KeyRow("signing", mark, line, _own_principal(key), path))
+    if sheet is not None:
+        return _write_sheet(session, sheet, rows)
     session.data_on_stdout = True
     session.output.keys(rows)
     return ExitCode.OK
 
 
-@declare("list", example="wmbackup key list", short="list who is trusted, and who is revoked")
-@option(
-    "--allowed-signers", metavar="F", section="What",
-    help="an allowed_signers file instead of the one of key trust",
-)  # fmt: skip
-def _list(session: Session, allowed_signers: str | None) -> ExitCode:
-    """List the keys that are trusted, and those that are revoked."""
-    path = allowed_signers or allowed_signers_path()
-    policy = session.policy(allowed_signers)
-    session.data_on_stdout = True
-    session.output.keys(trusted_rows(policy.signers, policy.revoked, path))
-    file = revoked_keys_path()
-    session.output.keys(
-        KeyRow("revoked", sshsig.fingerprint(key), sshsig.public_line(key), None, file)
-        for key in sorted(policy.revoked)
-    )
-    if not policy.signers and not policy.revoked:
-        session.output.result(Message(f"no keys are trusted in {path}"))
-    return ExitCode.OK
+def _write_sheet(session: Session, path: str, rows: list[KeyRow]) -> ExitCode:
+    from wmbackup.cli.sheet import write
 
-
-@declare("trust", example="wmbackup key trust other.pub", short="trust another machine's key")
-@click.argument("source", metavar="FILE|ARCHIVE")
-@option(
-    "--fingerprint",
-    metavar="SHA256:...",
-    section="What",
-    help="the key that is expected; needed for an archive when nobody can be asked",
-)
-@option(
-    "--allowed-signers", metavar="F", section="What",
-    help="add the key to this file instead of the usual one",
-)  # fmt: skip
-@identity_options
-def _trust(
-    session: Session,
-    source: str,
-    fingerprint: str | None,
-    allowed_signers: str | None,
-    opens: Identities,
-) -> ExitCode:
-    """Trust the key in a public key file, or the key that signed an archive.
-
-    A key that came with an archive proves nothing by being there: compare its fingerprint with
-    what you know of the machine that made it.
-    """
-    path = allowed_signers or allowed_signers_path()
-    revoked = revoked_keys_path()
-    signer = key_from_file(source)
-    asked = None
-    if signer is None:
-        with open_archive(source, opens) as archive:
-            signer = key_from_archive(archive)
-        asked = archive.name if fingerprint is None else None
-    mark = sshsig.fingerprint(signer.key)
-    if fingerprint is not None and fingerprint not in {mark, mark.removeprefix("SHA256:")}:
-        raise SignerUntrusted(
-            f"the key in {source} is {mark} and not {fingerprint}",
-            fingerprint=mark,
-            hint="nothing was changed; find out which of the two is right",
+    if not rows or rows[0].role != "signing":
+        raise UsageError(
+            "there is no signing key that a sheet could show",
+            hint="make one with: wmbackup key create",
         )
-    # Whatever stands against it is reported before a question is asked.
-    session.warn_of_writers(path, revoked)
-    known = trust_files.find_trusted(path, signer, revoked)
-    if known is None:
-        if asked is not None:
-            confirm_key(session, asked, signer)
-        known = trust_files.trust(path, signer, revoked, session.trust_locks())
-    local = is_terminal(sys.stdout) and not session.common.json
-    if known is None:
-        what = f"trusting {mark} as {described(signer, local=local)}"
-    else:
-        what = f"{mark} is trusted already as {described(known, local=local)}"
-    session.output.result(Message(what))
+    write(path, rows, host_name())
+    session.output.result(Message(f"wrote {path}; print it, and keep it apart from the machine"))
     return ExitCode.OK
 
 
-for _command in (_create, _show, _list, _trust):
+def _own_principal(key: bytes) -> str:
+    """Return the name under which this user trusts a key; the usual one where it does not."""
+    from wmbackup.trust.patterns import has_patterns
+    from wmbackup.trust.trust_files import read_signers
+
+    try:
+        lines = [one for one in read_signers(allowed_signers_path()) if one.key == key]
+    except WmbackupError:  # without a trust file that can be read, a key still has its usual name
+        lines = []
+    names = [one.principals for one in lines if not has_patterns(one.principals)]
+    return next((name for name in names if "," not in name), principal_of(host_name()))
+
+
+@declare("rotate", example="wmbackup key rotate", short="take a new signing key")
+def _rotate(session: Session) -> ExitCode:
+    """Make a new signing key, and keep the old one trusted for what it has signed until now.
+
+    The old key is renamed and kept. The line that other machines must trust is printed.
+    """
+    from wmbackup.trust.rotation import rotate
+
+    revoked = revoked_keys_paths()
+    session.warn_of_writers(allowed_signers_path(), *revoked)
+    done = rotate(
+        *(signing_key_path(), allowed_signers_path(), host_name(), revoked), session.trust_locks()
+    )
+    session.warn_if_exposed(done.key)
+    if done.had_passphrase:
+        session.output.warning(
+            "new-key-has-no-passphrase",
+            f"the old key had a passphrase, and {done.key.path} has none, so that cron can sign",
+            f"ssh-keygen -p -f {shlex.quote(done.key.path)}",
+        )
+    line = sshsig.public_line(done.key.public)
+    row = KeyRow("signing", done.key.fingerprint, line, done.principal, done.key.path)
+    session.data_on_stdout = True
+    session.output.keys([row])
+    session.output.result(
+        Message(
+            f"made {done.key.path} ({done.key.fingerprint}); the old key,"
+            f" {sshsig.fingerprint(done.old)}, is {done.old_path} and trusted until"
+            f" {done.until:%Y-%m-%dT%H:%M:%SZ}"
+        )
+    )
+    return ExitCode.OK
+
+
+for _command in (_create, _show, _rotate, *key_trust.COMMANDS, key_sign.sign):
     _group.add_command(_command)
 command = _group

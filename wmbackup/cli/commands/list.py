@@ -25,6 +25,7 @@ from wmbackup.cli.render.rows import (
 from wmbackup.cli.render.table import COLUMNS, parse_columns
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.engine import Row
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.license import KINDS
@@ -81,10 +82,7 @@ from wmbackup.license import KINDS
     "--sort", type=click.Choice(list(SORTS)), section="How",
     help="sort by this; on a terminal by path unless something else is said",
 )  # fmt: skip
-@option(
-    "--allowed-signers", metavar="F", section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
-)  # fmt: skip
+@trust_options("Whom to believe")
 @identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
@@ -101,7 +99,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     columns: str | None,
     *,
     opens: Identities,
-    allowed_signers: str | None,
+    trust: TrustGiven,
     restricted: bool,
     at_risk: bool,
     expired: bool,
@@ -138,7 +136,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     chooser = Chooser(wanted, titles_of(match_media, session.control()))
     if store is not None:
         session.notice()
-    opener = Opener(session, allowed_signers, opens)
+    opener = Opener(session, trust, opens)
     if against is not None:
         return _differences(session, opener, (archive, store, against), chooser)
     with opener.open(archive, store, hashes=False) as (inventory, tally):

@@ -15,6 +15,7 @@ from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.selecting import selection_of
 from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.engine import OnConflict, RestorePlan, RestoreSummary
 from wmbackup.errors import ConfirmationNeeded, ExitCode, UsageError
 from wmbackup.restorer import Options, RestoreFlags, create_backup_restorer
@@ -52,12 +53,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     section="What",
     help="this file, this folder, or a pattern with * and ?",
 )
-@option(
-    "--allowed-signers",
-    metavar="F",
-    section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
-)
+@trust_options("Whom to believe")
 @option(
     "--salvage",
     is_flag=True,
@@ -87,7 +83,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     kid: tuple[str, ...],
     title: tuple[str, ...],
     paths: tuple[str, ...],
-    allowed_signers: str | None,
+    trust: TrustGiven,
     timeout: float | None,
     opens: Identities,
     *,
@@ -119,7 +115,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(
-        policy=session.policy(allowed_signers),
+        policy=trust.policy(session),
         locks=session.locks(),
         items=session.output.follows_items,
         workers=session.workers(),

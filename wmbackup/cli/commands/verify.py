@@ -12,6 +12,7 @@ from wmbackup.cli.proof import Proof
 from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
+from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.status import Phase
 
@@ -36,16 +37,13 @@ from wmbackup.status import Phase
     section="What",
     help="restore into a private folder as well, compare, and remove it",
 )
-@option(
-    "--allowed-signers", metavar="F", section="Whom to believe",
-    help="an allowed_signers file instead of the one of key trust",
-)  # fmt: skip
+@trust_options("Whom to believe")
 @identity_options
 def command(
     session: Session,
     archives: tuple[str, ...],
     against: str | None,
-    allowed_signers: str | None,
+    trust: TrustGiven,
     opens: Identities,
     *,
     quick: bool,
@@ -62,7 +60,7 @@ def command(
         )
     run = Proof(
         session,
-        session.policy(allowed_signers),
+        trust.policy(session),
         opens,
         None if against is None else (against, parse_store(against, option="--against")),
         quick=quick,

@@ -129,7 +129,24 @@ ERRORS: Mapping[str, str] = {
     ),
     "signer-revoked": "use an archive that a key signed which is not revoked",
     "signer-expired": "see how long each key is trusted: wmbackup key list",
-    "too-few-signers": "use an archive that as many trusted keys have signed",
+    "too-few-signers": (
+        "let another trusted signer countersign it: wmbackup key sign {path:ARCHIVE}"
+    ),
+    "not-an-archive/pipe": "save it to a file first",
+    "signed-already": "nothing more fits in; the archive is as it was",
+    "signed-already/same-key": (
+        "another signer has another key: wmbackup key sign {path:ARCHIVE} --signing-key FILE"
+    ),
+    "read-back-failed/in-place": "the archive is as it was; check the disk",
+    "trust-file-invalid/valid-later": (
+        "choose a later time, or take its line out: wmbackup key untrust NAME"
+    ),
+    "usage/key-elsewhere": (
+        "make another key with ssh-keygen -t ed25519, add it to ssh-agent, and trust it:"
+        " wmbackup key trust FILE.pub"
+    ),
+    "setup-unusable/rotation": "complete it: wmbackup key rotate",
+    "signer-missing": "let that signer countersign it: wmbackup key sign {path:ARCHIVE}",
     "not-found/no-folder": "create it first, or choose another",
     "not-found/no-file": "check its path",
     "not-found/withheld": (
@@ -197,6 +214,8 @@ Where such an error is printed, its hint is made from the cause, or the message 
 """
 
 WARNINGS: Mapping[str, str] = {
+    "cosigner-untrusted": "trust the key of a countersigner you know: wmbackup key trust FILE.pub",
+    "cosigner-revoked": f"{NOTHING}: enough others have signed it",
     "encryption-missing": "find out who has decrypted it, and who else could read it",
     "recipient-unnamed": "find out who has encrypted it anew",
     "incomplete-set": "look for the missing file: one is of no use without the other",

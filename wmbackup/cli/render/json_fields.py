@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wmbackup import engine, hresult
 from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render import next_steps
-from wmbackup.cli.render.output import Checked, Listed, Message, Result, Verified
+from wmbackup.cli.render.output import Checked, Listed, Message, Result, Revoked, Verified
 from wmbackup.cli.render.sanitize import all_utc, utc
 from wmbackup.errors import WmbackupError
 from wmbackup.item import Item, Skipped
@@ -173,6 +173,8 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
             fields = None
         case Message():
             fields = {"message": unicode_text(result.text)}
+        case Revoked():
+            fields = _revoked(result)
         case Listed():
             fields = _listed(result)
         case Checked():
@@ -198,6 +200,17 @@ def _backup_plan(plan: BackupPlan) -> dict[str, Any]:
         "licenses": plan.licenses,
         "skipped": _skipped(plan.skipped),
         "withheld": [license_fields(one, one.path) for one in plan.withheld],
+    }
+
+
+def _revoked(done: Revoked) -> dict[str, Any]:
+    affected = done.affected
+    return {
+        "message": unicode_text(done.text),
+        "affected": None
+        if affected is None
+        else [{"name": unicode_text(one.name), "role": one.role} for one in affected],
+        "unread": [unicode_text(name) for name in done.unread],
     }
 
 

@@ -173,6 +173,8 @@ class JsonLines:
                     "valid_after": row.valid_after,
                     "valid_before": row.valid_before,
                     "file": json_fields.unicode_text(row.path),
+                    "state": row.state,
+                    "revoked_in": json_fields.unicode_text(row.revoked_in),
                 },
             )
 

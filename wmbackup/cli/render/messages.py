@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING
 from wmbackup import engine
 from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render.differing import difference_counts
-from wmbackup.cli.render.output import Checked, KeyRow, Listed, Message, Result, State, Verified
+from wmbackup.cli.render.output import (
+    Checked,
+    KeyRow,
+    Listed,
+    Message,
+    Result,
+    Revoked,
+    State,
+    Verified,
+)
 from wmbackup.cli.render.sanitize import (
     all_utc,
     count,
@@ -73,7 +82,7 @@ def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) 
             lines = [_listed(result)]
         case Checked():
             lines = [_checked(result)]
-        case Message():
+        case Message() | Revoked():
             lines = [visible(result.text)]
         case list():
             lines = [_verified(one, local=local) for one in result if one.summary is not None]
@@ -396,3 +405,14 @@ def key_line(row: KeyRow, *, below: bool) -> str:
     if row.role == "signing":
         return f"{row.public_key} {row.principal}"
     return f"# recipient: {row.public_key}" if below else row.public_key
+
+
+def affected_lines(done: Revoked) -> Sequence[str]:
+    """Return a line for each archive of a folder that a revoked key has signed."""
+    roles = {
+        "maker": "made by this key, not trusted any more",
+        "cosigner": "countersigned by this key, which counts no more",
+    }
+    lines = [f"{visible(one.name)}: {roles[one.role]}" for one in done.affected or ()]
+    lines += [f"{visible(name)}: not known, it cannot be read here" for name in done.unread]
+    return lines

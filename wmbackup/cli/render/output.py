@@ -52,6 +52,8 @@ class KeyRow(NamedTuple):
 
     ``public_key`` is as OpenSSH writes it; of an identity it is the recipient, and there is no
     fingerprint.
+
+    ``state`` is valid, expired, not-yet or revoked; ``revoked_in`` is the file that revokes it.
     """
 
     role: str
@@ -61,6 +63,8 @@ class KeyRow(NamedTuple):
     path: str | None = None
     valid_after: str | None = None
     valid_before: str | None = None
+    state: str = "valid"
+    revoked_in: str | None = None
 
 
 class Explanation(NamedTuple):
@@ -113,6 +117,25 @@ class Checked(NamedTuple):
     rows: tuple[CheckRow, ...]
 
 
+class Affected(NamedTuple):
+    """An archive that a key has signed: as its ``maker`` or as a ``cosigner``."""
+
+    name: str
+    role: str
+
+
+class Revoked(NamedTuple):
+    """A key that was revoked.
+
+    ``affected`` are the archives of a folder that it has signed, None where no folder was named;
+    ``unread`` are those of which nobody here can tell.
+    """
+
+    text: str
+    affected: tuple[Affected, ...] | None
+    unread: tuple[str, ...] = ()
+
+
 class Message(NamedTuple):
     """What a small command did, in one line."""
 
@@ -121,7 +144,7 @@ class Message(NamedTuple):
 
 Result: TypeAlias = (
     "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | Checked"
-    " | Message | None"
+    " | Message | Revoked | None"
 )
 
 

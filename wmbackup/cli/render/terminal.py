@@ -28,6 +28,7 @@ from wmbackup.cli.render.events import about, restricted, step_of
 from wmbackup.cli.render.hints import hint_lines
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
+    affected_lines,
     date,
     key_line,
     long_lines,
@@ -46,6 +47,7 @@ from wmbackup.cli.render.output import (
     KeyRow,
     Listed,
     Result,
+    Revoked,
     State,
 )
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
@@ -302,7 +304,7 @@ class Terminal:
         for row in rows:
             cells = (
                 *(row.role, row.principal, row.fingerprint, row.valid_after, row.valid_before),
-                *(row.public_key, row.path),
+                *(row.public_key, row.path, row.state, row.revoked_in),
             )
             if row.role in {"signing", "identity"} and not self._on_terminal:
                 self._out(key_line(row, below=signing))
@@ -314,7 +316,10 @@ class Terminal:
             self._out(f"{self._style(visible(row.principal or row.role), 'bold', sys.stdout)}")
             dates = [date(cell, long=True) for cell in (row.valid_after, row.valid_before)]
             facts = (*cells[:3], *dates, *cells[5:])
-            names = ("role", "", "fingerprint", "valid after", "valid before", "public key", "file")
+            names = (
+                *("role", "", "fingerprint", "valid after", "valid before", "public key", "file"),
+                *("state", "revoked in"),
+            )
             for name, cell in zip(names, facts, strict=True):
                 if name and cell:
                     self._out(f"  {name + ':':<14}{visible(cell)}")
@@ -347,6 +352,9 @@ class Terminal:
     def finish(self, code: ExitCode) -> None:
         """See `Output.finish`."""
         self._stand_still()
+        if isinstance(self._result, Revoked):
+            for line in affected_lines(self._result):
+                self._out(line)
         if not self._common.quiet:
             to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
             if to_stderr:  # in a log that takes both, the data comes first

@@ -101,6 +101,12 @@ KINDS: Mapping[str, Meaning] = {
 """Kinds of licenses and of stores, by the word that `list` and `backup` print."""
 
 _WARNINGS: Mapping[str, str] = {
+    "cosigner-untrusted": (
+        "somebody who is not trusted here has countersigned the archive, which counts for nothing"
+    ),
+    "cosigner-revoked": (
+        "a key that is revoked has countersigned the archive, which counts for nothing"
+    ),
     "encryption-missing": "an archive names recipients, and it comes in the clear",
     "recipient-unnamed": "an archive does not name what opens it here among its recipients",
     "incomplete-set": "a file is missing that belongs to one that is there",

@@ -1,0 +1,67 @@
+"""Which archives of a folder a key has signed."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from wmbackup.cli.render.output import Affected
+from wmbackup.errors import NotFound, SystemFailure, UnsupportedArchive, UsageError, WmbackupError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MAGIC = b"wmbackup-"
+_ENVELOPE = b"age-encryption.org/"
+
+
+def signed_in(folder: str) -> Iterator[tuple[str, tuple[bytes, ...] | None]]:
+    """Yield the archives of a folder with the keys that signed each, the maker's first.
+
+    None are the keys of one that is encrypted or damaged. Raises NotFound, UsageError,
+    SystemFailure.
+    """
+    from wmbackup.engine import open_archive
+
+    for path in _files(folder):
+        try:
+            with open_archive(path) as archive:
+                yield path, archive.signers()
+        except UnsupportedArchive:
+            if _begins(path, _MAGIC, _ENVELOPE):
+                yield path, None
+        except WmbackupError:
+            yield path, None
+
+
+def affected_by(key: bytes, folder: str) -> tuple[tuple[Affected, ...], tuple[str, ...]]:
+    """Return the archives that a key has signed, and those of which nobody here can tell."""
+    found, unread = [], []
+    for path, keys in signed_in(folder):
+        if keys is None:
+            unread.append(path)
+        elif key in keys:
+            found.append(Affected(path, "maker" if keys[0] == key else "cosigner"))
+    return tuple(found), tuple(unread)
+
+
+def _files(folder: str) -> list[str]:
+    if not folder:
+        raise UsageError("the name of the folder is empty", hint="name a folder of archives")
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entry.path for entry in entries if entry.is_file())
+    except FileNotFoundError:
+        raise NotFound(f"there is no folder {folder}", hint="check its path") from None
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is no folder", hint="name the folder it is in") from None
+    except OSError as error:
+        raise SystemFailure.of(error, "read the folder", folder) from error
+
+
+def _begins(path: str, *magics: bytes) -> bool:
+    try:
+        with open(path, "rb") as file:
+            return file.read(max(map(len, magics))).startswith(magics)
+    except OSError:
+        return False
