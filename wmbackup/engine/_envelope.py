@@ -97,7 +97,6 @@ def warn_of_recipients(info: BagInfo, recipient: str | None, control: Control) -
             WarningEvent(
                 "encryption-missing",
                 "the maker encrypted this archive, and it comes in the clear",
-                "whoever could open it has decrypted it; who else has read it nobody can say",
             )
         )
     elif recipient not in info.recipients.split(" "):
@@ -105,7 +104,6 @@ def warn_of_recipients(info: BagInfo, recipient: str | None, control: Control) -
             WarningEvent(
                 "recipient-unnamed",
                 "the maker did not encrypt this archive for what opens it here",
-                "somebody who could open it has encrypted it anew",
             )
         )
 

@@ -214,13 +214,11 @@ def _warn_of_ignored(
             event = WarningEvent(
                 "cosigner-revoked",
                 f"{archive.name}: the countersignature by {mark}, which is revoked, is ignored",
-                None,
             )
         else:
             event = WarningEvent(
                 "cosigner-untrusted",
                 f"{archive.name}: the countersignature by {mark}, which is not trusted, is ignored",
-                None,
             )
         control.notify(event)
 

@@ -162,7 +162,6 @@ def _completable(path: str) -> Iterator[None]:
         except OSError as error:
             raise SystemFailure.of(error, "replace the signing key", path) from error
     except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(next_path(path)):
-            complete = "complete the rotation with: wmbackup key rotate"
-            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
+        if os.path.lexists(next_path(path)) and error.reason is None:
+            error.reason = "rotation"
         raise

@@ -32,6 +32,7 @@ _HAVE_ERRORS = (
         "stores.windows.store",
     ),
     "trust",
+    "trust.trust_files",
 )
 # As Microsoft and programmers print them: 0xC00D277F, C00D277F, (0xC00D277F), C00D277FL, #80070005.
 _HEXADECIMAL = re.compile(

@@ -47,6 +47,11 @@ SENTENCES: Mapping[str, str] = {
     "signer-untrusted": "nobody who signed is trusted here",
     "signer-revoked": "the key of the signer is revoked",
     "signer-expired": "the keys that signed were not valid when the archive was signed",
+    "signer-missing": "a principal that has to be among the signers did not sign",
+    "signed-already": "the archive has a signature of this key, or has all that it can have",
+    "key-trusted-otherwise": (
+        "the key is trusted already, under another name or for another time than was asked"
+    ),
     "too-few-signers": "fewer trusted principals signed than are required",
     "not-found": "what was named is not there",
     "archive-unavailable": "the archive cannot be read, or is not a file",

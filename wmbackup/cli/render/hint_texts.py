@@ -145,7 +145,10 @@ ERRORS: Mapping[str, str] = {
         "make another key with ssh-keygen -t ed25519, add it to ssh-agent, and trust it:"
         " wmbackup key trust FILE.pub"
     ),
-    "setup-unusable/rotation": "complete it: wmbackup key rotate",
+    "*/rotation": "complete the rotation: wmbackup key rotate",
+    "key-trusted-otherwise": (
+        "take its line out first, then trust it anew: wmbackup key untrust FINGERPRINT"
+    ),
     "signer-missing": "let that signer countersign it: wmbackup key sign {path:ARCHIVE}",
     "not-found/no-folder": "create it first, or choose another",
     "not-found/no-file": "check its path",
