@@ -498,6 +498,30 @@ def fail(error: Exception) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(
+    ("edition", "is_n"),
+    [
+        *((name, True) for name in ("CoreN", "ProfessionalN", "EnterpriseSN", "educationn")),
+        *((name, True) for name in ("ProfessionalKN", "HomePremiumN", "EnterpriseNEval")),
+        *((name, True) for name in ("ProfessionalWorkstationN", "ProfessionalEducationN")),
+        *(
+            (name, False)
+            for name in ("Core", "Education", "ProfessionalEducation", "CoreSingleLanguage")
+        ),
+        *(
+            (name, False)
+            for name in ("ProfessionalWorkstation", "Cloud", "ProfessionalK", "unknown edition")
+        ),
+    ],
+)
+def test_n_editions_are_told_by_a_list(edition: str, is_n: bool) -> None:  # noqa: FBT001 - a parameter
+    """Education and ProfessionalWorkstation end with that letter, and come with the player."""
+    machine = replace(XP, libraries={}, edition=edition)
+    [found] = [one for one in findings(machine, nothing) if one.name == "components"]
+    assert ("this N edition" in found.message) is is_n
+    assert found.exit_code is ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
     ("machine", "name", "words"),
     [
         (replace(XP, process_bits=64), "bitness", ("64-bit", "32-bit Python", "Windows 8.1")),

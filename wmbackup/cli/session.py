@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.stdout import StandardOutput
@@ -137,7 +137,9 @@ class Session:
     @property
     def interactive(self) -> bool:
         """Whether somebody is there to be asked."""
-        return not (self.common.no_input or self.common.json) and is_terminal(sys.stdin)
+        if self.common.no_input or self.common.json:
+            return False
+        return is_terminal(sys.stdin) and not _nobody_answers()
 
     def trust_locks(self) -> Locks:
         """Return the locks for trust files: a run holds one for a moment, so that others wait."""
@@ -238,13 +240,22 @@ def worst(codes: list[ExitCode]) -> ExitCode:
     return max(codes, key=badness, default=ExitCode.OK)
 
 
-def is_terminal(stream: object) -> bool:
-    """Whether a stream is a terminal."""
-    isatty = getattr(stream, "isatty", None)
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; the null device of Windows, which says so, is none."""
     try:
-        return bool(isatty is not None and isatty())
-    except ValueError:  # closed
+        if stream is None or not stream.isatty():
+            return False
+    except (AttributeError, ValueError):  # closed
         return False
+    from wmbackup.cli.console import is_console
+
+    return is_console(stream)
+
+
+def _nobody_answers() -> bool:
+    from wmbackup.cli.console import is_unattended
+
+    return is_unattended()
 
 
 def _can_hold(folder: str) -> bool:

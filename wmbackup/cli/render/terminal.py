@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.console import takes_colors
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
@@ -102,7 +103,7 @@ class Terminal:
     def _wants_color(self, stream: TextIO) -> bool:
         if self._common.color != "auto":
             return self._common.color == "always"
-        return is_terminal(stream) and not is_plain_terminal()
+        return is_terminal(stream) and not is_plain_terminal() and takes_colors(stream)
 
     def _style(self, text: str, style: str, stream: TextIO) -> str:
         if not text or not self._colored[stream]:

@@ -11,6 +11,18 @@ from dataclasses import dataclass
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.status import WarningEvent
 
+# EditionID of those that come without Windows Media Player, N for Europe and KN for Korea. A list:
+# Education and ProfessionalWorkstation end with that letter and have it.
+_N_EDITIONS = {
+    f"{edition}{mark}".lower()
+    for edition in (
+        *("Starter", "HomeBasic", "HomePremium", "Home", "Business", "Professional", "Ultimate"),
+        *("Enterprise", "EnterpriseS", "Core", "Education", "ProfessionalEducation"),
+        *("ProfessionalWorkstation", "ProfessionalStudent", "IoTEnterprise", "Cloud", "CloudE"),
+    )
+    for mark in ("N", "KN", "NEval")
+}
+
 INTERFACE = "WMVCore.dll"
 ENUMERATION = "wmdrmsdk.dll"
 LIBRARIES = (INTERFACE, ENUMERATION, "drmv2clt.dll", "drmclien.dll", "blackbox.dll")
@@ -97,7 +109,7 @@ def _components(machine: Machine) -> Finding:
     if "server" in machine.edition.lower():
         trouble = "server"
         what = f"Windows Server comes without {INTERFACE}"
-    elif machine.edition.upper().endswith("N"):
+    elif machine.edition.lower() in _N_EDITIONS:
         trouble = "n-edition"
         what = f"this N edition of Windows comes without {INTERFACE}"
     else:
