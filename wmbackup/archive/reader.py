@@ -74,10 +74,11 @@ class SealedArchive:
     (a pipe); where it is known, one can go back to the beginning of the stream as often as one
     likes. ``path`` is the absolute path where it has one; ``descriptor`` is that of the open
     regular file whose bytes the stream gives, where there is one; ``recipient`` names whose
-    identity opened the envelope that it was in, where it was in one.
+    identity opened the envelope that it was in, where it was in one, and ``shared`` is the secret
+    with which a worker reads the envelope in that file.
     """
 
-    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient")
+    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient", "shared")
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class SealedArchive:
         path: str | None = None,
         descriptor: int | None = None,
         recipient: str | None = None,
+        shared: bytes = b"",
     ) -> None:
         """Take the stream at its present position; nothing is read yet."""
         self._stream = stream
@@ -97,6 +99,7 @@ class SealedArchive:
         self.path = path
         self.descriptor = descriptor
         self.recipient = recipient
+        self.shared = shared
 
     @property
     def start(self) -> int:

@@ -122,13 +122,15 @@ def _sealed(
     length = _length(stream)
     found = unseal(NamedStream(stream, naming.name), length, identities, salvage=salvage)
     naming.decrypted = found.recipient is not None
+    hidden = length is None or (naming.decrypted and not found.shared)
     return SealedArchive(
         found.stream,
         naming.name,
         found.length,
         path=path,
-        descriptor=None if length is None or naming.decrypted else stream.fileno(),
+        descriptor=None if hidden else stream.fileno(),
         recipient=found.recipient,
+        shared=found.shared,
     )
 
 
