@@ -37,6 +37,14 @@ if sys.platform == "win32":
         except OSError:
             return True
 
+    def can_hide(path: str) -> bool:
+        """Whether a file can be kept from other users: its disk keeps access lists."""
+        try:
+            owner.readers(path)
+        except OSError:
+            return False
+        return True
+
 else:
 
     def _restrict(_path: str) -> None:
@@ -45,6 +53,13 @@ else:
     def is_exposed(_path: str, mode: int) -> bool:
         """Whether others than its owner may read a file."""
         return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+    def can_hide(path: str) -> bool:
+        """Whether a file can be kept from other users: its file system keeps modes."""
+        try:
+            return _keeps_modes(os.path.dirname(path) or os.curdir)
+        except SystemFailure:  # a hint is given with an error, and never in its place
+            return True
 
 
 def read(path: str, what: str = "") -> SmallFile | None:
@@ -142,20 +157,6 @@ def hide_hint(path: str) -> str:
     if os.name == "nt":
         return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
     return f"chmod 600 {shlex.quote(path)}" if can_hide(path) else mount_hint(path)
-
-
-def can_hide(path: str) -> bool:
-    """Whether a file can be kept from other users: its file system keeps permissions."""
-    if sys.platform == "win32":
-        try:
-            owner.readers(path)
-        except OSError:  # a disk without access lists
-            return False
-        return True
-    try:
-        return _keeps_modes(os.path.dirname(path) or os.curdir)
-    except SystemFailure:  # a hint is given with an error, and never in its place
-        return True
 
 
 def _keeps_modes(folder: str) -> bool:
