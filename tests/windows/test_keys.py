@@ -82,12 +82,13 @@ def served(address: str, connections: int) -> Iterator[None]:
             _kernel32.FlushFileBuffers(pipe)
             _kernel32.DisconnectNamedPipe(pipe)
 
-    thread = threading.Thread(target=serve)
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
     try:
         yield
     finally:
-        thread.join()
+        thread.join(10)
+        assert not thread.is_alive(), "somebody did not connect"
         _kernel32.CloseHandle(pipe)
 
 
