@@ -7,8 +7,6 @@ from collections.abc import Mapping
 from enum import IntEnum
 from typing import ClassVar, Self
 
-from wmbackup.limits import remedy  # at once: where files run out, it could not be loaded any more
-
 
 class ExitCode(IntEnum):
     """What the process ends with. README, help and manual print this table."""
@@ -41,19 +39,32 @@ class ExitCode(IntEnum):
 class WmbackupError(Exception):
     """Anything that this program reports.
 
-    The message is one clause in lower case without a full stop that names the thing; the hint
-    is the next step. ``hresult`` is the unsigned HRESULT where the documented interface has one.
+    The message is one clause in lower case without a full stop that names the thing. ``reason``
+    is a short slug that tells apart the causes of one class; ``path`` is the file or folder that
+    the next step is about. The command line makes the next step from these facts and prints it
+    as a hint. ``hint`` is for the next step of a store of another package, in plain words: errors
+    of this package leave it out below the command line. ``hresult`` is the unsigned HRESULT where
+    the documented interface has one.
     """
 
     code: ClassVar[str] = "failed"
     exit_code: ExitCode = ExitCode.FAILED
     hresult: int | None = None
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
-        """Keep what to say; ``hint`` is None where there is no next step to name."""
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        reason: str | None = None,
+        path: str | None = None,
+    ) -> None:
+        """Keep the message and the facts; see the class."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.reason = reason
+        self.path = path
 
 
 class UsageError(WmbackupError):
@@ -88,7 +99,7 @@ class OutputInsideStore(UsageError):
 
 
 class ConfirmationNeeded(UsageError):
-    """Nobody is there to confirm, and ``--yes`` was not given."""
+    """Nobody is there to confirm, and no consent was given beforehand."""
 
     code = "confirmation-needed"
 
@@ -138,18 +149,38 @@ class SystemFailure(WmbackupError):
     @classmethod
     def of(cls, error: OSError, doing: str, name: str) -> SystemFailure:
         """Say what failed while doing something to the named thing."""
-        hints = {
-            errno.ENOSPC: "free some space there, or choose another place",
-            errno.EDQUOT: "free some space there, or choose another place",
-            errno.EACCES: "check the permissions, or run as a user who may",
-            errno.EPERM: "check the permissions, or run as a user who may",
-            errno.EROFS: "choose a place that can be written",
-        }
-        hint = hints.get(error.errno or 0) or remedy(error.errno)
-        return cls(f"cannot {doing} {name}: {_reason(error)}", hint=hint)
+        reason = REASONS.get(error.errno or 0)
+        return cls(f"cannot {doing} {name}: {_text(error)}", reason=reason, path=name)
 
 
-def _reason(error: OSError) -> str:
+NO_SPACE = "no-space"
+NO_PERMISSION = "no-permission"
+READ_ONLY = "read-only"
+FEW_FILES = "few-files"
+FEW_FILES_AT_ALL = "few-files-at-all"
+NO_MEMORY = "no-memory"
+IN_USE = "in-use"
+
+REASONS = {
+    errno.ENOSPC: NO_SPACE,
+    errno.EDQUOT: NO_SPACE,
+    errno.EACCES: NO_PERMISSION,
+    errno.EPERM: NO_PERMISSION,
+    errno.EROFS: READ_ONLY,
+    errno.EMFILE: FEW_FILES,
+    errno.ENFILE: FEW_FILES_AT_ALL,
+    errno.ENOMEM: NO_MEMORY,
+    errno.EBUSY: IN_USE,
+    errno.EAGAIN: IN_USE,
+    errno.ETXTBSY: IN_USE,
+}
+"""The causes of a failure of the system that have a next step, by the number of the error."""
+
+LIMITS = frozenset({FEW_FILES, FEW_FILES_AT_ALL, NO_MEMORY, IN_USE})
+"""Those that have nothing to do with the file that the failure names."""
+
+
+def _text(error: OSError) -> str:
     return (error.strerror or str(error) or type(error).__name__).lower()
 
 
@@ -163,8 +194,8 @@ class Unconfirmed(SystemFailure):
         """Say what is true of the named thing, such as ``the archive``, after a late failure."""
         return cls(
             f"{what} is complete at {path}, but that it is on the disk could not be confirmed:"
-            f" {_reason(error)}",
-            hint="check the disk before you rely on it",
+            f" {_text(error)}",
+            path=path,
         )
 
 
@@ -243,9 +274,17 @@ class SignerUntrusted(WmbackupError):
     code = "signer-untrusted"
     exit_code = ExitCode.UNTRUSTED
 
-    def __init__(self, message: str, *, fingerprint: str, hint: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fingerprint: str,
+        hint: str | None = None,
+        reason: str | None = None,
+        path: str | None = None,
+    ) -> None:
         """Keep the fingerprint, so that a caller can tell how to trust it."""
-        super().__init__(message, hint=hint)
+        super().__init__(message, hint=hint, reason=reason, path=path)
         self.fingerprint = fingerprint
 
 
@@ -319,9 +358,9 @@ class Cancelled(WmbackupError):
     exit_code = ExitCode.INTERRUPTED
     hresult = 0xC00D2768  # NS_E_DRM_OPERATION_CANCELED
 
-    def __init__(self, message: str = "canceled", *, hint: str | None = None) -> None:
+    def __init__(self, message: str = "canceled") -> None:
         """Say that the operation was canceled; nothing more is known here."""
-        super().__init__(message, hint=hint)
+        super().__init__(message)
 
 
 def os_error_name(error: OSError) -> str:

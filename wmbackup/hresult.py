@@ -1,4 +1,4 @@
-"""The HRESULTs of the documented interface: name, number, class, and what to do about each.
+"""The HRESULTs of the documented interface: name, number, class, and what each means.
 
 The table is data, in ``hresults``: names and numbers are those of the public headers
 (``nserror.h``, ``winerror.h`` and others), classes, sentences and next steps this program's own.
@@ -19,78 +19,40 @@ from wmbackup.errors import ExitCode, WmbackupError
 class Category(Enum):
     """What kind of trouble an HRESULT means, which decides exit code and next step."""
 
-    OK = "ok", ExitCode.OK, "there is nothing to do"
-    EXISTS = (
-        "exists",
-        ExitCode.FAILED,
-        "choose another output, or replace the backup that is there with --force",
-    )
-    CORRUPT = (
-        "corrupt",
-        ExitCode.DAMAGED,
-        "run wmbackup verify on the archive, and restore an older one that passes",
-    )
-    BUSY = "busy", ExitCode.BUSY, "close Windows Media Player and other players, then try again"
-    CONSENT = (
-        "consent",
-        ExitCode.REFUSED,
-        (
-            "read Microsoft's privacy policy, https://privacy.microsoft.com/privacystatement,"
-            " then allow the upgrade with --allow-individualize"
-        ),
-    )
-    SERVICE = (
-        "service",
-        ExitCode.REFUSED,
-        (
-            "check the Internet connection and try on another day; the service may be gone for"
-            " good, so keep the archive"
-        ),
-    )
-    LIMIT = (
-        "limit",
-        ExitCode.REFUSED,
-        "open the address that the service gave, or ask the shop that sold the licenses",
-    )
-    MACHINE = (
-        "machine",
-        ExitCode.FAILED,
-        (
-            "copy the DRM folder first; if the hardware or a BIOS setting has changed, put the old"
-            " one back and back up there; only then reset Windows Media DRM on the changed machine"
-            " and restore; never repair or reset first"
-        ),
-    )
-    PARTIAL = (
-        "partial",
-        ExitCode.PARTIAL,
-        "run wmbackup list to see which licenses are missing, and ask their shops for new ones",
-    )
-    ENVIRONMENT = (
-        "environment",
-        ExitCode.NOT_FOUND,
-        "run wmbackup check to see what this system and this Python can do",
-    )
-    CANCELLED = "cancelled", ExitCode.INTERRUPTED, "start again when you want to"
-    OTHER = "other", ExitCode.FAILED, "run again with --debug and report what it prints"
+    OK = "ok", ExitCode.OK
+    EXISTS = "exists", ExitCode.FAILED
+    CORRUPT = "corrupt", ExitCode.DAMAGED
+    BUSY = "busy", ExitCode.BUSY
+    CONSENT = "consent", ExitCode.REFUSED
+    SERVICE = "service", ExitCode.REFUSED
+    LIMIT = "limit", ExitCode.REFUSED
+    MACHINE = "machine", ExitCode.FAILED
+    PARTIAL = "partial", ExitCode.PARTIAL
+    ENVIRONMENT = "environment", ExitCode.NOT_FOUND
+    CANCELLED = "cancelled", ExitCode.INTERRUPTED
+    OTHER = "other", ExitCode.FAILED
 
-    def __init__(self, word: str, exit_code: ExitCode, next_step: str) -> None:
-        """Keep the word for the reports, the exit code, and the usual next step."""
+    def __init__(self, word: str, exit_code: ExitCode) -> None:
+        """Keep the word for the reports, and the exit code."""
         self.word = word
         self.exit_code = exit_code
-        self.next_step = next_step
 
 
 @dataclass(frozen=True, slots=True)
 class HResult:
-    """One HRESULT: ``value`` is unsigned, 32 bits; ``aliases`` are other names of the number."""
+    """One HRESULT: ``value`` is unsigned, 32 bits; ``aliases`` are other names of the number.
+
+    ``next_step`` is None where it is that of the class. ``windows_error`` is the number that
+    Windows has a text for, of one that this program does not know.
+    """
 
     value: int
     name: str
     category: Category
     sentence: str
-    next_step: str
+    next_step: str | None
     aliases: tuple[str, ...] = ()
+    windows_error: int | None = None
 
     @property
     def is_unknown(self) -> bool:
@@ -100,7 +62,8 @@ class HResult:
     @property
     def is_explained(self) -> bool:
         """Whether there is more to say than its number: at least whose number it is."""
-        return not self.is_unknown or self.next_step != Category.OTHER.next_step
+        known_class = self.category is not Category.OTHER
+        return not self.is_unknown or known_class or self.windows_error is not None
 
     @property
     def signed(self) -> int:
@@ -157,7 +120,7 @@ def parse(text: str) -> Iterator[HResult]:
             category = classes[word]
             sentence, *step = own or group
             name, *aliases = names.split("=")
-            next_step = step[0].removeprefix("> ") if step else category.next_step
+            next_step = step[0].removeprefix("> ") if step else None
             yield HResult(int(value, 16), name, category, sentence, next_step, tuple(aliases))
         row, own = [], []
         if line.startswith("@> "):
@@ -170,7 +133,7 @@ def parse(text: str) -> Iterator[HResult]:
 
 _FOLDER = os.path.join(os.path.dirname(__file__), "hresults")
 _FILES = ("drm.txt", "media.txt", "windows.txt")
-S_OK = HResult(0, "S_OK", Category.OK, "the call succeeded", Category.OK.next_step)
+S_OK = HResult(0, "S_OK", Category.OK, "the call succeeded", None)
 
 # Facilities of winerror.h, and what they mean here.
 _WIN32, _NS_WIN32, _HTTP, _INTERNET = 0x80070000, 0xC0070000, 0x80190000, 0x800C0000
@@ -185,20 +148,21 @@ def _plain(value: int) -> int:
 def _unknown(value: int) -> HResult:
     name = f"0x{value:08X}"
     facility, code = _plain(value) & 0xFFFF0000, value & 0xFFFF
-    category, step = Category.OTHER, None
+    category, windows = Category.OTHER, None
     sentence = f"the interface answered {name}, which this program does not know"
     if facility == _WIN32:
         sentence = f"the interface answered {name}, which is error {code} of Windows"
-        step = f"see what Windows says about it: net helpmsg {code}"
         if code in _SOCKETS_AND_INTERNET:
-            category, step = Category.SERVICE, None
+            category = Category.SERVICE
+        else:
+            windows = code
     elif facility == _HTTP:
         sentence = f"the license service answered with HTTP status {code} ({name})"
         category = Category.SERVICE
     elif facility == _INTERNET:
         sentence = f"the license service cannot be used: the answer of Windows is {name}"
         category = Category.SERVICE
-    return HResult(value, name, category, sentence, step or category.next_step)
+    return HResult(value, name, category, sentence, None, windows_error=windows)
 
 
 ACCESS_VIOLATION = 0xC0000005
@@ -213,16 +177,12 @@ class InterfaceError(WmbackupError):
     code = "interface"
 
     def __init__(self, hresult: int, *, doing: str, url: str | None = None) -> None:
-        """Say what failed while doing what, with the next step."""
+        """Say what failed while doing what."""
         known = find(hresult)
-        step = known.next_step
         number = f"0x{known.value:08X}"
         # The sentence about one that has no name contains its number already.
         named = "" if known.name == number else f" ({known.name}, {number})"
-        super().__init__(
-            f"cannot {doing}: {known.sentence}{named}",
-            hint=step if url is None else f"the page that says why is {url}; {step}",
-        )
+        super().__init__(f"cannot {doing}: {known.sentence}{named}")
         self.doing = doing
         self.hresult = known.value
         # What is no failure elsewhere, such as the end of a list, is one where it stops something.
@@ -244,8 +204,4 @@ class InterfaceCrashed(InterfaceError):
         reason = str(reason).removeprefix("exception: ")
         self.message = f"cannot {doing}: Microsoft's component crashed in {call} ({reason})"
         self.args = (self.message,)
-        self.hint = (
-            "restart Windows and try again; if it stays, send a report of this computer:"
-            " wmbackup check --report FILE.zip"
-        )
         self.call = call

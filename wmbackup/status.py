@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from wmbackup.errors import Cancelled
 
 if TYPE_CHECKING:
+    from wmbackup.errors import WmbackupError
     from wmbackup.license import License
 
 
@@ -149,11 +150,18 @@ class WithheldEvent(NamedTuple):
 
 
 class WarningEvent(NamedTuple):
-    """Something that the user should know and that stops nothing."""
+    """Something that the user should know and that stops nothing.
+
+    ``reason`` tells apart the causes of one code, ``subject`` is the path or the key ID that the
+    next step is about, and ``cause`` the error that it came from. ``hint`` is as that of an error.
+    """
 
     code: str
     message: str
     hint: str | None = None
+    reason: str | None = None
+    subject: str | None = None
+    cause: WmbackupError | None = None
 
 
 Event = (

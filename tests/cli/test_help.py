@@ -173,7 +173,7 @@ def test_a_mistyped_store_is_answered_with_the_right_one(
 
 @pytest.mark.parametrize("store", ["xyz", "./sampel", "a/b:c", "c:x", "foldr/x"])
 def test_a_path_is_no_mistyped_store(inside: Inside, store: str) -> None:
-    assert inside("list", "--store", store).hints == ["check the path after --store"]
+    assert inside("list", "--store", store).hints == ["check its path"]
 
 
 def test_a_folder_that_is_there_is_no_mistyped_store(inside: Inside) -> None:

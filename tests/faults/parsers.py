@@ -11,10 +11,12 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, partial
 from pathlib import Path
 
 import begin
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 begin.add_tests()
 
@@ -22,6 +24,13 @@ import make  # noqa: E402 - found from here on
 
 from tests.archives import MAKER, File, build, join, public, reseal, split  # noqa: E402
 from wmbackup import cli  # noqa: E402
+from wmbackup.age.envelope import NewEnvelope, SealedEnvelope  # noqa: E402
+from wmbackup.age.key_files import (  # noqa: E402
+    identity_file,
+    parse_identities,
+    parse_recipients,
+)
+from wmbackup.age.keys import X25519Identity  # noqa: E402
 from wmbackup.archive import row_codec, sshsig, tag_files  # noqa: E402
 from wmbackup.cli import config  # noqa: E402
 from wmbackup.cli.settings import schema  # noqa: E402
@@ -185,6 +194,23 @@ def _public_line() -> bytes:
     return sshsig.public_line(public(1)).encode() + b" wmbackup@host\n"
 
 
+_IDENTITY = X25519Identity(X25519PrivateKey.from_private_bytes(b"\7" * 32))
+
+
+def _envelope(data: bytes, *, salvage: bool = False) -> None:
+    stream = SealedEnvelope(io.BytesIO(data), len(data)).open([_IDENTITY], salvage=salvage).stream
+    while stream.read(4096):
+        pass
+
+
+def _envelopes() -> Iterable[bytes]:
+    output = io.BytesIO()
+    plain = NewEnvelope([_IDENTITY.recipient]).begin(output)
+    plain.write(b"what is in it")
+    plain.finish()
+    yield output.getvalue()
+
+
 _CONFIGURATION = b"""
 quiet = true
 [backup]
@@ -242,6 +268,19 @@ PARSERS: Mapping[str, Parser] = {
         _sealed("files.jsonl", salvage=True), (WmbackupError,), _member("files.jsonl")
     ),
     "journal": Parser(_journal, (OSError,), lambda: [_JOURNAL]),
+    # The envelope around an archive, and its keys.
+    "age-envelope": Parser(_envelope, (WmbackupError,), _envelopes),
+    "age-salvage": Parser(partial(_envelope, salvage=True), (WmbackupError,), _envelopes),
+    "age-identities": Parser(
+        lambda data: parse_identities(data.decode(errors="replace")),
+        _REFUSES,
+        lambda: [identity_file(_IDENTITY, datetime.now(UTC)).encode()],
+    ),
+    "age-recipients": Parser(
+        lambda data: parse_recipients(data.decode(errors="replace")),
+        _REFUSES,
+        lambda: [f"# of a friend\n{_IDENTITY.recipient}\n".encode()],
+    ),
     # What a user configures and asks.
     "configuration": Parser(
         lambda data: config.parse("wmbackup.toml", data, schema()),

@@ -131,7 +131,7 @@ def test_what_is_written_is_written_in_bounded_pieces() -> None:
     data = bytes(40 * CHUNK)
     stream.write(data)
     stream.finish()
-    assert output.largest <= 16 * SEALED_CHUNK
+    assert output.largest <= 4 * SEALED_CHUNK
     assert read_all(open_file(output.getvalue())) == data
 
 

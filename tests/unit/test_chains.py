@@ -7,6 +7,7 @@ import make
 import pytest
 
 from tests.folders import KEY, POLICY, Log, bring_back, fill
+from wmbackup.cli.render.next_steps import of_warning
 from wmbackup.engine import SealedArchive, Selection, backup, restore
 from wmbackup.license import License
 from wmbackup.status import WarningEvent
@@ -47,7 +48,7 @@ class TestChains:
         told = [event for event in log.events if isinstance(event, WarningEvent)]
         assert all(event.code == "root-missing" for event in told)
         assert all("the license Song with key ID leaf is a leaf" in one.message for one in told)
-        return [event.hint or "" for event in told]
+        return [of_warning(event) or "" for event in told]
 
     def test_root_in_the_archive_can_be_added(self, target: Path) -> None:
         (hint,) = self.report(chained(root="file"), target, "leaf")
@@ -80,4 +81,6 @@ class TestChains:
         log = Log()
         bring_back(tmp_path / "a.tar", target, log.control(), selection=Selection(kids=(make.KID,)))
         (told,) = [event for event in log.events if isinstance(event, WarningEvent)]
-        assert (told.hint or "").startswith("the root was not backed up: its issuer forbids that")
+        assert (of_warning(told) or "").startswith(
+            "the root was not backed up: its issuer forbids that"
+        )

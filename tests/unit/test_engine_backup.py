@@ -19,6 +19,7 @@ import pytest
 from tests.archives import Read, read
 from tests.folders import KEY, TICK, WINDOWS, Log, back_up, fill, is_private, possible, snapshot
 from wmbackup.archive.writer import ArchiveWriter
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import BackupSummary, Refuse, _backup, _read_back, backup, plan_backup
 from wmbackup.engine._destination import archive_name
 from wmbackup.engine._read_back import ReadBackFailed
@@ -420,7 +421,7 @@ def test_an_existing_output_is_replaced_only_where_it_may(store: Path, output: P
     output.write_bytes(b"old")
     with pytest.raises(OutputExists) as caught:
         back_up(store, output)
-    assert "--force" in str(caught.value.hint)
+    assert "--force" in str(of_error(caught.value))
     assert output.read_bytes() == b"old"
     assert caught.value.hresult == 0xC00D2742
     back_up(store, output, replace_output=True)
@@ -728,7 +729,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_in_the_spool_leaves_nothing(store: Path, small_disk: Path) -> None:
     with pytest.raises(SystemFailure, match="no space left") as caught:
         back_up(store, small_disk / "a.tar")
-    assert "free some space" in str(caught.value.hint)
+    assert "free some space" in str(of_error(caught.value))
     assert snapshot(small_disk) == {}
 
 
@@ -748,7 +749,7 @@ def test_a_destination_that_is_read_only_is_said(store: Path, small_disk: Path) 
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
     with pytest.raises(SystemFailure, match="read-only") as caught:
         back_up(store, small_disk / "a.tar", replace_output=True)
-    assert "can be written" in str(caught.value.hint)
+    assert "can be written" in str(of_error(caught.value))
     assert snapshot(small_disk) == {b"a.tar": b"old"}
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.folders import KEY, POLICY
-from tests.workers import ALWAYS
+from tests.workers import ALWAYS, Processes, watch
 from wmbackup.age.envelope import SealedEnvelope
 from wmbackup.age.keys import Identity, X25519Identity
 from wmbackup.age.stream import CHUNK
@@ -24,7 +26,7 @@ from wmbackup.engine import (
     verify,
 )
 from wmbackup.engine._read_back import ReadBackFailed
-from wmbackup.errors import Undecryptable
+from wmbackup.errors import EnvelopeDamaged, Undecryptable
 from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.storage import spool_file
 from wmbackup.storage.publish import Draft
@@ -212,3 +214,59 @@ def test_two_archives_of_one_store_have_nothing_in_common(
         {file[at : at + 32] for at in range(300, len(file) - 32, 32)} for file in files
     ]
     assert not blocks[0] & blocks[1]
+
+
+@pytest.fixture
+def processes(monkeypatch: pytest.MonkeyPatch) -> Iterator[Processes]:
+    yield from watch(monkeypatch)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux")
+def test_workers_read_store_and_envelope_by_themselves(
+    tmp_path: Path, store: FolderStore, processes: Processes
+) -> None:
+    path, workers = str(tmp_path / "archive"), Workers(min_files=1, min_bytes=1)
+    backup(store, path, KEY, workers=workers, recipients=RECIPIENTS)
+    answered = [processes.answered]
+    given_back = processes.given_back  # the batch with a large file
+    with open_archive(path, identities) as archive:
+        verify(archive, POLICY, workers=workers)
+        answered.append(processes.answered)
+        target = FolderStore(str(tmp_path / "back"))
+        restore(archive, target, POLICY, workers=workers)
+        answered.append(processes.answered)
+    assert 0 < answered[0] < answered[1] < answered[2]
+    assert processes.given_back == given_back
+    assert len(processes.begun) == 3
+    for process in processes.begun:
+        assert isinstance(process.args, list)
+        assert all(len(str(word)) < 20 for word in process.args[6:])  # numbers, and no key
+    with (
+        open_archive(path, identities) as archive,
+        inventory_of_archive(archive, POLICY, Control()) as ours,
+    ):
+        for row in ours.rows:
+            assert row.item is not None
+            data = (tmp_path / "back" / os.fsdecode(row.item.path)).read_bytes()
+            assert hashlib.sha256(data).digest() == row.sha256
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers run on Linux")
+def test_what_a_worker_finds_damaged_is_reported_as_without_it(
+    tmp_path: Path, store: FolderStore, processes: Processes
+) -> None:
+    path = tmp_path / "archive"
+    backup(store, str(path), KEY, recipients=RECIPIENTS)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    messages = []
+    for workers in (None, Workers(min_files=1, min_bytes=1)):
+        with (
+            pytest.raises(EnvelopeDamaged) as caught,
+            open_archive(str(path), identities) as archive,
+        ):
+            verify(archive, POLICY, workers=workers)
+        messages.append(caught.value.message)
+        assert bool(processes.begun) is bool(workers)
+    assert messages[0] == messages[1]

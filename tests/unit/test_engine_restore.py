@@ -26,6 +26,7 @@ from tests.folders import (
     fill,
     snapshot,
 )
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import (
     OnConflict,
     SealedArchive,
@@ -406,7 +407,7 @@ def test_nobody_is_believed_for_being_there(archive: Path, target: Path) -> None
     ):
         restore(source, FolderStore(str(target)), Policy(), log.control())
     assert not target.exists()
-    assert f"wmbackup key trust {archive} --fingerprint SHA256:" in str(caught.value.hint)
+    assert f"wmbackup key trust {archive} --fingerprint SHA256:" in str(of_error(caught.value))
     assert log.phases() == ["authenticating"]
 
 
@@ -416,11 +417,13 @@ def test_the_hint_of_a_stranger_in_a_pipe_names_no_path(archive: Path, target: P
         open_archive(io.BytesIO(archive.read_bytes())) as source,
     ):
         restore(source, FolderStore(str(target)), Policy())
-    assert "save the archive to a file, then: wmbackup key trust FILE" in str(caught.value.hint)
+    assert "save the archive to a file, then: wmbackup key trust FILE" in str(
+        of_error(caught.value)
+    )
     revoked = Policy(POLICY.signers, frozenset({public(1)}))
     with pytest.raises(SignerUntrusted) as caught, open_archive(str(archive)) as source:
         restore(source, FolderStore(str(target)), revoked)
-    assert "key trust" not in str(caught.value.hint)
+    assert "key trust" not in str(of_error(caught.value))
 
 
 def test_the_sample_store_takes_nothing_in(archive: Path) -> None:
@@ -543,7 +546,7 @@ def test_a_full_disk_leaves_the_target_as_it_was(
     fill(small_disk, {b"a.lic": b"old"})
     with pytest.raises(SystemFailure, match=r"cannot restore into .*: no space left") as caught:
         bring_back(archive, small_disk / where, on_conflict=REPLACE)
-    assert "free some space" in str(caught.value.hint)
+    assert "free some space" in str(of_error(caught.value))
     assert snapshot(small_disk) == {b"a.lic": b"old"}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from wmbackup import errors
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import ExitCode, SystemFailure, WmbackupError, os_error_name
 from wmbackup.hresult import InterfaceError
 from wmbackup.trust import TrustFileInvalid
@@ -97,7 +98,8 @@ def test_a_failure_of_the_system_says_what_failed(
     found = SystemFailure.of(error, "write", "x")
     assert found.message == message
     assert found.exit_code == ExitCode.FAILED
-    assert found.hint is None if hint is None else hint in str(found.hint)
+    told = of_error(found)
+    assert told is None if hint is None else hint in str(told)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.folders import TICK, WAYS, WINDOWS, fill, possible
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import Cancelled, StoreUnavailable, SystemFailure
 from wmbackup.item import MAX_SIZE, Skipped
 from wmbackup.status import Control, Event, WarningEvent
@@ -222,7 +223,7 @@ def test_a_missing_store_and_one_that_is_a_file_say_so(tmp_path: Path) -> None:
     ):
         with pytest.raises(StoreUnavailable, match=message) as caught, export(tmp_path / name):
             pass
-        assert caught.value.hint is not None
+        assert of_error(caught.value) is not None
 
 
 def test_a_store_that_may_not_be_read_says_so(

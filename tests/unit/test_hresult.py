@@ -6,6 +6,8 @@ import re
 import pytest
 
 from wmbackup import errors, hresult
+from wmbackup.cli.render.hint_texts import CATEGORIES, HRESULTS
+from wmbackup.cli.render.next_steps import of_error, of_hresult
 from wmbackup.errors import ExitCode
 from wmbackup.hresult import Category, InterfaceError
 
@@ -38,18 +40,22 @@ def test_sentences_are_clauses() -> None:
     for row in TABLE:
         assert row.sentence == row.sentence.strip()
         assert not row.sentence.endswith(".")
-        assert row.next_step == row.next_step.strip()
-        assert not row.next_step.startswith(">")
-    for category in Category:
-        assert category.next_step
-        assert category.word
+        step = of_hresult(row)
+        assert step == step.strip()
+        assert not step.startswith(">")
+    assert set(CATEGORIES) == {category.word for category in Category}
+
+
+def test_the_steps_that_are_commands_are_of_hresults_of_the_table() -> None:
+    assert set(HRESULTS) <= set(NAMES)
+    assert all(NAMES[name].next_step is None or name.startswith("STATUS_") for name in HRESULTS)
 
 
 def test_a_step_of_its_own_comes_before_that_of_the_class() -> None:
     policy = NAMES["NS_E_DRM_POLICY_DISABLE_ONLINE"]
-    assert policy.next_step.startswith("ask whoever sets the group policy")
+    assert of_hresult(policy).startswith("ask whoever sets the group policy")
     cancelled = NAMES["NS_E_DRM_OPERATION_CANCELED"]
-    assert cancelled.next_step == Category.CANCELLED.next_step
+    assert of_hresult(cancelled) == CATEGORIES["cancelled"]
 
 
 @pytest.mark.parametrize(
@@ -84,13 +90,13 @@ def explained_by_its_class(row: hresult.HResult) -> None:
     assert error.message == f"cannot back up: {row.sentence} ({row.name}, 0x{row.value:08X})"
     expected = row.category.exit_code or ExitCode.FAILED
     assert (error.hresult, error.exit_code) == (row.value, expected)
-    step = f"the page that says why is https://example.com/; {row.next_step}"
-    assert (error.hint, error.url) == (step, "https://example.com/")
-    assert InterfaceError(row.value, doing="back up").hint == row.next_step
+    step = f"the page that says why is https://example.com/; {of_hresult(row)}"
+    assert (of_error(error), error.url) == (step, "https://example.com/")
+    assert of_error(InterfaceError(row.value, doing="back up")) == of_hresult(row)
 
 
 def test_the_numbers_of_the_errors_are_in_the_table_under_their_names() -> None:
-    names = {
+    names: dict[type[errors.WmbackupError], str] = {
         errors.OutputExists: "NS_E_DRM_BACKUP_EXISTS",
         errors.ArchiveDamaged: "NS_E_DRM_BACKUP_CORRUPT",
         errors.Busy: "NS_E_DRM_BACKUPRESTORE_BUSY",
@@ -164,7 +170,7 @@ def test_classes(value: int, word: str) -> None:
 
 
 def test_the_limit_of_the_day_is_not_called_a_limit_for_good() -> None:
-    assert "tomorrow" in hresult.find(0xC00D11D8).next_step
+    assert "tomorrow" in of_hresult(hresult.find(0xC00D11D8))
     assert "no backed-up licenses" in hresult.find(0xC00D11B4).sentence
 
 
@@ -172,8 +178,8 @@ def test_after_a_change_of_hardware_nothing_is_repaired_first() -> None:
     changed = [row for row in TABLE if row.category is Category.MACHINE]
     assert len(changed) > 20
     for row in changed:
-        step = row.next_step
-        if step == Category.MACHINE.next_step:
+        step = of_hresult(row)
+        if step == CATEGORIES["machine"]:
             order = ["copy the DRM folder", "put the old one back", "back up", "reset", "restore"]
             places = [step.index(word) for word in order]
             assert places == sorted(places)
@@ -183,7 +189,7 @@ def test_after_a_change_of_hardware_nothing_is_repaired_first() -> None:
 def test_a_win32_error_without_a_name_leads_to_what_windows_says() -> None:
     found = hresult.find(0x8007270F)
     assert "error 9999 of Windows" in found.sentence
-    assert found.next_step.endswith("net helpmsg 9999")
+    assert of_hresult(found).endswith("net helpmsg 9999")
 
 
 def test_a_table_that_cannot_be_read_leaves_the_number(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.folders import FOLDER, TICK, WAYS, files, fill, possible, snapshot
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import (
     HalfRestored,
     NotFound,
@@ -495,7 +496,7 @@ def test_a_target_that_cannot_be_written_is_a_failure_of_the_system(
     monkeypatch.setattr(way, "make_folder", refuse(errno.EROFS))
     with pytest.raises(SystemFailure, match=r"cannot restore into .*read-only") as caught:
         put(tmp_path, {b"a": b"1"})
-    assert "can be written" in str(caught.value.hint)
+    assert "can be written" in str(of_error(caught.value))
 
 
 def test_a_target_whose_name_is_too_long_is_a_failure_of_the_system(tmp_path: Path) -> None:

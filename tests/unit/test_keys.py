@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from tests.archives import private, public
 from tests.folders import is_private
 from wmbackup.archive import sshsig
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import SetupUnusable, SigningKeyMissing, SigningKeyUnusable, SystemFailure
 from wmbackup.trust import (
     Signer,
@@ -74,7 +75,7 @@ def test_other_keys_are_refused_with_the_reason(
     run("ssh-keygen", "-q", *options, "-f", tmp_path / "key")
     with pytest.raises(SigningKeyUnusable, match=reason) as caught:
         keys.load(f"{tmp_path}/key")
-    assert caught.value.hint is not None
+    assert of_error(caught.value) is not None
 
 
 def _pem(private_key: Any) -> bytes:
@@ -118,7 +119,7 @@ def test_every_cut_of_a_key_is_refused(tmp_path: Path) -> None:
 def test_a_missing_key_names_the_command_that_makes_one(tmp_path: Path) -> None:
     with pytest.raises(SigningKeyMissing) as caught:
         keys.load(f"{tmp_path}/key")
-    assert "wmbackup key create" in str(caught.value.hint)
+    assert "wmbackup key create" in str(of_error(caught.value))
 
 
 def test_a_key_that_powershell_has_written_is_read_or_named_as_that(tmp_path: Path) -> None:
@@ -238,7 +239,7 @@ def test_a_principal_that_another_key_holds_is_refused(tmp_path: Path, taken: st
     before = Path(path).read_bytes()
     with pytest.raises(PrincipalTaken, match="another key is trusted as wmbackup@a") as caught:
         trust_files.trust(path, Signer("wmbackup@a", public(2)))
-    assert "wmbackup@a-2" in str(caught.value.hint)
+    assert "wmbackup@a-2" in str(of_error(caught.value))
     assert Path(path).read_bytes() == before
 
 
@@ -268,7 +269,7 @@ def test_a_trust_file_that_cannot_be_written_stays(
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(SystemFailure, match="no space") as caught:
         trust_files.trust(str(path), Signer("wmbackup@b", public(2)))
-    assert caught.value.hint is not None
+    assert of_error(caught.value) is not None
     assert path.read_bytes() == before
     assert len(list(tmp_path.iterdir())) == 1
 

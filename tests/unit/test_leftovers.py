@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.folders import files, fill, snapshot
+from wmbackup.cli.render.next_steps import of_warning
 from wmbackup.errors import HalfRestored
 from wmbackup.item import Item
 from wmbackup.status import Control, Event, SkipEvent, WarningEvent
@@ -124,8 +125,10 @@ def test_what_another_user_left_is_named_and_let_be(
     assert isinstance(event, WarningEvent)
     assert event.code == "foreign-restore"
     assert event.message.startswith(str(staging))
-    assert str(event.hint).startswith("run that restore again as the user, and on the machine,")
-    assert str(event.hint).endswith(f"if nobody needs that any more: rm -r {staging}")
+    assert str(of_warning(event)).startswith(
+        "run that restore again as the user, and on the machine,"
+    )
+    assert str(of_warning(event)).endswith(f"if nobody needs that any more: rm -r {staging}")
     assert snapshot(store) == before
     # A backup goes on as well, and says that it may lack something.
     events: list[Event] = []
@@ -236,7 +239,7 @@ def test_what_cannot_be_removed_is_named_with_the_command_that_removes_it(
     assert (
         f"{staging} of this restore could not be removed: device or resource busy" in event.message
     )
-    assert event.hint == f"nothing in it is needed: rm -r {staging}"
+    assert of_warning(event) == f"nothing in it is needed: rm -r {staging}"
     assert (store / "new").read_bytes() == b"new"
 
 

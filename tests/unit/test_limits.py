@@ -5,7 +5,9 @@ import errno
 import pytest
 
 from wmbackup import limits
+from wmbackup.cli.render import limit_hints
 from wmbackup.cli.surroundings import failure_of
+from wmbackup.errors import REASONS
 
 MIB = 1024 * 1024
 
@@ -19,30 +21,31 @@ def allowed(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
 
 def test_a_limit_is_named_with_the_command_that_raises_it(allowed: dict[str, int]) -> None:
-    assert limits.remedy(errno.EMFILE) == "let the program open more files"
+    assert limit_hints.of_reason(REASONS[errno.EMFILE]) == "let the program open more files"
     allowed["RLIMIT_NOFILE"] = 12
     told = "this process may have 12 files open; allow more with: ulimit -n 256"
-    assert limits.remedy(errno.EMFILE) == limits.loading_remedy() == told
-    assert "more memory" in limits.memory_remedy()
+    assert limit_hints.of_reason(REASONS[errno.EMFILE]) == limit_hints.loading() == told
+    assert "more memory" in limit_hints.memory()
     allowed["RLIMIT_AS"] = 64 * MIB
     told = "this process may use 64 MiB; allow more with: ulimit -v unlimited"
-    assert limits.memory_remedy() == limits.remedy(errno.ENOMEM) == told
+    assert limit_hints.memory() == limit_hints.of_reason(REASONS[errno.ENOMEM]) == told
     allowed["RLIMIT_DATA"] = 32 * MIB
-    assert limits.memory_remedy().endswith("ulimit -d unlimited")
-    assert "end other programs" in limits.threads_remedy()
+    assert limit_hints.memory().endswith("ulimit -d unlimited")
+    assert "end other programs" in limit_hints.threads()
     allowed["RLIMIT_NPROC"] = 1
-    assert limits.threads_remedy().endswith("allow more with: ulimit -u 4096")
+    assert limit_hints.threads().endswith("allow more with: ulimit -u 4096")
 
 
 def test_a_library_that_is_not_there_is_no_matter_of_limits(allowed: dict[str, int]) -> None:
-    assert limits.loading_remedy() == "install the program anew"
+    assert limit_hints.loading() == "install the program anew"
     allowed["RLIMIT_AS"] = 64 * MIB
-    assert "ulimit -v" in limits.loading_remedy()
+    assert "ulimit -v" in limit_hints.loading()
 
 
 def test_other_errors_have_no_limit() -> None:
-    assert limits.remedy(errno.EIO) is None
-    assert limits.remedy(None) is None
+    assert errno.EIO not in REASONS
+    for reason in (None, "no-space", "unknown"):
+        assert limit_hints.of_reason(reason) is None
 
 
 @pytest.mark.parametrize(

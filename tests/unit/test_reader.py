@@ -33,6 +33,7 @@ from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.reader import SealedArchive
 from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.ustar import END
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import (
     ArchiveDamaged,
     ArchiveTruncated,
@@ -156,7 +157,7 @@ def test_an_archive_without_a_signature_is_unsigned() -> None:
     bare = join({name: text for name, text in MEMBERS.items() if not name.endswith(".sig")})
     with pytest.raises(ArchiveUnsigned) as caught:
         read(bare)
-    assert caught.value.hint is not None
+    assert of_error(caught.value) is not None
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import StoreReadOnly
 from wmbackup.formats import recognize
 from wmbackup.license import License
@@ -82,4 +83,4 @@ def test_every_kind_of_the_sample_is_there() -> None:
 def test_the_sample_takes_nothing_in() -> None:
     with pytest.raises(StoreReadOnly, match="built in") as caught:
         SampleStore().import_(Control(), replace=True)
-    assert "folder:" in str(caught.value.hint)
+    assert "folder:" in str(of_error(caught.value))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from wmbackup.cli.render.next_steps import hide, of_exposed, without_modes
 from wmbackup.errors import SetupUnusable, SystemFailure
 from wmbackup.storage.private_files import keeps_modes
 from wmbackup.trust import small_files
-from wmbackup.trust.small_files import Exposed, check_writers, hide_hint
+from wmbackup.trust.small_files import Exposed, check_writers
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="access lists say it there")
 
@@ -43,7 +44,7 @@ def test_trouble_of_the_machine_says_nothing_about_modes(
     assert os.path.dirname(path) in str(caught.value)
     assert os.strerror(number).lower() in str(caught.value)
     assert caught.value.exit_code == 1
-    assert hide_hint(path).startswith("chmod 600 ")  # which comes with an error of its own
+    assert hide(path).startswith("chmod 600 ")  # which comes with an error of its own
 
 
 @pytest.mark.parametrize("number", [errno.EACCES, errno.EPERM, errno.EROFS])
@@ -61,8 +62,8 @@ def test_a_file_system_without_modes_is_named_and_stops_nothing(
     monkeypatch.setattr(small_files, "keeps_modes", lambda _folder: False)
     found = check_writers(path)
     assert found is not None
-    assert found == Exposed(path, small_files.mount_hint(path))
-    assert hide_hint(path) == small_files.mount_hint(path)
+    assert found == Exposed(path, path, has_modes=False)
+    assert of_exposed(found) == hide(path) == without_modes(path)
 
 
 def test_looking_for_modes_leaves_nothing_and_removes_what_a_killed_run_left(

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import SystemFailure
 from wmbackup.storage.trouble import is_of_file
 
@@ -59,8 +60,8 @@ def test_on_windows_its_own_number_decides(number: int, *, expected: bool) -> No
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limits")
 def test_a_system_error_names_the_limit_that_was_met() -> None:
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    hint = SystemFailure.of(of(errno.EMFILE), "read", "x").hint
+    hint = of_error(SystemFailure.of(of(errno.EMFILE), "read", "x"))
     assert hint == f"this process may have {files:,} files open; allow more with: ulimit -n 256"
-    assert "fs.file-max" in str(SystemFailure.of(of(errno.ENFILE), "read", "x").hint)
-    assert "no other program" in str(SystemFailure.of(of(errno.EBUSY), "read", "x").hint)
-    assert SystemFailure.of(of(errno.ENOMEM), "read", "x").hint
+    assert "fs.file-max" in str(of_error(SystemFailure.of(of(errno.ENFILE), "read", "x")))
+    assert "no other program" in str(of_error(SystemFailure.of(of(errno.EBUSY), "read", "x")))
+    assert of_error(SystemFailure.of(of(errno.ENOMEM), "read", "x"))

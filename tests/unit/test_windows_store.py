@@ -11,6 +11,7 @@ import pytest
 
 from wmbackup.cli import interface as interface_rows
 from wmbackup.cli import main, paths, session
+from wmbackup.cli.render.next_steps import of_error, of_warning
 from wmbackup.engine import BackupSummary, backup, open_archive, plan_backup, restore
 from wmbackup.engine._inventory import Selection, inventory_of_archive, inventory_of_store
 from wmbackup.errors import (
@@ -458,7 +459,7 @@ def test_a_wanted_upgrade_is_said(bench: Bench) -> None:
     bench.restore(Fake(outcome=Outcome(WANTS_UPGRADE)))
     said = bench.said("upgrade-wanted")
     assert said is not None
-    assert "--allow-individualize" in (said.hint or "")
+    assert "--allow-individualize" in (of_warning(said) or "")
 
 
 def test_the_address_of_a_refusal_is_in_the_next_step(bench: Bench) -> None:
@@ -467,7 +468,7 @@ def test_the_address_of_a_refusal_is_in_the_next_step(bench: Bench) -> None:
     with pytest.raises(InterfaceError) as caught:
         bench.restore(Fake(fails=error))
     assert caught.value.exit_code is ExitCode.REFUSED
-    assert URL in (caught.value.hint or "")
+    assert URL in (of_error(caught.value) or "")
 
 
 # Looking
@@ -497,6 +498,30 @@ def fail(error: Exception) -> Callable[[], object]:
 
 
 @pytest.mark.parametrize(
+    ("edition", "is_n"),
+    [
+        *((name, True) for name in ("CoreN", "ProfessionalN", "EnterpriseSN", "educationn")),
+        *((name, True) for name in ("ProfessionalKN", "HomePremiumN", "EnterpriseNEval")),
+        *((name, True) for name in ("ProfessionalWorkstationN", "ProfessionalEducationN")),
+        *(
+            (name, False)
+            for name in ("Core", "Education", "ProfessionalEducation", "CoreSingleLanguage")
+        ),
+        *(
+            (name, False)
+            for name in ("ProfessionalWorkstation", "Cloud", "ProfessionalK", "unknown edition")
+        ),
+    ],
+)
+def test_n_editions_are_told_by_a_list(edition: str, is_n: bool) -> None:  # noqa: FBT001 - a parameter
+    """Education and ProfessionalWorkstation end with that letter, and come with the player."""
+    machine = replace(XP, libraries={}, edition=edition)
+    [found] = [one for one in findings(machine, nothing) if one.name == "components"]
+    assert ("this N edition" in found.message) is is_n
+    assert found.exit_code is ExitCode.NOT_FOUND
+
+
+@pytest.mark.parametrize(
     ("machine", "name", "words"),
     [
         (replace(XP, process_bits=64), "bitness", ("64-bit", "32-bit Python", "Windows 8.1")),
@@ -515,20 +540,20 @@ def fail(error: Exception) -> Callable[[], object]:
 )
 def test_each_finding_names_what_to_do(machine: Machine, name: str, words: tuple[str]) -> None:
     [found] = [one for one in findings(machine, nothing) if one.name == name]
-    text = f"{found.message} {found.remedy}"
-    assert found.remedy
+    text = f"{found.message} {of_warning(found.warning)}"
+    assert found.trouble
     assert all(word in text for word in words), text
 
 
 def test_a_machine_in_order_has_no_remedies() -> None:
-    assert [one.name for one in findings(XP, nothing) if one.remedy] == []
+    assert [one.name for one in findings(XP, nothing) if one.trouble] == []
 
 
 def test_newer_windows_and_wine_answer_that_there_is_none(bench: Bench) -> None:
     error = InterfaceError(E_NOTIMPL, doing="use the Windows Media license backup")
     [found] = [one for one in findings(XP, fail(error)) if one.name == "interface"]
     assert "E_NOTIMPL" in found.message
-    assert "drm:PATH" in (found.remedy or "")
+    assert "drm:PATH" in (of_warning(found.warning) or "")
     with pytest.raises(InterfaceError) as caught:
         bench.backup(Fake(probe=fail(error)))
     assert caught.value.exit_code is ExitCode.NOT_FOUND
@@ -545,7 +570,7 @@ def test_every_run_says_what_stands_in_its_way(bench: Bench) -> None:
         assert bench.said("windows-rights")
     with pytest.raises(StoreUnavailable) as caught:
         bench.restore(Fake(machine=replace(XP, libraries={}, edition="CoreN")))
-    assert "Media Feature Pack" in (caught.value.hint or "")
+    assert "Media Feature Pack" in (of_error(caught.value) or "")
 
 
 def test_restricted_without_key_ids_are_counted_once() -> None:

@@ -64,11 +64,15 @@ def main() -> int:
 
 def unpack(package: Path, folder: Path) -> str:
     """Unpack the embeddable package and let it find what is installed; return its version."""
-    with zipfile.ZipFile(package) as archive:
-        archive.extractall(folder)
-    [settings] = folder.glob("python*._pth")
+    try:
+        with zipfile.ZipFile(package) as archive:
+            archive.extractall(folder)
+    except (OSError, zipfile.BadZipFile, RuntimeError, NotImplementedError) as error:
+        sys.exit(f"{package} cannot be unpacked: {error}")
+    settings = next(iter(folder.glob("python*._pth")), folder)
     match = re.fullmatch(r"python(\d)(\d+)\._pth", settings.name)
-    if match is None or machine(folder / "python.exe") != 0x14C:
+    program = folder / "python.exe"
+    if match is None or not program.is_file() or machine(program) != 0x14C:
         sys.exit(f"{package} is no embeddable Python for 32-bit Windows")
     # This file alone says where modules are: neither the registry nor the environment is asked.
     settings.write_text(f"{settings.stem}.zip\n.\nsite-packages\n", encoding="utf-8")

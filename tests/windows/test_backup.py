@@ -10,6 +10,7 @@ import pathlib
 import pytest
 
 from tests.windows.harness import BEGIN, Double, Follower
+from wmbackup.cli.render.next_steps import of_error, of_hresult
 from wmbackup.errors import ExitCode, NotFound
 from wmbackup.hresult import Category, HResult, InterfaceError, table
 from wmbackup.status import Status, StatusEvent, WarningEvent
@@ -180,7 +181,7 @@ def test_every_hresult_becomes_our_error(double: Double, row: HResult) -> None:
     assert (error.hresult, error.exit_code) == (row.value, row.category.exit_code or 1)
     assert row.name in error.message
     assert row.sentence in error.message
-    assert error.hint == row.next_step
+    assert of_error(error) == of_hresult(row)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import threading
 import pytest
 
 from tests.windows.system import apartment_kind
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import StoreUnavailable
 from wmbackup.stores.windows.com import (
     COINIT_MULTITHREADED,
@@ -96,7 +97,7 @@ def test_memory_is_copied_and_freed() -> None:
 def test_a_library_that_is_not_there() -> None:
     with pytest.raises(StoreUnavailable, match=r"no wmbackup-nothing\.dll") as caught:
         system_library("wmbackup-nothing.dll")
-    assert "Media Feature Pack" in (caught.value.hint or "")
+    assert "Media Feature Pack" in (of_error(caught.value) or "")
 
 
 def test_an_export_that_is_not_there() -> None:

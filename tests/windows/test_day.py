@@ -24,7 +24,7 @@ from jsonschema import Draft202012Validator
 
 from tests.windows.harness import Double
 from tests.windows.test_system import without
-from wmbackup.cli import main, paths, session
+from wmbackup.cli import console, main, paths, session
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
 from wmbackup.status import Control
@@ -85,7 +85,7 @@ class Home:
     def process(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         """Run it in a process of its own, through pipes."""
         code = f"""
-            from wmbackup.cli import main, paths, session
+            from wmbackup.cli import console, main, paths, session
             from wmbackup.cli import paths
             session.config_folder = lambda: {str(self.folder / "config")!r}
             session.state_folder = paths.state_folder = lambda: {str(self.folder / "state")!r}
@@ -387,6 +387,54 @@ def test_a_crash_of_the_backup_is_an_error_and_leaves_nothing(home: Home) -> Non
     assert errors[0]["exit_code"] == ExitCode.FAILED
     assert not os.path.exists(home.archive)
     home.double.forget()
+
+
+def test_nobody_answers_on_the_null_device(home: Home, tmp_path: pathlib.Path) -> None:
+    """It calls itself a terminal: a key was made and trusted with standard input from there."""
+    key = home.folder / "config"
+    for path in key.iterdir():
+        path.unlink()
+    done = home.process("backup", "-o", home.archive)
+    assert done.returncode == ExitCode.USAGE, done.stderr
+    assert list(key.iterdir()) == []
+    with open(os.devnull) as null:
+        assert null.isatty()
+        assert not session.is_terminal(null)
+        assert not console.takes_colors(null)
+    assert home.run("key", "create") is ExitCode.OK
+    assert tmp_path.exists()
+
+
+def test_who_started_this_process_is_known() -> None:
+    starters = list(console._starters())
+    assert starters
+    assert starters[0].endswith(".exe") or starters == [""]
+    assert console.is_unattended() in {True, False}
+
+
+def test_under_a_scheduler_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "_is_visible", lambda: True)
+    for names, expected in (
+        (["cmd.exe", "svchost.exe"], True),
+        (["taskeng.exe"], True),
+        (["cmd.exe", "explorer.exe"], False),
+        ([], False),
+    ):
+        console.is_unattended.cache_clear()
+        monkeypatch.setattr(console, "_starters", lambda names=names: iter(names))
+        assert console.is_unattended() is expected
+    console.is_unattended.cache_clear()
+    monkeypatch.setattr(console, "_is_visible", lambda: False)
+    assert console.is_unattended()
+    console.is_unattended.cache_clear()
+
+
+def test_wildcards_mean_files(home: Home) -> None:
+    for name in ("b.tar", "a.tar"):
+        assert home.run("backup", "-o", str(home.folder / name)) is ExitCode.OK
+    assert home.run("verify", str(home.folder / "*.tar")) is ExitCode.OK
+    assert home.err.count("ok") + home.out.count("ok") >= 2
+    assert home.run("verify", str(home.folder / "*.zip")) is ExitCode.NOT_FOUND
 
 
 # Windows and its files

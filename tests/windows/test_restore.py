@@ -9,6 +9,7 @@ import pytest
 
 from tests.windows.harness import Double, Follower
 from tests.windows.test_backup import FILES, QUICK
+from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import ExitCode
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Status, StatusEvent
@@ -51,7 +52,7 @@ def test_a_security_upgrade_takes_consent(double: Double, follower: Follower) ->
     with pytest.raises(InterfaceError) as caught:
         restore_from(str(double.folder), follower.control)
     assert caught.value.hresult == 0xC00D2728
-    assert "--allow-individualize" in (caught.value.hint or "")
+    assert "--allow-individualize" in (of_error(caught.value) or "")
     assert follower.events[0] == StatusEvent(Status.NEEDS_INDIVIDUALIZATION, 0xC00D2728)
 
 

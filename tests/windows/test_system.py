@@ -46,20 +46,22 @@ def python(code: str, *, seconds: int = 60) -> Run:
 
 
 BACKUP = """
+    from wmbackup.cli.render.next_steps import of_error
     from wmbackup.errors import WmbackupError
     from wmbackup.stores.windows.interface import backup_into
     try:
         backup_into({folder!r})
     except WmbackupError as error:
-        print(type(error).__name__, error.exit_code.value, error.message, error.hint, sep="|")
+        print(type(error).__name__, error.exit_code.value, error.message, of_error(error), sep="|")
 """
 LIST = """
+    from wmbackup.cli.render.next_steps import of_error
     from wmbackup.errors import WmbackupError
     from wmbackup.stores.windows.enumeration import enumerate_licenses
     try:
         print(list(enumerate_licenses()))
     except WmbackupError as error:
-        print(type(error).__name__, error.exit_code.value, error.message, error.hint, sep="|")
+        print(type(error).__name__, error.exit_code.value, error.message, of_error(error), sep="|")
 """
 
 

@@ -6,10 +6,10 @@ import io
 import os
 from bisect import bisect_right
 from collections.abc import Callable
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
-from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers import CipherContext
 
 _BLOCK = 64  # bytes of key stream with one counter
 KEY_SIZE = 32
@@ -23,6 +23,19 @@ def encrypted(make: Callable[[], IO[bytes]]) -> Callable[[], IO[bytes]]:
 def encrypting(file: object) -> EncryptedSpool | None:
     """Return a private file that encrypts; None where it does not."""
     return file if isinstance(file, EncryptedSpool) else None
+
+
+def opened(file: IO[bytes], key: bytes, size: int) -> EncryptedSpool:
+    """Return what another process has written to a file at one go: ``size`` bytes."""
+    spool = EncryptedSpool(file, key)
+    spool.adopt(0, size, 0)
+    return spool
+
+
+def descriptor(file: IO[bytes]) -> int:
+    """Return the descriptor of a private file, or of the one that it encrypts into."""
+    sealed = encrypting(file)
+    return (file if sealed is None else sealed.file).fileno()
 
 
 class EncryptedSpool(io.RawIOBase):
@@ -148,6 +161,10 @@ class EncryptedSpool(io.RawIOBase):
             self.file.flush()
 
     def _stream(self, epoch: int, offset: int) -> CipherContext:
+        # A worker asks for the descriptor of any spool, and begins later with the library.
+        from cryptography.hazmat.primitives.ciphers import Cipher
+        from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+
         counter, skip = divmod(offset, _BLOCK)
         nonce = counter.to_bytes(8, "little") + epoch.to_bytes(8, "little")
         context: CipherContext = Cipher(ChaCha20(self.key, nonce), None).encryptor()

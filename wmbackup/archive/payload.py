@@ -15,8 +15,6 @@ from wmbackup.archive.ustar import BLOCK, END, PADDINGS, header, record_length
 from wmbackup.errors import ArchiveDamaged, ArchiveTruncated
 from wmbackup.item import Item
 
-_OTHER = "use another copy of the archive, or see what restore --salvage finds"
-
 
 class Receiver(Protocol):
     """Takes released files: `put` and `accept` mean that their bytes are verified."""
@@ -59,7 +57,6 @@ class Payload:
             missing = wanted - self._length
             raise ArchiveTruncated(
                 f"the archive lacks its last {missing} of {wanted} bytes",
-                hint="fetch it again from where it was copied, or see what restore --salvage finds",
             )
         if self._length > wanted:
             raise ArchiveDamaged("something follows the end of the archive")
@@ -158,9 +155,7 @@ def _verify_file(source: ExactReader, chunk: Chunk, receiver: Receiver | None) -
     """
     (size,), (member,), sha256 = chunk.sizes, chunk.members, chunk.hashes
     if source.take(BLOCK) != header(BAG + member, size):
-        raise ArchiveDamaged(
-            f"the header of {member.decode()} is not where it should be", hint=_OTHER
-        )
+        raise ArchiveDamaged(f"the header of {member.decode()} is not where it should be")
     digest = hashlib.sha256()
     if receiver is None:
         source.copy(size, digest.update)
@@ -176,6 +171,6 @@ def _verify_file(source: ExactReader, chunk: Chunk, receiver: Receiver | None) -
         if digest.digest() == sha256:
             receiver.accept(item)
     if digest.digest() != sha256:
-        raise ArchiveDamaged(f"{member.decode()} is not what was signed", hint=_OTHER)
+        raise ArchiveDamaged(f"{member.decode()} is not what was signed")
     yield chunk
     source.pad(member, size)

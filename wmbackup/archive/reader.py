@@ -74,10 +74,11 @@ class SealedArchive:
     (a pipe); where it is known, one can go back to the beginning of the stream as often as one
     likes. ``path`` is the absolute path where it has one; ``descriptor`` is that of the open
     regular file whose bytes the stream gives, where there is one; ``recipient`` names whose
-    identity opened the envelope that it was in, where it was in one.
+    identity opened the envelope that it was in, where it was in one, and ``shared`` is the secret
+    with which a worker reads the envelope in that file.
     """
 
-    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient")
+    __slots__ = ("_start", "_stream", "descriptor", "length", "name", "path", "recipient", "shared")
 
     def __init__(
         self,
@@ -88,6 +89,7 @@ class SealedArchive:
         path: str | None = None,
         descriptor: int | None = None,
         recipient: str | None = None,
+        shared: bytes = b"",
     ) -> None:
         """Take the stream at its present position; nothing is read yet."""
         self._stream = stream
@@ -97,6 +99,7 @@ class SealedArchive:
         self.path = path
         self.descriptor = descriptor
         self.recipient = recipient
+        self.shared = shared
 
     @property
     def start(self) -> int:
@@ -234,9 +237,7 @@ def _read_signatures(source: ExactReader) -> _Signatures:
     bagit = _small(source, "bagit.txt", len(tag_files.BAGIT), len(tag_files.BAGIT))
     text = _small(source, "tagmanifest-sha256.txt", *[tag_files.TAG_MANIFEST_SIZE] * 2)
     if source.next_name() == BAG + b"README.txt":
-        raise ArchiveUnsigned(
-            "the archive is not signed", hint="nothing in it can be trusted; look for another"
-        )
+        raise ArchiveUnsigned("the archive is not signed")
     armored = [_small(source, "tagmanifest-sha256.txt.sig", *[sshsig.ARMORED_SIZE] * 2)]
     for number in range(2, _MAX_COSIGNERS + 2):
         name = f"tagmanifest-sha256.txt.{number}.sig"

@@ -242,8 +242,7 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
     for key in unknown:
         if key.startswith("!"):
             raise UnsupportedArchive(
-                "the archive needs a kind of row that this program does not know",
-                hint="use a newer wmbackup",
+                "the archive needs a kind of row that this program does not know"
             )
     return row
 

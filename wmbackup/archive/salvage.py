@@ -208,7 +208,7 @@ class Salvage:
         if digest.hexdigest() != self._hashes["manifest-sha256.txt"]:
             raise ArchiveDamaged(
                 "manifest-sha256.txt is lost, and too much of the payload to make it anew",
-                hint="nothing in this copy can be proven; look for another one",
+                reason="head",
             )
         return manifest
 

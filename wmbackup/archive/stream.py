@@ -68,7 +68,6 @@ class ExactReader:
         if len(data) != size:
             raise ArchiveTruncated(
                 f"the archive ends at byte {self.position}, in the middle of a member",
-                hint="fetch it again from where it was copied, or see what restore --salvage finds",
             )
         return data
 
@@ -88,12 +87,9 @@ class ExactReader:
         if start != MAGIC and other is not None:
             raise UnsupportedArchive(
                 f"the archive is of format {other[1].decode()}, and this program knows 1",
-                hint="use a newer wmbackup",
             )
         if start != MAGIC:
-            raise NotAnArchive(
-                "not an archive of wmbackup", hint="name a file that wmbackup backup has made"
-            )
+            raise NotAnArchive("not an archive of wmbackup")
         self.push_back(start)
 
     def next_name(self) -> bytes:

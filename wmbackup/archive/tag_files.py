@@ -182,13 +182,11 @@ def _judge_version(text: bytes) -> None:
         said = value[:32].decode("ascii", "backslashreplace")
         raise UnsupportedArchive(
             f"the archive says that it is of format {said}, and this program knows 1",
-            hint="use a newer wmbackup",
         )
     critical = _CRITICAL.search(text)
     if critical is not None:
         raise UnsupportedArchive(
             f"the archive needs {critical[1].decode()}, which this program does not know",
-            hint="use a newer wmbackup",
         )
 
 

@@ -14,7 +14,7 @@ from wmbackup.archive import tag_files
 from wmbackup.archive.batch import FileBatch, Tick
 from wmbackup.archive.constants import BAG
 from wmbackup.archive.row_codec import license_row
-from wmbackup.archive.stream import PIECE_SIZE
+from wmbackup.archive.stream import AT_ONCE, PIECE_SIZE
 from wmbackup.archive.ustar import BLOCK, END, header, padding
 from wmbackup.license import License
 
@@ -191,7 +191,7 @@ def copy(source: IO[bytes], output: BinaryIO, begin: int, size: int, tick: Tick)
     done = _copy_in_kernel(source, output, begin, size, tick)
     source.seek(begin + done)
     while done < size:
-        block = source.read(min(PIECE_SIZE, size - done))
+        block = source.read(min(AT_ONCE, size - done))
         if not block:
             raise OSError(errno.EIO, "a private file ends too early")
         output.write(block)

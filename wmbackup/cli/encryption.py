@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.passphrases import PassphraseGiven, asker, passphrase_options
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.session import Session, config_folder
 from wmbackup.errors import (
     ExitCode,
@@ -164,7 +166,7 @@ def read_identities(session: Session, path: str) -> Own:
         ) from None
     if small_files.is_exposed(path, found.mode):
         text = f"other users can read the identity {path}"
-        session.output.warning("identity-exposed", text, small_files.hide_hint(path))
+        session.output.warning("identity-exposed", text, next_steps.hide(path))
     _leave_no_core()
     return Own(path, identities)
 
@@ -184,12 +186,11 @@ def _text(data: bytes) -> str:
 
 def _leave_no_core() -> None:
     """Let a crash from now on leave no image of the memory on the disk."""
-    if os.name != "posix":
-        return
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+        _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+        resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
 def read_recipients(texts: Sequence[str]) -> list[X25519Recipient]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from wmbackup.cli.part import runner
 from wmbackup.cli.paths import parse_store
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
 from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
@@ -30,13 +31,17 @@ def interface_rows() -> Iterator[CheckRow]:
         )
         return
     for found in findings(binding.machine(), binding.probe_apart or binding.probe):
-        yield CheckRow(found.name, _state(found), found.message, found.remedy, found.exit_code)
+        yield CheckRow(found.name, _state(found), found.message, _remedy(found), found.exit_code)
+
+
+def _remedy(found: Finding) -> str | None:
+    return None if found.trouble is None else next_steps.of_warning(found.warning)
 
 
 def _state(found: Finding) -> State:
     if found.exit_code is not ExitCode.OK:
         return State.FAILED
-    return State.OK if found.remedy is None else State.WARNING
+    return State.OK if found.trouble is None else State.WARNING
 
 
 def store_row(text: str, control: Control) -> CheckRow:
@@ -59,5 +64,5 @@ def _live_row(store: Store, control: Control) -> CheckRow:
     except (StoreUnavailable, InterfaceError, TimedOut) as error:
         # It backs up all the same, only without naming what.
         message = f"{store.location}: its licenses cannot be listed: {error.message}"
-        return CheckRow("store", State.WARNING, message, error.hint)
+        return CheckRow("store", State.WARNING, message, next_steps.of_error(error))
     return CheckRow("store", State.OK, f"{store.location}: {count(licenses, 'license')}")

@@ -14,9 +14,10 @@ from wmbackup.cli.encryption import Own
 from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import KeyRow
 from wmbackup.cli.render.sanitize import time_shown
+from wmbackup.cli.render.shell import quote
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, identify
-from wmbackup.engine._open import quote, unavailable
+from wmbackup.engine._open import unavailable
 from wmbackup.errors import ConfirmationNeeded, Declined, NotAnArchive, NotFound, UsageError
 from wmbackup.storage.files import reachable, read_small_file
 from wmbackup.trust import Signer, TrustFileInvalid, parse_key_file, principal_of, small_files

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import click
 
 from wmbackup.cli.click_ext import Option, on_command_line
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, SetupUnusable, SystemFailure, UsageError
 
@@ -155,7 +156,7 @@ def _of_file(session: Session, path: str, given: PassphraseGiven) -> bytes:
         raise SetupUnusable(f"there is no file {path}", hint="check its path")
     if small_files.is_exposed(path, found.mode):
         text = f"other users can read the passphrase in {path}"
-        session.output.warning("passphrase-exposed", text, small_files.hide_hint(path))
+        session.output.warning("passphrase-exposed", text, next_steps.hide(path))
     return _one_line(found.data, path)
 
 
@@ -216,7 +217,7 @@ def refuse_writable(session: Session, key: str) -> None:
     if exposed is not None:
         raise SetupUnusable(
             f"{key} of {file} is not run: other users can write {exposed.path}",
-            hint=exposed.remedy,
+            hint=next_steps.of_exposed(exposed),
         )
 
 

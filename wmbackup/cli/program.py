@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import sys
 from collections.abc import Sequence
 
 from wmbackup import limits
+from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.stdout import ClosedOutput
 from wmbackup.cli.session import Common, Session, error_of
 from wmbackup.cli.signals import Interrupted
@@ -119,8 +119,9 @@ def _last_word(error: WmbackupError, *, with_hint: bool = False) -> None:
     """Tell on standard error why nothing more is told as it should."""
     with contextlib.suppress(OSError, AttributeError):
         sys.stderr.write(f"wmbackup: error: {error.message}\n")
-        if with_hint and error.hint is not None:
-            sys.stderr.write(f"hint: {error.hint}\n")
+        hint = next_steps.of_error(error) if with_hint else None
+        if hint is not None:
+            sys.stderr.write(f"hint: {hint}\n")
         sys.stderr.flush()
 
 
@@ -130,7 +131,8 @@ def _finish(session: Session, code: ExitCode) -> ExitCode:
         for path, error in remains.take():
             reason = (error.strerror or type(error).__name__).lower()
             message = f"{path} could not be removed: {reason}"
-            session.output.warning("left-behind", message, f"rm -r {shlex.quote(path)}")
+            remove = shell.remove(path, is_folder=os.path.isdir(path))
+            session.output.warning("left-behind", message, remove)
         session.output.finish(code)
     except ClosedOutput:
         return _at_least_failed(code)

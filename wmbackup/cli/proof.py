@@ -11,8 +11,7 @@ from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
 from wmbackup.engine import SealedArchive, open_archive, verify
 from wmbackup.engine._open import spooling
-from wmbackup.errors import SystemFailure, UsageError, WmbackupError
-from wmbackup.limits import remedy
+from wmbackup.errors import LIMITS, SystemFailure, UsageError, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import Policy
 
@@ -91,7 +90,7 @@ class Proof:
                 restore(archive, target, self._policy, control, workers=self._session.workers())
                 differences = self._compare(archive, target)
         except SystemFailure as error:
-            if isinstance(error.__cause__, OSError) and not remedy(error.__cause__.errno):
+            if isinstance(error.__cause__, OSError) and error.reason not in LIMITS:
                 error.hint = (
                     "a restore test needs room for all files: set TMPDIR to a folder that has it"
                 )

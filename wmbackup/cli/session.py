@@ -7,10 +7,18 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.stdout import StandardOutput
-from wmbackup.errors import ExitCode, SigningKeyMissing, UsageError, WmbackupError
+from wmbackup.errors import (
+    ExitCode,
+    SetupUnusable,
+    SigningKeyMissing,
+    SystemFailure,
+    UsageError,
+    WmbackupError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +137,9 @@ class Session:
     @property
     def interactive(self) -> bool:
         """Whether somebody is there to be asked."""
-        return not (self.common.no_input or self.common.json) and is_terminal(sys.stdin)
+        if self.common.no_input or self.common.json:
+            return False
+        return is_terminal(sys.stdin) and not _nobody_answers()
 
     def trust_locks(self) -> Locks:
         """Return the locks for trust files: a run holds one for a moment, so that others wait."""
@@ -166,22 +176,27 @@ class Session:
 
         revoked = revoked_keys_paths()
         self.warn_of_writers(allowed_signers_path(), *revoked)
-        created = keys.create_trusted(
-            *(signing_key_path(), allowed_signers_path(), host_name(), revoked),
-            self.trust_locks(),
-        )
+        path = signing_key_path()
+        try:
+            created = keys.create_trusted(
+                *(path, allowed_signers_path(), host_name(), revoked),
+                self.trust_locks(),
+            )
+        except (SystemFailure, SetupUnusable) as error:
+            if os.path.lexists(path):
+                complete = "complete the signing key with: wmbackup key create"
+                error.hint = next_steps.then(error, complete)
+            raise
         self.warn_if_exposed(created.key)
         return created
 
     def warn_if_exposed(self, key: SigningKey) -> None:
         """Warn of a signing key that other users can read."""
-        from wmbackup.trust import small_files
-
         if key.exposed:
             self.output.warning(
                 "signing-key-exposed",
                 f"other users can read the signing key {key.path}",
-                small_files.hide_hint(key.path),
+                next_steps.hide(key.path),
             )
 
     def policy(self, allowed_signers: str | None) -> Policy:
@@ -201,12 +216,12 @@ class Session:
         """Warn of trust files that a group can write. Raises SetupUnusable for everybody's."""
         from wmbackup.trust.small_files import check_writers
 
-        exposed = {check_writers(path) for path in paths if path is not None}
-        for place, remedy in sorted(found for found in exposed if found is not None):
+        exposed = [check_writers(path) for path in paths if path is not None]
+        for _, found in sorted({one.path: one for one in exposed if one is not None}.items()):
             self.output.warning(
                 "trust-file-exposed",
-                f"other users can write {place}, and say whom to trust",
-                remedy,
+                f"other users can write {found.path}, and say whom to trust",
+                next_steps.of_exposed(found),
             )
 
     def strictly(self, code: ExitCode) -> ExitCode:
@@ -225,13 +240,22 @@ def worst(codes: list[ExitCode]) -> ExitCode:
     return max(codes, key=badness, default=ExitCode.OK)
 
 
-def is_terminal(stream: object) -> bool:
-    """Whether a stream is a terminal."""
-    isatty = getattr(stream, "isatty", None)
+def is_terminal(stream: TextIO | None) -> bool:
+    """Whether a stream is a terminal; the null device of Windows, which says so, is none."""
     try:
-        return bool(isatty is not None and isatty())
-    except ValueError:  # closed
+        if stream is None or not stream.isatty():
+            return False
+    except (AttributeError, ValueError):  # closed
         return False
+    from wmbackup.cli.console import is_console
+
+    return is_console(stream)
+
+
+def _nobody_answers() -> bool:
+    from wmbackup.cli.console import is_unattended
+
+    return is_unattended()
 
 
 def _can_hold(folder: str) -> bool:
@@ -335,7 +359,7 @@ def _trust_file(folder: str | None, name: str) -> str | None:
 
 def error_of(error: OSError) -> WmbackupError:
     """Return our error for one of the system that nobody gave a sentence."""
-    from wmbackup.errors import NotFound, SystemFailure, os_error_name
+    from wmbackup.errors import NotFound, os_error_name
 
     name = os_error_name(error)
     if not name and isinstance(error, FileNotFoundError) and _nowhere():

@@ -132,7 +132,7 @@ def _read(path: str) -> bytes | None:
 
         failure = SystemFailure.of(error, "read the configuration", path)
         if is_of_file(error):
-            raise SetupUnusable(failure.message, hint=failure.hint) from error
+            raise SetupUnusable(failure.message, reason=failure.reason, path=path) from error
         raise failure from error
     return None if found is None else found.data
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from wmbackup import limits
+from wmbackup.cli.render import limit_hints
 from wmbackup.errors import SystemFailure, WmbackupError
 
 _THREAD = re.compile("start new thread|create new thread|start .*thread", re.IGNORECASE)
@@ -17,17 +17,17 @@ def failure_of(error: Exception) -> WmbackupError:
     bug of this program.
     """
     if isinstance(error, MemoryError):
-        return SystemFailure("there is not enough memory", hint=limits.memory_remedy())
+        return SystemFailure("there is not enough memory", hint=limit_hints.memory())
     if isinstance(error, RecursionError):
         return SystemFailure(
             "something that was read is nested too deeply",
             hint="run it again with --debug to see what it is",
         )
     if isinstance(error, RuntimeError) and _THREAD.search(str(error)):
-        return SystemFailure("no thread can be started", hint=limits.threads_remedy())
+        return SystemFailure("no thread can be started", hint=limit_hints.threads())
     if isinstance(error, ImportError):
         return SystemFailure(
-            f"a part of the program cannot be loaded: {error}", hint=limits.loading_remedy()
+            f"a part of the program cannot be loaded: {error}", hint=limit_hints.loading()
         )
     if isinstance(error, OverflowError):
         return SystemFailure(

@@ -320,4 +320,4 @@ def _nothing(store: Store, tally: Tally) -> NothingToBackUp:
         message = f"nothing in the store {store.location} can be carried"
     else:
         message = f"the store {store.location} has nothing to back up"
-    return NothingToBackUp(message, hint="no archive was made; older ones are as they were")
+    return NothingToBackUp(message)

@@ -6,7 +6,6 @@ Manager 10, "How License Chaining Works").
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 
 from wmbackup.archive.inventory import Row
@@ -71,16 +70,17 @@ class Chains:
                 if is_in_target(row):
                     del missing[root]
         found = [
-            _warning(leaf, _hint(leaf.root or root, contents, is_archived=root in archived))
+            _warning(leaf, _reason(leaf.root or root, contents, is_archived=root in archived))
             for root, leaf in list(missing.items())[:_NAMED]
         ]
         if len(missing) > _NAMED:
             more = len(missing) - _NAMED
-            found.append(WarningEvent("root-missing", f"other roots are not restored: {more:,}"))
+            text = f"other roots are not restored: {more:,}"
+            found.append(WarningEvent("root-missing", text, reason="more"))
         return found
 
 
-def _warning(leaf: License, hint: str) -> WarningEvent:
+def _warning(leaf: License, reason: str | None) -> WarningEvent:
     title, kid = leaf.attributes.get("Title"), leaf.kid
     name = f" {quoted(title)}" if title else ""
     own = f" with key ID {quoted(kid)}" if kid else ""
@@ -88,13 +88,12 @@ def _warning(leaf: License, hint: str) -> WarningEvent:
         "root-missing",
         f"the license{name}{own} is a leaf, and the restore does not bring its root, key ID"
         f" {quoted(leaf.root or '')}: without the root it plays nothing",
-        hint,
+        reason=reason,
+        subject=leaf.root,
     )
 
 
-def _hint(root: str, contents: Contents, *, is_archived: bool) -> str:
+def _reason(root: str, contents: Contents, *, is_archived: bool) -> str | None:
     if is_archived:
-        return f"to restore the root as well, add --kid {shlex.quote(root)}"
-    if contents.withholds(Selection(kids=(root,))):
-        return "the root was not backed up: its issuer forbids that; ask the shop for a new license"
-    return f"this archive does not have the root: search others with --kid {shlex.quote(root)}"
+        return None
+    return "withheld" if contents.withholds(Selection(kids=(root,))) else "not-here"

@@ -86,9 +86,7 @@ def countersign(
         try:
             with open_archive(source, identities) as archive:
                 if archive.length is None:
-                    raise NotAnArchive(
-                        f"{source} is no file that can be rewritten", hint="save it to a file first"
-                    )
+                    raise NotAnArchive(f"{source} is no file that can be rewritten", reason="pipe")
                 trusted = _verify(archive, policy, control)
                 _refuse_second(source, key, trusted.keys)
                 signature = key.sign(trusted.tag_manifest)
@@ -112,7 +110,7 @@ def _refuse_second(source: str, key: SigningKey, keys: tuple[bytes, ...]) -> Non
     if key.public in keys:
         raise SignedAlready(
             f"{source} is signed by {key.fingerprint} already",
-            hint="another signer has to have another key; name it with --signing-key",
+            reason="same-key",
         )
     if len(keys) >= _MOST:
         raise SignedAlready(f"{source} has {_MOST} signatures, and no more fit in")
@@ -213,5 +211,5 @@ def _read_back(
     except (ArchiveDamaged, UnsupportedArchive) as error:
         raise ReadBackFailed(
             f"the disk gave back other bytes than were written: {error}",
-            hint="the archive is as it was; check the disk",
+            reason="in-place",
         ) from error

@@ -64,7 +64,7 @@ def choose_destination(
     if store.root is not None and is_inside(path, store.root):
         raise OutputInsideStore(
             f"the output {path} lies in the store that is read",
-            hint="choose an output outside of it",
+            path=path,
         )
     if os.path.lexists(path) and not replace:
         raise exists(path)

@@ -29,12 +29,14 @@ def nobody(_envelope: SealedEnvelope) -> Sequence[Identity]:
 class Unsealed(NamedTuple):
     """The bytes of an archive, its length where it is known, and whose identity opened it.
 
-    ``recipient`` is ``age1…``, ``passphrase``, or None for an archive without an envelope.
+    ``recipient`` is ``age1…``, ``passphrase``, or None for an archive without an envelope. What a
+    worker needs to read the envelope in the same file is ``shared``, which is secret.
     """
 
     stream: ByteStream
     length: int | None
     recipient: str | None
+    shared: bytes = b""
 
 
 def unseal(
@@ -58,7 +60,8 @@ def unseal(
 
     envelope = SealedEnvelope(stream, length, start=start)
     opened = envelope.open(identities(envelope), salvage=salvage)
-    return Unsealed(opened.stream, opened.stream.size, opened.identity.name)
+    shared = b"" if salvage else opened.stream.share()
+    return Unsealed(opened.stream, opened.stream.size, opened.identity.name, shared)
 
 
 def _beginning(stream: ByteStream) -> bytes:
@@ -97,7 +100,6 @@ def warn_of_recipients(info: BagInfo, recipient: str | None, control: Control) -
             WarningEvent(
                 "encryption-missing",
                 "the maker encrypted this archive, and it comes in the clear",
-                "whoever could open it has decrypted it; who else has read it nobody can say",
             )
         )
     elif recipient not in info.recipients.split(" "):
@@ -105,7 +107,6 @@ def warn_of_recipients(info: BagInfo, recipient: str | None, control: Control) -
             WarningEvent(
                 "recipient-unnamed",
                 "the maker did not encrypt this archive for what opens it here",
-                "somebody who could open it has encrypted it anew",
             )
         )
 

@@ -22,11 +22,6 @@ from wmbackup.license import License
 from wmbackup.status import Control, Phase, PhaseEvent
 from wmbackup.stores.base import Content, Store
 
-NO_MATCH = (
-    "wmbackup list without the selection shows what there is; paths are taken as it prints them"
-)
-"""What to do where nothing matches a selection."""
-
 
 class Selection(NamedTuple):
     """Which licenses and files are meant; each list is a choice, and all lists must agree.
@@ -151,7 +146,7 @@ def inventory_of_store(
             raise UsageError(
                 f"the licenses of {store.location} cannot be compared by their files, of which"
                 " the interface writes others each time",
-                hint="compare what wmbackup list shows of the archive and of the store",
+                reason="interface-not-compared",
             )
         yield Listing(None, (), _enumerated(store, tally, control), store.kind), tally
         return

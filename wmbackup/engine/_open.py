@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 import stat
-import sys
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -23,10 +21,7 @@ from wmbackup.engine._envelope import (
 )
 from wmbackup.errors import (
     ArchiveDamaged,
-    ArchiveTruncated,
     ArchiveUnavailable,
-    ArchiveUnsigned,
-    ArmoredArchive,
     EnvelopeDamaged,
     EnvelopeTruncated,
     NotFound,
@@ -42,8 +37,8 @@ from wmbackup.storage.spool import spool_failure, spool_in, temporary_folder
 from wmbackup.storage.trouble import is_of_file
 from wmbackup.trust.policy import Policy
 
-HOPELESS = "nothing in this copy can be verified; look for another one"
-"""The next step where not even a salvage helps, since it begins where the signature ends."""
+HOPELESS = "head"
+"""The reason where not even a salvage helps, since it begins where the signature ends."""
 
 
 class NamedStream:
@@ -87,28 +82,33 @@ def open_archive(
             yield _sealed(source, naming, identities, salvage=salvage)
         return
     if not source:
-        raise UsageError("the name of the archive is empty", hint="name a file, or - for a pipe")
+        raise UsageError("the name of the archive is empty", reason="no-archive-name")
     try:
         file = open_file(source)
     except FileNotFoundError:
-        raise NotFound(f"there is no file {source}", hint="check its path") from None
+        raise NotFound(f"there is no file {source}", reason="no-file", path=source) from None
     except IsADirectoryError:
-        raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+        raise _is_folder(source) from None
     except NamedPipe as error:
         raise ArchiveUnavailable(
             f"{source} is a named pipe, and is not waited for",
-            hint=f"read it from standard input: wmbackup verify - < {shlex.quote(source)}",
+            reason="named-pipe",
+            path=source,
         ) from error
     except OSError as error:
         if os.path.isdir(source):  # which Windows calls a matter of permission
-            raise UsageError(f"{source} is a folder", hint="name the archive in it") from None
+            raise _is_folder(source) from None
         raise unavailable(error, source) from error
     try:
-        with _naming(source) as naming:
+        with _naming(source, source) as naming:
             yield _sealed(file, naming, identities, salvage=salvage, path=resolved(source))
     finally:
         with contextlib.suppress(OSError):  # everything that counts was read
             file.close()
+
+
+def _is_folder(source: str) -> UsageError:
+    return UsageError(f"{source} is a folder", reason="archive-is-folder", path=source)
 
 
 def _sealed(
@@ -122,13 +122,15 @@ def _sealed(
     length = _length(stream)
     found = unseal(NamedStream(stream, naming.name), length, identities, salvage=salvage)
     naming.decrypted = found.recipient is not None
+    hidden = length is None or (naming.decrypted and not found.shared)
     return SealedArchive(
         found.stream,
         naming.name,
         found.length,
         path=path,
-        descriptor=None if length is None or naming.decrypted else stream.fileno(),
+        descriptor=None if hidden else stream.fileno(),
         recipient=found.recipient,
+        shared=found.shared,
     )
 
 
@@ -147,7 +149,7 @@ def unavailable(error: OSError, source: str) -> ArchiveUnavailable | SystemFailu
     failure = SystemFailure.of(error, "read", source)
     if not is_of_file(error):
         return failure
-    return ArchiveUnavailable(failure.message, hint=failure.hint)
+    return ArchiveUnavailable(failure.message, reason=failure.reason, path=source)
 
 
 class _Naming:
@@ -159,7 +161,7 @@ class _Naming:
 
 
 @contextlib.contextmanager
-def _naming(name: str) -> Iterator[_Naming]:
+def _naming(name: str, path: str | None = None) -> Iterator[_Naming]:
     naming = _Naming(name)
     try:
         yield naming
@@ -167,12 +169,7 @@ def _naming(name: str) -> Iterator[_Naming]:
         inside = naming.decrypted and not isinstance(error, (EnvelopeDamaged, EnvelopeTruncated))
         error.message = f"{name}: {'decrypted, but ' if inside else ''}{error.message}"
         error.args = (error.message,)
-        if isinstance(error, ArmoredArchive):
-            file = quote(name) if name != "standard input" else ""
-            error.hint = f"decrypt it first: age -d -i identity.txt {file}".rstrip()
-            error.hint += " > plain.wmbackup.tar"
-        if error.hint is None and isinstance(error, ArchiveDamaged):
-            error.hint = "use another copy of the archive, or see what restore --salvage finds"
+        error.path = path
         raise
 
 
@@ -194,14 +191,13 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
     try:
         trusted = archive.authenticate(policy)
     except SignerUntrusted as error:
-        if error.hint is None:
-            error.hint = _how_to_trust(error, archive)
+        if archive.path is None:
+            error.reason = "pipe"
+        else:
+            error.path = archive.name
         raise
     except ArchiveDamaged as error:
-        if isinstance(error, ArchiveTruncated):
-            error.hint = "fetch it again from where it was copied: of this copy nothing is verified"
-        elif not isinstance(error, ArchiveUnsigned):
-            error.hint = HOPELESS
+        error.reason = HOPELESS
         raise
     warn_of_recipients(trusted.info, archive.recipient, control)
     _warn_of_ignored(archive, trusted, policy, control)
@@ -220,13 +216,11 @@ def _warn_of_ignored(
             event = WarningEvent(
                 "cosigner-revoked",
                 f"{archive.name}: the countersignature by {mark}, which is revoked, is ignored",
-                None,
             )
         else:
             event = WarningEvent(
                 "cosigner-untrusted",
                 f"{archive.name}: the countersignature by {mark}, which is not trusted, is ignored",
-                None,
             )
         control.notify(event)
 
@@ -255,29 +249,3 @@ def identify(archive: SealedArchive) -> Claims:
     Raises as `authenticate` does, but for trust.
     """
     return archive.claims()
-
-
-def _how_to_trust(error: SignerUntrusted, archive: SealedArchive) -> str | None:
-    if error.code in {"too-few-signers", "signer-missing"}:
-        name = "ARCHIVE" if archive.path is None else quote(archive.name)
-        return f"let another trusted signer countersign it: wmbackup key sign {name}"
-    if error.code != "signer-untrusted":
-        return None
-    if archive.path is None:
-        return (
-            "if you know that this key is the one of the machine that made it, save the archive to"
-            f" a file, then: wmbackup key trust FILE --fingerprint {error.fingerprint}"
-        )
-    name = quote(archive.name)
-    return (
-        "if you know that this key is the one of the machine that made it:"
-        f" wmbackup key trust {name} --fingerprint {error.fingerprint}"
-    )
-
-
-def quote(name: str) -> str:
-    """Return a name as it is typed into a shell of this system."""
-    quoted = shlex.quote(name)
-    if sys.platform == "win32":
-        quoted = f'"{name}"' if " " in name or not name else name
-    return quoted

@@ -68,6 +68,5 @@ def read_back_archive(
                 progress.chunk(chunk)
     except (ArchiveDamaged, UnsupportedArchive) as error:
         raise ReadBackFailed(
-            f"the disk gave back other bytes than were written: {error}",
-            hint="nothing was published; check the disk and write to another one",
+            f"the disk gave back other bytes than were written: {error}"
         ) from error

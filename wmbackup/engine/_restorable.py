@@ -116,7 +116,7 @@ def open_contents(
         with spooling():
             files = rest.files(control.check)
         if all(one.offset is None for one in files):
-            raise ArchiveDamaged("nothing in the archive can be verified any more", hint=HOPELESS)
+            raise ArchiveDamaged("nothing in the archive can be verified any more", reason=HOPELESS)
         yield _Remains(rest, files, trusted)
 
 

@@ -12,7 +12,7 @@ from wmbackup.archive.inventory import Row
 from wmbackup.archive.reader import SealedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._chains import Chains
-from wmbackup.engine._inventory import NO_MATCH, Selection
+from wmbackup.engine._inventory import Selection
 from wmbackup.engine._machine import host_name, lock_subject
 from wmbackup.engine._progress import Progress
 from wmbackup.engine._restorable import Contents, Lost, open_contents
@@ -123,7 +123,7 @@ def restore(
     if store.gives_statuses and selection:
         raise UsageError(
             "the Windows Media interface restores all licenses of a backup or none",
-            hint="leave the selection out, or restore the selection into a folder",
+            reason="selection-for-interface",
         )
     with (
         _lock(locks, store, control),
@@ -135,7 +135,8 @@ def restore(
         if store.gives_statuses:
             _refuse_what_no_interface_wrote(contents)
         _warn_of_other_machine(contents.info, control)
-        run = _Run(contents, import_, control, on_conflict, _path_in(archive, store))
+        name = None if archive.path is None else archive.name
+        run = _Run(contents, import_, control, on_conflict, name, _path_in(archive, store))
         plan = run.plan(selection, store.location, is_told=salvage)
         announce(plan)
         run.refuse_conflicts(plan)
@@ -155,13 +156,13 @@ def _refuse_what_no_interface_wrote(contents: Contents) -> None:
         raise UsageError(
             f"the Windows Media interface takes only what it wrote itself, and this archive is of"
             f" a {quoted(info.store_kind)} store",
-            hint="restore it into a folder: --to folder:PATH",
+            reason="not-of-interface",
         )
     if contents.lost or contents.nameless:
         raise UsageError(
             "the Windows Media interface restores all of a backup or nothing, and of this one"
             " something is lost",
-            hint="restore an older archive that passes wmbackup verify",
+            reason="damaged-for-interface",
         )
 
 
@@ -173,7 +174,6 @@ def _warn_of_other_machine(info: BagInfo, control: Control) -> None:
                 "other-machine",
                 f"this is a raw copy of the DRM folder of {quoted(info.host)}, and its licenses"
                 " are bound to that machine",
-                f"on {host} it serves to look into, and does not let anything play",
             )
         )
 
@@ -207,12 +207,14 @@ class _Run:
         import_: Import,
         control: Control,
         on_conflict: OnConflict,
+        name: str | None,
         own_path: bytes | None,
     ) -> None:
         self._contents = contents
         self._import = import_
         self._control = control
         self._on_conflict = on_conflict
+        self._archive = name
         self._own_path = own_path
         self._wanted = bytearray(contents.info.files)
         self._new = self._same = self._size = 0
@@ -273,16 +275,16 @@ class _Run:
         if lost:
             return ArchiveDamaged(
                 f"nothing that the selection names can be proven; lost files: {lost:,}",
-                hint="leave the selection out to see which, or use another copy of the archive",
+                reason="selection-lost",
             )
         if self._contents.withholds(selection):
             return NotFound(
                 "what matches the selection was not backed up: its issuer forbids that",
-                hint="ask the shop that sold it for a new one; wmbackup list --at-risk names it",
+                reason="withheld",
+                path=self._archive,
             )
         return NotFound(
-            "nothing in the archive matches the selection",
-            hint=NO_MATCH,
+            "nothing in the archive matches the selection", reason="no-match", path=self._archive
         )
 
     def _judge(self, index: int, row: Row) -> None:
@@ -324,17 +326,16 @@ class _Run:
         if self._on_conflict is not OnConflict.SKIP and plan.blocked:
             raise RestoreConflict(
                 f"something that is no file stands where {_some(plan.blocked)} would go",
-                hint="move it away, or add --on-conflict skip",
+                reason="no-file",
             )
         if self._on_conflict is OnConflict.FAIL and plan.conflicts:
             raise RestoreConflict(
-                f"files with other content stand in the target: {_some(plan.conflicts)}",
-                hint="add --on-conflict skip or --on-conflict replace, or restore elsewhere",
+                f"files with other content stand in the target: {_some(plan.conflicts)}"
             )
         if self._on_conflict is OnConflict.REPLACE and self._own_path in plan.conflicts:
             raise UsageError(
                 "the restore would replace the archive that it reads",
-                hint="move the archive to another folder first",
+                reason="archive-in-target",
             )
 
     def verify(self, plan: RestorePlan, *, selective: bool) -> None:

@@ -109,8 +109,7 @@ class Tally:
             left.append(_count(len(self._withheld), "license", "is withheld", "are withheld"))
         if left:
             raise Incomplete(
-                f"no archive {'would be' if planned else 'was'} written: {' and '.join(left)}",
-                hint="leave --strict out to back up the rest",
+                f"no archive {'would be' if planned else 'was'} written: {' and '.join(left)}"
             )
 
     def start_over(self) -> None:

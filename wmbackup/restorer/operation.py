@@ -107,7 +107,7 @@ class Operation(Generic[_T]):
     def wait(self, timeout: float | None) -> _T:
         """Return the result or raise the error; see `BackupRestorer.wait`."""
         if threading.get_ident() in {self._thread.ident, self._here}:
-            raise Busy("an operation cannot wait for itself", hint="wait on another thread")
+            raise Busy("an operation cannot wait for itself", reason="itself")
         clock = _Clock(timeout)
         if self._is_threadless:
             self._work_here(clock)
@@ -116,9 +116,9 @@ class Operation(Generic[_T]):
             self.cancel()
             if not self._wait_for_end(_Clock(_GRACE)):
                 _LIVE.discard(self)  # it hangs: nobody waits for it at the end of the program
-                raise _timed_out(timeout, "it hangs: see what holds the store up")
+                raise _timed_out(timeout, "hangs")
         if (is_late or self._was_late) and isinstance(self._error, Cancelled):
-            raise _timed_out(timeout, "nothing was changed; give it more time")
+            raise _timed_out(timeout)
         if self._callback_error is not None:
             raise self._callback_error
         if self._error is not None:
@@ -222,8 +222,8 @@ def _hresult(error: BaseException | None) -> int:
     return _E_FAIL if known is None else known
 
 
-def _timed_out(timeout: float | None, hint: str) -> TimedOut:
-    return TimedOut(f"the operation did not end within {timeout:g} s", hint=hint)
+def _timed_out(timeout: float | None, reason: str | None = None) -> TimedOut:
+    return TimedOut(f"the operation did not end within {timeout:g} s", reason=reason)
 
 
 _LIVE: set[Operation[Any]] = set()

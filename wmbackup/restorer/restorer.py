@@ -331,10 +331,7 @@ class BackupRestorer:
         # Before all else: what another operation is doing may be what a check would find wrong.
         with self._mutex:
             if self._operation is not None and not self._operation.ended:
-                raise Busy(
-                    "this backup restorer is working already",
-                    hint="wait for it to end, or cancel it",
-                )
+                raise Busy("this backup restorer is working already", reason="same")
             yield
 
     def _start(self, operation: _Operation) -> None:

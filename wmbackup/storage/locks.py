@@ -6,7 +6,6 @@ import contextlib
 import errno
 import hashlib
 import os
-import shlex
 import stat
 import sys
 import time
@@ -74,10 +73,7 @@ class Locks:
                 raise
             let_go(descriptor)
             if time.monotonic() >= until:
-                raise Busy(
-                    f"another run of wmbackup holds the {subject}",
-                    hint="wait for it to end, or add --lock-wait SECONDS",
-                )
+                raise Busy(f"another run of wmbackup holds the {subject}")
             control.check()
             time.sleep(_POLL)
 
@@ -163,8 +159,11 @@ def _refuse_foreign(folder: str) -> None:
     if belongs_to_another(folder):
         raise PermissionError(errno.EPERM, f"it belongs to user {status.st_uid}", folder)
     if status.st_mode & stat.S_IWOTH and keeps_modes(folder):
-        how = f"others can write to it; chmod o-w {shlex.quote(folder)}"
-        raise PermissionError(errno.EPERM, how, folder)
+        raise SystemFailure(
+            f"cannot use the folder {folder} for locks: others can write to it",
+            reason="locks-open",
+            path=folder,
+        )
 
 
 def _is_still(descriptor: int, path: str) -> bool:

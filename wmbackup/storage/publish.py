@@ -155,7 +155,7 @@ def _rename_new(name: str, path: str) -> bool:
 
 def exists(path: str) -> OutputExists:
     """Return the error for an output that is there already."""
-    return OutputExists(f"{path} exists", hint="choose another output, or add --force")
+    return OutputExists(f"{path} exists", path=path)
 
 
 def output_path(output: str, name: str) -> str:
@@ -175,7 +175,7 @@ def output_path(output: str, name: str) -> str:
     except OSError as error:
         raise SystemFailure.of(error, "write", output) from error
     if not has_folder:
-        raise NotFound(f"there is no folder {folder}", hint="create it first, or choose another")
+        raise NotFound(f"there is no folder {folder}", reason="no-folder", path=folder)
     try:
         mode = os.lstat(path).st_mode
     except FileNotFoundError:
@@ -183,10 +183,11 @@ def output_path(output: str, name: str) -> str:
     except OSError as error:
         raise SystemFailure.of(error, "write", path) from error
     if stat.S_ISDIR(mode):
-        raise UsageError(f"{path} is a folder", hint="name another file as the output")
+        raise UsageError(f"{path} is a folder", reason="output-is-folder", path=path)
     if not stat.S_ISREG(mode):
         raise UsageError(
             f"{path} is a device or another special file",
-            hint="write to a file, or to standard output with -o -",
+            reason="output-is-device",
+            path=path,
         )
     return path

@@ -6,8 +6,7 @@ import os
 from collections.abc import Callable
 from typing import IO
 
-from wmbackup.errors import SystemFailure
-from wmbackup.limits import remedy
+from wmbackup.errors import LIMITS, SystemFailure
 
 
 def spool_in(folder: str) -> Callable[[], IO[bytes]]:
@@ -40,5 +39,6 @@ def temporary_folder() -> str:
 def spool_failure(error: OSError) -> SystemFailure:
     """Return the error for private temporary files that cannot be written."""
     failure = SystemFailure.of(error, "write temporary files in", temporary_folder())
-    failure.hint = remedy(error.errno) or "free some space there, or set TMPDIR to another folder"
+    if failure.reason not in LIMITS:
+        failure.reason = "temporary"
     return failure

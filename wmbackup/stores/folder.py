@@ -117,14 +117,15 @@ class FolderStore:
 
 def _unavailable(root: str, error: OSError) -> StoreUnavailable | SystemFailure:
     if isinstance(error, FileNotFoundError):
-        return StoreUnavailable(f"there is no folder {root}", hint="check the path after --store")
+        return StoreUnavailable(f"there is no folder {root}", reason="no-folder", path=root)
     if isinstance(error, NotADirectoryError):
-        return StoreUnavailable(f"{root} is not a folder", hint="name the folder it is in")
+        return StoreUnavailable(f"{root} is not a folder", reason="no-such-store", path=root)
     if not is_of_file(error):
         return SystemFailure.of(error, "list the folder", root)
     return StoreUnavailable(
         f"cannot read the folder {root}: {reason(error)}",
-        hint="check its permissions, or run as a user who may read it",
+        reason="unreadable",
+        path=root,
     )
 
 
@@ -223,7 +224,7 @@ class FolderExport:
         if found.is_half_restored:
             raise HalfRestored(
                 f"a restore into {where} is under way or was cut off half done",
-                hint="run the restore again: it puts back first what it had changed",
+                path=where,
             )
         self._control.notify(found.warning)
         if kind is not EntryKind.FOLDER:
@@ -245,7 +246,6 @@ def _others(count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
         f"files of other software are left out: {count:,}",
-        "add --verbose to list them, or --all-files to back them up as well",
     )
 
 
@@ -253,5 +253,5 @@ def _only_others(kind: str, count: int) -> WarningEvent:
     return WarningEvent(
         "files-left-out",
         f"nothing here is of a {kind} store: files of other software are left out: {count:,}",
-        "name the folder that has the license files, or take all files with folder:PATH",
+        reason="all",
     )

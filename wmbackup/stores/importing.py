@@ -53,7 +53,7 @@ def begin_import(
     import_: StagedImport | None = None
     try:
         if not is_folder(root) and os.path.lexists(root):
-            raise UsageError(f"{root} is not a folder", hint="name a folder to restore into")
+            raise UsageError(f"{root} is not a folder", reason="no-folder", path=root)
         ancestor, missing = _split(resolved(root))
         tree = open_tree(ancestor)
         with contextlib.closing(tree):
@@ -82,7 +82,7 @@ def _split(root: str) -> tuple[str, list[bytes]]:
     while not is_folder(root):
         parent, name = os.path.split(root)
         if parent == root:
-            raise NotFound(f"there is no folder {root}", hint="create it first")
+            raise NotFound(f"there is no folder {root}", reason="no-folder", path=root)
         missing.insert(0, encode(name))
         root = parent
     return root, missing
@@ -138,7 +138,7 @@ class _NewFolder(StagedImport):
         self._control.check()  # the sync may have taken its time
         if self._tree.stat(self._missing[0]) is not None:
             raise RestoreConflict(
-                f"{os.fsdecode(self._missing[0])} has appeared in the meantime", hint="try again"
+                f"{os.fsdecode(self._missing[0])} has appeared in the meantime", reason="appeared"
             )
         self._tree.rename(made, self._missing[0])
         self.committed = True
@@ -307,7 +307,7 @@ class _Existing(StagedImport):
             raise HalfRestored(
                 f"the restore into {self._root} failed, and what it had changed could not be put"
                 f" back: {reason}",
-                hint="run the restore again: it puts back first what was changed",
+                path=self._root,
             ) from cause
 
     def _keep_what_is_replaced(self, journal: Journal) -> None:
@@ -375,5 +375,5 @@ def _keep_old(tree: Tree, move: Move) -> None:
 def _in_the_way(path: bytes) -> RestoreConflict:
     return RestoreConflict(
         f"{os.fsdecode(path)} has appeared in the target in the meantime",
-        hint="nothing was changed; look at it and try again",
+        reason="appeared",
     )

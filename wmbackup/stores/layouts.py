@@ -49,7 +49,6 @@ def _lone_halves(names: Collection[bytes]) -> list[WarningEvent]:
         WarningEvent(
             "incomplete-set",
             f"{there.decode()} is there, and {missing.decode()}, which belongs to it, is not",
-            "look for the missing file: one is of no use without the other",
         )
         for pair in _PAIRS
         for there, missing in (pair, pair[::-1])
@@ -65,7 +64,7 @@ def _missing_backups(names: Collection[bytes]) -> list[WarningEvent]:
         WarningEvent(
             "incomplete-set",
             f"of the files of a license backup these are not there: {', '.join(missing)}",
-            "a backup of one version of licenses alone may have no others; look whether it is",
+            reason="backup",
         )
     ]
 

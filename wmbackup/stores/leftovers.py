@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shlex
 import stat
 import sys
 from collections.abc import Iterator
@@ -79,16 +78,8 @@ def _may_have_journal(tree: Tree, name: bytes) -> bool:
 
 def _foreign(where: str, name: bytes, reason: str, *, journal: bool) -> WarningEvent:
     path = os.path.join(where, os.fsdecode(name.rpartition(b"/")[2]))
-    remove = f"rm -r {shlex.quote(path)}"
-    hint = f"nothing in it is needed, unless that restore is under way: {remove}"
-    if reason == _NO_FOLDER:
-        hint = f"give it another name, or, if nobody needs it: {remove}"
-    elif journal:
-        hint = (
-            "run that restore again as the user, and on the machine, that began it: it puts back"
-            f" what was there before; if nobody needs that any more: {remove}"
-        )
-    return WarningEvent("foreign-restore", f"{path} {reason}", hint)
+    which = "no-folder" if reason == _NO_FOLDER else "journal" if journal else None
+    return WarningEvent("foreign-restore", f"{path} {reason}", reason=which, subject=path)
 
 
 @contextlib.contextmanager
@@ -122,7 +113,7 @@ def still_there(
     return WarningEvent(
         "left-behind",
         f"the folder {path} of {whose} could not be removed: {reason_of(failure)}",
-        f"nothing in it is needed: rm -r {shlex.quote(path)}",
+        subject=path,
     )
 
 
@@ -133,8 +124,7 @@ def still_needed(where: str, name: bytes) -> WarningEvent:
         "not-undone",
         f"this restore may have changed files and could not put them back; {path} keeps what that"
         " takes",
-        "do not remove it; when the disk works again, the next restore into this folder puts back"
-        " what was there before",
+        subject=path,
     )
 
 

@@ -249,10 +249,7 @@ class SampleStore:
 
     def import_(self, control: Control, *, replace: bool) -> AbstractContextManager[Import]:
         """Raise StoreReadOnly."""
-        raise StoreReadOnly(
-            "the sample store is built in and takes nothing in",
-            hint="restore into a folder: --to folder:PATH",
-        )
+        raise StoreReadOnly("the sample store is built in and takes nothing in")
 
 
 class SampleExport:

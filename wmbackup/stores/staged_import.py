@@ -50,7 +50,6 @@ class StagedImport(ABC):
                         "undo-unsure",
                         "this file system keeps no owners, and there is no state folder: if this"
                         " restore is cut off, the next one cannot tell that it may undo it",
-                        "set HOME or XDG_STATE_HOME to a folder that can be written",
                     )
                 )
             self._prepare(self._staging_made)
@@ -147,5 +146,5 @@ def twin(path: bytes) -> RestoreConflict:
     """Return the error for two names that are one to the file system."""
     return RestoreConflict(
         f"{os.fsdecode(path)} has the same name as another file on this file system",
-        hint="restore into a folder on a file system that tells such names apart",
+        reason="same-name",
     )

@@ -58,7 +58,10 @@ class PrincipalUnfit(WmbackupError):
 
 
 class PrincipalTaken(WmbackupError):
-    """Another key holds the principal already; ``line`` is one under which this key fits."""
+    """Another key holds the principal already; ``line`` is one under which this key fits.
+
+    ``path`` is the trust file, and ``ends`` says that it is empty or its last line is complete.
+    """
 
     code = "principal-taken"
 
@@ -66,6 +69,7 @@ class PrincipalTaken(WmbackupError):
         """Keep the line."""
         super().__init__(f"another key is trusted as {principal}")
         self.line = line
+        self.ends = True
 
 
 def parse_allowed_signers(text: bytes) -> tuple[Signer, ...]:

@@ -62,7 +62,7 @@ def limited(text: bytes, key: bytes, until: datetime) -> bytes:
         if signer.valid_after is not None and signer.valid_after >= until:
             raise TrustFileInvalid(
                 f"the key {fingerprint(key)} is not valid before {signer.valid_after:%Y-%m-%d}",
-                hint="choose a later time, or take its line out: wmbackup key untrust",
+                reason="valid-later",
             )
         lines[number - 1] = _limit_line(lines[number - 1], until)
         wanted.append(replace(signer, valid_before=until))

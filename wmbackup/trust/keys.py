@@ -5,9 +5,7 @@ The one that `create` makes has no passphrase, so that cron can sign.
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -31,7 +29,7 @@ from wmbackup.trust.trust_files import (
     read_signers,
     trust_held,
 )
-from wmbackup.trust.unlock import ANOTHER, Signs, Unlock
+from wmbackup.trust.unlock import Signs, Unlock
 from wmbackup.trust.unlock import load as load_key
 
 if TYPE_CHECKING:
@@ -87,18 +85,13 @@ def load(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it
 
 
 def load_own(path: str, unlock: Unlock = Unlock()) -> SigningKey:  # noqa: B008 - it is frozen
-    """Read the signing key of this user, as `load` does, and say how to make another one."""
+    """Read the signing key of this user, which can be made anew. Raises as `load` does."""
     try:
         return load(path, unlock)
     except SigningKeyUnusable as error:
-        if error.hint == ANOTHER:  # nothing that would mend this one
-            error.hint = make_another(path)
+        if error.reason is None:  # nothing else would mend this one
+            error.reason = "own"
         raise
-
-
-def make_another(path: str) -> str:
-    """Return the commands that make another signing key and keep the old one."""
-    return f"make another one: {small_files.move_away(path)} && wmbackup key create"
 
 
 def create(path: str, host: str) -> SigningKey:
@@ -160,15 +153,12 @@ def rotation_unfinished(path: str) -> SetupUnusable:
     """Return the error for a signing key whose rotation was cut off."""
     return SetupUnusable(
         f"there is no signing key at {path}: a run that replaced it was cut off",
-        hint="complete it with: wmbackup key rotate",
+        reason="rotation",
     )
 
 
 def _exists(path: str) -> KeyExists:
-    return KeyExists(
-        f"there is a signing key at {path}",
-        hint="keep it: the archives that it signed are trusted because of it",
-    )
+    return KeyExists(f"there is a signing key at {path}", path=path)
 
 
 def is_incomplete(path: str) -> bool:
@@ -195,30 +185,14 @@ def create_trusted(
         completed = os.path.lexists(path)
         if not completed and os.path.lexists(next_path(path)):
             raise rotation_unfinished(path)
-        with _completable(path):
-            key = load_own(path) if completed else create_private_key(path)
-            is_known = any(signer.key == key.public for signer in trusted)
-            if is_known and completed and not is_incomplete(path):
-                raise _exists(path)
-            principal = _trust_own(file, key, host, revoked)
-            if not os.path.lexists(public_path(path)):
-                write_public(key, principal_of(host))
+        key = load_own(path) if completed else create_private_key(path)
+        is_known = any(signer.key == key.public for signer in trusted)
+        if is_known and completed and not is_incomplete(path):
+            raise _exists(path)
+        principal = _trust_own(file, key, host, revoked)
+        if not os.path.lexists(public_path(path)):
+            write_public(key, principal_of(host))
         return Created(key, principal, completed)
-
-
-@contextlib.contextmanager
-def _completable(path: str) -> Iterator[None]:
-    """Add the next step to what goes wrong on the way to a key that is trusted."""
-    try:
-        yield
-    except KeyRevoked as error:
-        error.hint = make_another(path)
-        raise
-    except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(path):
-            complete = "complete the signing key with: wmbackup key create"
-            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
-        raise
 
 
 def _trust_own(file: str, key: SigningKey, host: str, revoked: Paths) -> str:
@@ -227,6 +201,9 @@ def _trust_own(file: str, key: SigningKey, host: str, revoked: Paths) -> str:
     while True:
         try:
             known = trust_held(file, Signer(principal, key.public), revoked)
+        except KeyRevoked as error:
+            error.reason, error.path = "own", key.path
+            raise
         except PrincipalTaken:
             number += 1
             principal = f"{base}-{number}"

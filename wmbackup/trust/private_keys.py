@@ -122,7 +122,7 @@ def belongs_to_user(path: str) -> bool:
     """Whether a file is this user's, as ssh asks before it looks at the permissions."""
     if sys.platform == "win32":
         return True
-    else:  # noqa: RET505 - for mypy, which knows systems by such branches
+    else:  # noqa: RET505 - mypy tells systems apart by such branches
         return os.stat(path).st_uid == os.getuid()
 
 

@@ -139,12 +139,9 @@ def _put_away_before(path: str) -> str:
     if os.path.lexists(public_path(path)):
         raise UsageError(
             f"the private half of {public_path(path)} is not on the disk, and is not replaced here",
-            hint="make another key with ssh-keygen -t ed25519, add it to ssh-agent, and trust it"
-            " with: wmbackup key trust FILE.pub",
+            reason="key-elsewhere",
         )
-    raise SigningKeyMissing(
-        f"there is no signing key at {path}", hint="to make one: wmbackup key create"
-    )
+    raise SigningKeyMissing(f"there is no signing key at {path}", reason="own", path=path)
 
 
 def _discard(path: str) -> None:
@@ -165,7 +162,6 @@ def _completable(path: str) -> Iterator[None]:
         except OSError as error:
             raise SystemFailure.of(error, "replace the signing key", path) from error
     except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(next_path(path)):
-            complete = "complete the rotation with: wmbackup key rotate"
-            error.hint = f"{error.hint}; then {complete}" if error.hint else complete
+        if os.path.lexists(next_path(path)) and error.reason is None:
+            error.reason = "rotation"
         raise

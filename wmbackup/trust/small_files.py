@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shlex
 import stat
 import sys
 from typing import NamedTuple
@@ -37,14 +36,6 @@ if sys.platform == "win32":
         except OSError:
             return True
 
-    def can_hide(path: str) -> bool:
-        """Whether a file can be kept from other users: its disk keeps access lists."""
-        try:
-            owner.readers(path)
-        except OSError:
-            return False
-        return True
-
 else:
 
     def _restrict(_path: str) -> None:
@@ -53,13 +44,6 @@ else:
     def is_exposed(_path: str, mode: int) -> bool:
         """Whether others than its owner may read a file."""
         return bool(mode & (stat.S_IRWXG | stat.S_IRWXO))
-
-    def can_hide(path: str) -> bool:
-        """Whether a file can be kept from other users: its file system keeps modes."""
-        try:
-            return _keeps_modes(os.path.dirname(path) or os.curdir)
-        except SystemFailure:  # a hint is given with an error, and never in its place
-            return True
 
 
 def read(path: str, what: str = "") -> SmallFile | None:
@@ -73,7 +57,7 @@ def read(path: str, what: str = "") -> SmallFile | None:
         raise unusable(error, f"read {what}".rstrip(), path) from error
     if found is not None and len(found.data) > MAX_FILE:
         raise SetupUnusable(
-            f"{path} is larger than {MAX_FILE // 1024:,} KiB", hint="name another file"
+            f"{path} is larger than {MAX_FILE // 1024:,} KiB", reason="too-large", path=path
         )
     return found
 
@@ -83,7 +67,7 @@ def unusable(error: OSError, doing: str, path: str) -> SetupUnusable | SystemFai
     failure = SystemFailure.of(error, doing, path)
     if not is_of_file(error):
         return failure
-    return SetupUnusable(failure.message, hint=failure.hint)
+    return SetupUnusable(failure.message, reason=failure.reason, path=path)
 
 
 def write(path: str, text: bytes, what: str = "the file", *, replace: bool = True) -> None:
@@ -104,10 +88,14 @@ def write(path: str, text: bytes, what: str = "the file", *, replace: bool = Tru
 
 
 class Exposed(NamedTuple):
-    """Something that a group of users can write, and what ends it."""
+    """Something that a group of users can write: ``file``, or the folder that holds it.
+
+    ``has_modes`` says whether the file system keeps modes, so that one can end it.
+    """
 
     path: str
-    remedy: str
+    file: str
+    has_modes: bool
 
 
 def check_writers(path: str) -> Exposed | None:
@@ -130,33 +118,30 @@ def check_writers(path: str) -> Exposed | None:
         if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & sticky:
             continue
         if not _keeps_modes(folder):
-            return Exposed(place, mount_hint(path))
-        remedy = f"chmod go-w {shlex.quote(place)}"
+            return Exposed(place, path, has_modes=False)
         if mode & stat.S_IWOTH:
             raise SetupUnusable(
-                f"every user can write {place}, and so decide whom to trust", hint=remedy
+                f"every user can write {place}, and so decide whom to trust",
+                reason="written-by-all",
+                path=place,
             )
-        return Exposed(place, remedy)
+        return Exposed(place, path, has_modes=True)
     return None
 
 
-def move_away(path: str) -> str:
-    """Return the command that gives a file another name."""
-    if os.name == "nt":
-        return f'move "{path}" "{path}.old"'
-    return f"mv {shlex.quote(path)} {shlex.quote(path + '.old')}"
-
-
-def mount_hint(path: str) -> str:
-    """Return what helps where a file is on a file system that keeps no modes."""
-    return f"the file system of {path} keeps no modes: mount it with umask=077, or use another one"
-
-
-def hide_hint(path: str) -> str:
-    """Return what keeps other users from reading a file: a command, where there is one."""
-    if os.name == "nt":
-        return f'icacls "{path}" /inheritance:r /grant:r "%USERNAME%:F"'
-    return f"chmod 600 {shlex.quote(path)}" if can_hide(path) else mount_hint(path)
+def can_hide(path: str) -> bool:
+    """Whether a file can be kept from other users: its file system keeps permissions."""
+    if sys.platform == "win32":
+        try:
+            owner.readers(path)
+        except OSError:  # a disk without access lists
+            return False
+        return True
+    else:  # noqa: RET505 - mypy tells systems apart by such branches
+        try:
+            return _keeps_modes(os.path.dirname(path) or os.curdir)
+        except SystemFailure:  # a hint is given with an error, and never in its place
+            return True
 
 
 def _keeps_modes(folder: str) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shlex
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -71,7 +70,7 @@ def read_signers(path: str, *, must_exist: bool = False) -> tuple[Signer, ...]:
     """
     found = small_files.read(path)
     if found is None and must_exist:
-        raise SetupUnusable(f"there is no file {path}", hint="check the path of the trust file")
+        raise SetupUnusable(f"there is no file {path}", reason="no-file", path=path)
     with named(path):
         return parse_allowed_signers(b"" if found is None else found.data)
 
@@ -103,7 +102,6 @@ def named(path: str) -> Iterator[None]:
     except TrustFileInvalid as error:
         error.message = f"{path}: {error.message}"
         error.args = (error.message,)
-        error.hint = error.hint or "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS"
         raise
 
 
@@ -155,7 +153,6 @@ def _new_text(path: str, signer: Signer, revoked: Paths) -> tuple[Signer | None,
     if signer.key in never:
         raise KeyRevoked(
             f"the key {sshsig.fingerprint(signer.key)} is revoked in {never[signer.key]}",
-            hint="a revoked key is not trusted again; trust a new key of that machine",
         )
     found = small_files.read(path)
     text = b"" if found is None else found.data
@@ -166,17 +163,8 @@ def _new_text(path: str, signer: Signer, revoked: Paths) -> tuple[Signer | None,
         try:
             return None, with_line(text, signer, datetime.now(UTC), never)
         except PrincipalTaken as error:
-            error.hint = _how_to_add(error.line, path, text)
+            error.path, error.ends = path, not text or text.endswith(b"\n")
             raise
-
-
-def _how_to_add(line: str, path: str, text: bytes) -> str:
-    """Return what adds a line to a trust file: a command, where the shell writes UTF-8."""
-    own = "trust it under a name of its own:"
-    if os.name == "nt":
-        return f"{own} add this line to {path}: {line}"
-    gap = "" if not text or text.endswith(b"\n") else "\\n"
-    return f"{own} printf '{gap}%s\\n' {shlex.quote(line)} >> {shlex.quote(path)}"
 
 
 def untrust(

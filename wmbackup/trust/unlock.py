@@ -6,7 +6,6 @@ Nothing here reads the environment or a terminal: an `Unlock` says what may be a
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from wmbackup.trust.agent import Agent
 
 _PUBLIC_PREFIXES = (b"ssh-", b"sk-", b"ecdsa-")
-ANOTHER = "name another with --signing-key"
 
 
 class SigningKeyLocked(SigningKeyUnusable):
@@ -88,13 +86,13 @@ class _OfAgent:
         except AgentFailure as error:
             raise SigningKeyUnusable(
                 f"the signing key {self._path} did not sign: {error}",
-                hint="see what the agent holds with: ssh-add -l",
+                reason="agent-refused",
             ) from None
         except (InvalidSignature, ValueError):
             raise SigningKeyUnusable(
                 f"the signing key {self._path} did not sign: ssh-agent returned an invalid"
                 " signature",
-                hint="use another agent, or the private key itself",
+                reason="agent-invalid",
             ) from None
         return signature
 
@@ -111,7 +109,7 @@ def load(path: str, unlock: Unlock) -> Loaded:
         if half is None:
             raise SigningKeyMissing(
                 f"there is no signing key at {path}",
-                hint="make one with: wmbackup key create, or name one with --signing-key",
+                path=path,
             )
         return _by_public_half(f"{path}.pub", half.data, unlock)
     if found.data.lstrip().removeprefix(b"\xef\xbb\xbf").startswith(_PUBLIC_PREFIXES):
@@ -193,14 +191,14 @@ def _in_agent(public: bytes, path: str, unlock: Unlock, *, must: bool = False) -
     from wmbackup.trust.agent import Agent, AgentFailure
 
     mark = sshsig.fingerprint(public)
-    private = shlex.quote(path.removesuffix(".pub"))
+    private = path.removesuffix(".pub")
     if unlock.agent is None:
         if must:
             raise SigningKeyUnusable(
                 f"the signing key {path} is a public key, and no ssh-agent is running that could"
                 " hold its private half",
-                hint=f"name the private key with --signing-key, or start ssh-agent and add it:"
-                f" ssh-add {private}",
+                reason="no-agent",
+                path=private,
             )
         return None
     agent = Agent(unlock.agent)
@@ -213,7 +211,8 @@ def _in_agent(public: bytes, path: str, unlock: Unlock, *, must: bool = False) -
     if must:
         raise SigningKeyUnusable(
             f"the signing key {path} is a public key, and {reason}",
-            hint=f"add the private half to the agent: ssh-add {private}",
+            reason="not-in-agent",
+            path=private,
         )
     return None
 
@@ -223,15 +222,14 @@ def _unlocked(path: str, text: bytes, unlock: Unlock) -> Signs:
     if unlock.passphrase is None:
         raise SigningKeyLocked(
             f"the signing key {path} is protected by a passphrase, and there is nobody to ask",
-            hint="add --key-passphrase-file, --key-passphrase-fd or --key-passphrase-command, or"
-            f" add the key to ssh-agent: ssh-add {shlex.quote(path)}",
+            path=path,
         )
     if not has_package():
         raise SigningKeyUnusable(
             f"the signing key {path} is encrypted, and the package that opens such keys is not"
             " installed",
-            hint="install it: python -m pip install 'wmbackup[encrypted-keys]', or add the key to"
-            f" ssh-agent: ssh-add {shlex.quote(path)}",
+            reason="no-package",
+            path=path,
         )
     for left in reversed(range(unlock.tries)):
         try:
@@ -241,12 +239,14 @@ def _unlocked(path: str, text: bytes, unlock: Unlock) -> Signs:
                 continue
             raise SigningKeyUnusable(
                 f"the passphrase does not open the signing key {path}",
-                hint="check the passphrase; it is not the one of the archive",
+                reason="wrong-passphrase",
+                path=path,
             ) from None
         except CipherUnsupported as error:
             raise SigningKeyUnusable(
                 f"the signing key {path} {error}",
-                hint=f"encrypt it with another: ssh-keygen -p -Z aes256-ctr -f {shlex.quote(path)}",
+                reason="cipher",
+                path=path,
             ) from None
         except ValueError as error:
             raise _unusable(path, str(error)) from None
@@ -269,9 +269,10 @@ def _refuse_exposed(path: str) -> None:
     if belongs_to_user(path) and small_files.can_hide(path):
         raise SigningKeyUnusable(
             f"other users can read the signing key {path}, and such a key is not used",
-            hint=small_files.hide_hint(path),
+            reason="exposed",
+            path=path,
         )
 
 
 def _unusable(path: str, reason: str) -> SigningKeyUnusable:
-    return SigningKeyUnusable(f"the signing key {path} {reason}", hint=ANOTHER)
+    return SigningKeyUnusable(f"the signing key {path} {reason}", path=path)

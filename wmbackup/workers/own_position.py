@@ -6,6 +6,21 @@ import io
 import os
 from typing import IO
 
+from wmbackup.archive.stream import ByteStream
+
+
+def plain_stream(descriptor: int, shared: bytes) -> ByteStream:
+    """Return the bytes of the archive in a file; with ``shared``, of that in the envelope there.
+
+    Raises ArchiveDamaged.
+    """
+    position = OwnPosition(descriptor)
+    if not shared:
+        return position
+    from wmbackup.age.stream import open_shared
+
+    return open_shared(position, shared)
+
 
 class OwnPosition(io.RawIOBase):
     """An open file with a position that is not the one that two processes share."""

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import IO, cast
 
-from wmbackup.age.spool import KEY_SIZE, EncryptedSpool, encrypting
+from wmbackup.age.spool import KEY_SIZE, EncryptedSpool, descriptor, encrypting
 from wmbackup.archive.batch import BatchWriter, ContentMismatch, FileBatch
 from wmbackup.archive.row_codec import FileRow
 from wmbackup.errors import SystemFailure
@@ -44,7 +44,7 @@ def start_reader(
         return
     records = spool()
     sealed = encrypting(records)
-    opened = (folder.root, (records if sealed is None else sealed.file).fileno())
+    opened = (folder.root, descriptor(records))
     numbers = (*opened, int(folder.withholds), int(sealed is not None))
     with workers.start(__name__, *numbers, opened=opened) as process:
         yield None if process is None else ReadingWorker(process, records)

@@ -22,14 +22,14 @@ from wmbackup.archive.constants import DATA, ITEM, NAME
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.payload import Receiver, verify_chunk
 from wmbackup.archive.reader import SealedArchive
-from wmbackup.archive.stream import PIECE_SIZE, ExactReader
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
 from wmbackup.errors import ArchiveDamaged, WmbackupError
 from wmbackup.item import Item
 from wmbackup.status import Control
 from wmbackup.stores.base import WorkerImport
 from wmbackup.stores.tree import HandleTree, Tree
 from wmbackup.stores.writing import write_file
-from wmbackup.workers.own_position import OwnPosition
+from wmbackup.workers.own_position import plain_stream
 from wmbackup.workers.process import Worker, Workers, serve, share
 
 _CHUNK = 1024 * 1024
@@ -59,15 +59,25 @@ def start_stager(
     ):
         yield None
         return
-    with workers.start(__name__, descriptor, root, opened=(descriptor, root)) as process:
-        yield None if process is None else StagingWorker(process, inventory, receiver)
+    numbers = (descriptor, root, len(archive.shared))
+    with workers.start(__name__, *numbers, opened=(descriptor, root)) as process:
+        made = None
+        if process is not None:
+            made = StagingWorker(process, inventory, receiver, archive.shared)
+        yield made
 
 
 class StagingWorker:
     """Both processes, verifying and staging in turn."""
 
-    def __init__(self, process: Worker, inventory: Inventory, receiver: WorkerImport) -> None:
-        """Take the process, and what this one does the same with."""
+    def __init__(
+        self, process: Worker, inventory: Inventory, receiver: WorkerImport, secret: bytes
+    ) -> None:
+        """Take the process, and what this one does the same with.
+
+        With ``secret`` the worker decrypts; a command line is no secret, the pipe to it is.
+        """
+        self._secret = secret
         self._process = process
         self._inventory = inventory
         self._receiver = receiver
@@ -128,7 +138,7 @@ class StagingWorker:
         rows, lines = b"".join(chunk.rows), b"".join(chunk.lines)
         offset = self._inventory.payload_offset + chunk.offset
         paths = b"\0".join(map(self._receiver.staging_path, _paths(chunk)))
-        return _WHERE.pack(offset, len(rows), len(lines)) + rows + lines + paths
+        return self._secret + _WHERE.pack(offset, len(rows), len(lines)) + rows + lines + paths
 
 
 def _without_items(chunks: Iterator[Chunk], behind: list[Chunk]) -> Iterator[Chunk]:
@@ -147,27 +157,33 @@ def _paths(chunk: Chunk) -> list[bytes]:
 
 def main() -> None:
     """Be the worker."""
-    archive, root = map(int, sys.argv[3:])
+    archive, root, secret = map(int, sys.argv[3:])
     tree = HandleTree(root)
-    serve(lambda question: _answer(archive, tree, question))
+    opened: list[ByteStream] = []
+
+    def answer(question: bytes) -> bytes:
+        try:
+            if not opened:
+                opened.append(plain_stream(archive, question[:secret]))
+            return _answer(opened[0], tree, question[secret:])
+        except (WmbackupError, OSError):
+            return b""
+
+    serve(answer)
 
 
-def _answer(archive: int, tree: Tree, question: bytes) -> bytes:
-    """Verify and stage a chunk; answer nothing where that is not as simple as it should be."""
+def _answer(stream: ByteStream, tree: Tree, question: bytes) -> bytes:
+    """Verify and stage a chunk. Raises WmbackupError or OSError where that is not simple."""
     offset, rows, lines = _WHERE.unpack_from(question)
     at = _WHERE.size
     files = question[at : at + rows]
     manifest = tables.split(question[at + rows : at + rows + lines])
     paths = question[at + rows + lines :].split(b"\0")
-    stream = OwnPosition(archive)
     stream.seek(offset)
     source, stage = ExactReader(stream), _Stage(tree, paths)
-    try:
-        for chunk in cut(0, 0, files, manifest, _CHUNK):
-            for _ in verify_chunk(source, chunk, stage):
-                pass
-    except (WmbackupError, OSError):
-        return b""
+    for chunk in cut(0, 0, files, manifest, _CHUNK):
+        for _ in verify_chunk(source, chunk, stage):
+            pass
     return _DONE
 
 

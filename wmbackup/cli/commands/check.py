@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import shlex
 import shutil
 import struct
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows, store_row
 from wmbackup.cli.openable import encryption_row
+from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.output import Checked, CheckRow, State
 from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
@@ -33,7 +33,6 @@ from wmbackup.cli.signing import agent_address, has_own
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 from wmbackup.trust import keys
-from wmbackup.trust.small_files import hide_hint
 from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
 
 _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
@@ -72,7 +71,8 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
     try:
         return look()
     except WmbackupError as error:
-        return CheckRow(name, State.FAILED, error.message, error.hint, error.exit_code)
+        step = next_steps.of_error(error)
+        return CheckRow(name, State.FAILED, error.message, step, error.exit_code)
     except OSError as error:
         text = (error.strerror or str(error)).lower()
         return CheckRow(name, State.FAILED, text, None, ExitCode.FAILED)
@@ -110,10 +110,10 @@ def _signing_key() -> CheckRow:
     except SigningKeyLocked as error:
         mark = fingerprint(read_public(path))
         message = f"{mark}, {path}, has a passphrase, which an unattended backup has to be given"
-        return CheckRow("signing key", State.WARNING, message, error.hint)
+        return CheckRow("signing key", State.WARNING, message, next_steps.of_error(error))
     if key.exposed:
         message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, hide_hint(path))
+        return CheckRow("signing key", State.WARNING, message, next_steps.hide(path))
     return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
 
 
@@ -130,7 +130,7 @@ def _trust(session: Session) -> CheckRow:
         return CheckRow("trust", State.WARNING, message, "wmbackup key rotate")
     trusted = {signer.key for signer in policy.signers} - policy.revoked
     if key is not None and key not in trusted:
-        remedy = f"wmbackup key trust {shlex.quote(keys.public_path(own))}"
+        remedy = f"wmbackup key trust {shell.argument(keys.public_path(own))}"
         if keys.is_incomplete(own):
             remedy = "wmbackup key create"
         return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)

@@ -10,8 +10,11 @@ import click
 
 from wmbackup import hresult
 from wmbackup.cli.click_ext import HELP, Command
+from wmbackup.cli.render import next_steps
+from wmbackup.cli.render.error_texts import SENTENCES
+from wmbackup.cli.render.hint_texts import NOTHING
 from wmbackup.cli.render.hints import command_line, did_you_mean
-from wmbackup.cli.render.meanings import CODES, NEXT_STEPS, NOTHING, STATUSES
+from wmbackup.cli.render.meanings import CODES, NEXT_STEPS, STATUSES
 from wmbackup.cli.render.output import Explanation
 from wmbackup.cli.render.vocabulary import KINDS, WARNINGS, Meaning, file_meaning
 from wmbackup.cli.session import Session
@@ -29,6 +32,7 @@ _HAVE_ERRORS = (
         "stores.windows.store",
     ),
     "trust",
+    "trust.trust_files",
 )
 # As Microsoft and programmers print them: 0xC00D277F, C00D277F, (0xC00D277F), C00D277FL, #80070005.
 _HEXADECIMAL = re.compile(
@@ -152,7 +156,8 @@ def known_names() -> dict[str, list[Explanation]]:
             names.setdefault(name.upper(), []).append(explanation)
     for code in ExitCode:
         names.setdefault(code.name.replace("_", "-"), []).append(_exit_code(code))
-    for error in _all_errors(WmbackupError):
+    ours = [one for one in _all_errors(WmbackupError) if one.code in SENTENCES]
+    for error in ours:  # and none of a store of another package
         names.setdefault(error.code.upper(), []).append(_error(error))
     for kind, meanings in (("kind", KINDS), ("warning", WARNINGS)):
         for name, meaning in meanings.items():
@@ -174,7 +179,7 @@ def _hresult(known: hresult.HResult) -> Explanation:
         known.name,
         known.value,
         known.sentence,
-        known.next_step,
+        next_steps.of_hresult(known),
         category.exit_code,
         category.word,
     )
@@ -190,8 +195,6 @@ def _exit_code(code: ExitCode) -> Explanation:
 
 
 def _error(error: type[WmbackupError]) -> Explanation:
-    sentence = (error.__doc__ or "").split("\n")[0].rstrip(".")
-    if not sentence[1:2].isupper() and "_" not in sentence.split(":")[0]:  # no E_INVALIDARG
-        sentence = sentence[:1].lower() + sentence[1:]
     code = ExitCode(error.exit_code)
-    return Explanation("error", error.code, None, sentence, CODES[code], code)
+    step = next_steps.step_of_class(error)
+    return Explanation("error", error.code, None, SENTENCES[error.code], step, code)

@@ -24,6 +24,7 @@ from wmbackup.cli.keyring import (
     trust_rows,
 )
 from wmbackup.cli.render.output import Message, Revoked
+from wmbackup.cli.render.shell import quote
 from wmbackup.cli.session import (
     Session,
     allowed_signers_path,
@@ -35,7 +36,6 @@ from wmbackup.cli.session import (
 )
 from wmbackup.cli.signing import has_own
 from wmbackup.engine import open_archive
-from wmbackup.engine._open import quote
 from wmbackup.errors import ExitCode, NotFound, SignerUntrusted, UsageError
 from wmbackup.trust import Signer, trust_files
 from wmbackup.trust.edits import is_meant, names_key

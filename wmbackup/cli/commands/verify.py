@@ -13,6 +13,7 @@ from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
 from wmbackup.cli.trusting import TrustGiven, trust_options
+from wmbackup.cli.wildcards import expanded
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.status import Phase
 
@@ -69,7 +70,7 @@ def command(
     if not (quick or restore_test or against):
         session.steps = (Phase.AUTHENTICATING, Phase.VERIFYING)
     results, codes = [], []
-    for archive in archives:
+    for archive in expanded(archives):
         result = run.verify(archive)
         results.append(result)
         codes.append(_code(result))

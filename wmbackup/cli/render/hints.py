@@ -8,14 +8,15 @@ would have helped.
 from __future__ import annotations
 
 import re
-import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TextIO
 
 import click
 
-from wmbackup.errors import Undecryptable, WmbackupError
+from wmbackup.cli.render import shell
+from wmbackup.cli.render.next_steps import of_error
+from wmbackup.errors import WmbackupError
 
 _RECOVERED = "recovered"
 _RESTORED = "restored"
@@ -24,14 +25,11 @@ _WAIT = 60  # seconds
 
 def command_line(*words: str) -> str:
     """Return a command of this program, quoted for the shell of this system."""
-    if sys.platform == "win32":
-        import subprocess
-
-        return subprocess.list2cmdline(["wmbackup", *words])
-    return shlex.join(["wmbackup", *words])
+    return " ".join(["wmbackup", *map(shell.quote, words)])
 
 
-_COMMAND = re.compile(r"(?:\A|: )((?:wmbackup|rm|mv|chmod|ulimit) .*)\Z", re.DOTALL)
+_COMMANDS = "wmbackup|rm|mv|chmod|ulimit|printf|icacls|cmd|ssh-add|ssh-keygen|age"
+_COMMAND = re.compile(rf"(?:\A|: )((?:{_COMMANDS}) .*)\Z", re.DOTALL)
 
 
 def hint_lines(hint: str, wrapped: Callable[[str, str, TextIO], str]) -> str:
@@ -135,7 +133,7 @@ def _busy(_error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str 
 
 
 def _conflict(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
-    if "on_conflict" not in params or "--on-conflict" not in (error.hint or ""):
+    if "on_conflict" not in params or "--on-conflict" not in (of_error(error) or ""):
         return None  # nothing that skipping would help
     if params["on_conflict"] != "fail":
         return f"to restore into another folder: {line.with_value('--to', _RESTORED)}"
@@ -151,7 +149,7 @@ def _read_only(_error: WmbackupError, line: Line, params: Mapping[str, Any]) -> 
 
 
 def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
-    hint = error.hint or ""
+    hint = of_error(error) or ""
     if "--salvage" not in hint:
         return None
     if "salvage" in params:
@@ -164,7 +162,7 @@ def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str
 
 
 def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
-    hint, archive, store = error.hint or "", params.get("archive"), params.get("store")
+    hint, archive, store = of_error(error) or "", params.get("archive"), params.get("store")
     words = [str(archive)] if archive else ["--store", str(store)]
     if "wmbackup list" not in hint or archive == "-" or not (archive or store):
         return None
@@ -179,12 +177,12 @@ def _key_missing(_error: WmbackupError, _line: Line, _params: Mapping[str, Any])
 
 def _incomplete(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
     if "--strict" not in line.words:
-        return error.hint
+        return of_error(error)
     return f"to back up the rest: {line.again(without=['--strict'])}"
 
 
 def _failed(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
-    if "--debug" not in (error.hint or "") or "--debug" in line.words:
+    if "--debug" not in (of_error(error) or "") or "--debug" in line.words:
         return None
     return f"to see where it comes from: {line.again('--debug')}"
 
@@ -202,15 +200,3 @@ _HINTS: dict[str, _Find] = {
     "failed": _failed,
     "system": _failed,
 }
-
-
-def hint_of(error: WmbackupError) -> str | None:
-    """Return the hint of an error: its own, or one that is made of what it knows."""
-    if error.hint is None and isinstance(error, Undecryptable):
-        if "scrypt" in error.recipients:
-            return (
-                "give the passphrase that it was encrypted with: --passphrase on a terminal, or"
-                " --passphrase-file, --passphrase-fd, --passphrase-command"
-            )
-        return "name the identity that it was encrypted for: --identity FILE"
-    return error.hint

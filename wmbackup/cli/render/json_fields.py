@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wmbackup import engine, hresult
 from wmbackup.archive.tag_files import BagInfo, format_time
-from wmbackup.cli.render.hints import hint_of
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import Checked, Listed, Message, Result, Revoked, Verified
 from wmbackup.cli.render.sanitize import all_utc, utc
 from wmbackup.errors import WmbackupError
@@ -60,7 +60,7 @@ def error_fields(error: WmbackupError) -> dict[str, Any]:
     return {
         "code": error.code,
         "message": unicode_text(error.message),
-        "hint": unicode_text(hint_of(error)),
+        "hint": unicode_text(next_steps.of_error(error)),
         "hresult": None if error.hresult is None else hresult.find(error.hresult).name,
         "hresult_value": error.hresult,
         "exit_code": int(error.exit_code),

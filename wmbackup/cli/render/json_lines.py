@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from wmbackup.cli.render import json_fields
+from wmbackup.cli.render import json_fields, next_steps
 from wmbackup.cli.render.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -84,7 +84,7 @@ class JsonLines:
         elif isinstance(event, WithheldEvent):
             self._write("license", json_fields.license_fields(event.license, event.license.path))
         elif isinstance(event, WarningEvent):
-            self._warning(event.code, event.message, event.hint, None)
+            self._warning(event.code, event.message, next_steps.of_warning(event), None)
 
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wmbackup.cli.render.hint_texts import NOTHING
 from wmbackup.errors import ExitCode
 from wmbackup.status import Status
 
@@ -59,7 +60,6 @@ STATUSES = {
     Status.PROXIMITY_COMPLETED: "measuring the distance of a network device has ended",
     Status.CONTENT_ENABLER: "something must be done before the media file plays",
 }
-NOTHING = "there is nothing to do"
 NEXT_STEPS = {
     Status.ERROR: "ask for the HRESULT that came along: wmbackup explain HRESULT",
     Status.RESTRICTED_LICENSE: "ask the shop that sold it for a new one after a change of machine",

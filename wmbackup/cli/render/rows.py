@@ -13,7 +13,6 @@ from wmbackup.cli.render.messages import FILE, RUNNING_OUT
 from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.output import Listed
 from wmbackup.engine import Listing, Row, Selection
-from wmbackup.engine._inventory import NO_MATCH
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NotFound, UsageError
 from wmbackup.license import License, is_date
@@ -180,7 +179,8 @@ class Chooser:
     def check(self, where: str) -> None:
         """Raise NotFound where nothing matched the selection, whatever else was asked for."""
         if self._wanted.selection and not self._is_met:
-            raise NotFound(f"nothing in the {where} matches the selection", hint=NO_MATCH)
+            text = f"nothing in the {where} matches the selection"
+            raise NotFound(text, reason="no-match")
 
 
 def window(within: str | None, *, expired: bool) -> tuple[str | None, str | None]:

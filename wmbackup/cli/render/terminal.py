@@ -22,9 +22,11 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TextIO
 
+from wmbackup.cli.console import takes_colors
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
-from wmbackup.cli.render.hints import hint_lines, hint_of
+from wmbackup.cli.render.hints import hint_lines
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     affected_lines,
@@ -101,7 +103,7 @@ class Terminal:
     def _wants_color(self, stream: TextIO) -> bool:
         if self._common.color != "auto":
             return self._common.color == "always"
-        return is_terminal(stream) and not is_plain_terminal()
+        return is_terminal(stream) and not is_plain_terminal() and takes_colors(stream)
 
     def _style(self, text: str, style: str, stream: TextIO) -> str:
         if not text or not self._colored[stream]:
@@ -154,7 +156,7 @@ class Terminal:
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
-            self.warning(event.code, event.message, event.hint)
+            self.warning(event.code, event.message, next_steps.of_warning(event))
 
     def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         verbose = self._common.verbose
@@ -195,7 +197,7 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, hint_of(error))
+        self._report("error", error.message, next_steps.of_error(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""

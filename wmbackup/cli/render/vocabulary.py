@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from wmbackup.cli.render.next_steps import step_of_warning
+
 Meaning = tuple[str, str]
 
 _OPAQUE = "carry it with the other files of its folder; it is of no use alone"
@@ -98,130 +100,78 @@ KINDS: Mapping[str, Meaning] = {
 }
 """Kinds of licenses and of stores, by the word that `list` and `backup` print."""
 
-WARNINGS: Mapping[str, Meaning] = {
+_WARNINGS: Mapping[str, str] = {
     "cosigner-untrusted": (
-        "somebody who is not trusted here has countersigned the archive, which counts for nothing",
-        "there is nothing to do, or trust the key: wmbackup key trust FILE.pub",
+        "somebody who is not trusted here has countersigned the archive, which counts for nothing"
     ),
     "cosigner-revoked": (
-        "a key that is revoked has countersigned the archive, which counts for nothing",
-        "there is nothing to do: enough others have signed it",
+        "a key that is revoked has countersigned the archive, which counts for nothing"
     ),
-    "encryption-missing": (
-        "an archive names recipients, and it comes in the clear",
-        "find out who has decrypted it, and who else could read it",
-    ),
-    "recipient-unnamed": (
-        "an archive does not name what opens it here among its recipients",
-        "find out who has encrypted it anew",
-    ),
-    "incomplete-set": (
-        "a file is missing that belongs to one that is there",
-        "look for the missing file: one is of no use without the other",
-    ),
+    "encryption-missing": "an archive names recipients, and it comes in the clear",
+    "recipient-unnamed": "an archive does not name what opens it here among its recipients",
+    "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (
-        "should this restore be cut off, the next run cannot tell whether it may undo it",
-        "set HOME, or restore into a folder on another file system",
+        "should this restore be cut off, the next run cannot tell whether it may undo it"
     ),
     "status-unknown": (
-        "the Windows Media interface sent a status that is not documented; it changes nothing",
-        "send a report of this computer: wmbackup check --report FILE.zip",
+        "the Windows Media interface sent a status that is not documented; it changes nothing"
     ),
     "interface-crashed": (
-        "Microsoft's component crashed when it was released, after its work was done",
-        "there is nothing to do; describe it with wmbackup check --report FILE.zip",
+        "Microsoft's component crashed when it was released, after its work was done"
     ),
     "restricted-failed": (
-        "a license is restricted and came with a failure of its own; the others are backed up",
-        "see the HRESULT that came along: wmbackup explain HRESULT",
+        "a license is restricted and came with a failure of its own; the others are backed up"
     ),
     "restore-limits": (
-        "Microsoft's license service allows a restore on four computers at most, and may be gone",
-        "keep the archive, whatever the service answers",
+        "Microsoft's license service allows a restore on four computers at most, and may be gone"
     ),
     "individualization": (
-        (
-            "with your consent Microsoft's component is upgraded over the Internet and becomes"
-            " unlike any other"
-        ),
-        "read the privacy policy first: https://privacy.microsoft.com/privacystatement",
+        "with your consent Microsoft's component is upgraded over the Internet and becomes"
+        " unlike any other"
     ),
     "upgrade-wanted": (
-        "the licenses were restored and work only after a security upgrade of the DRM component",
-        "read the privacy policy, then restore again with --allow-individualize",
+        "the licenses were restored and work only after a security upgrade of the DRM component"
     ),
-    "left-behind": (
-        "a folder that a restore made for itself could not be removed",
-        "remove it: nothing in it is needed",
-    ),
-    "not-undone": (
-        "a restore may have changed files and could not put all of them back",
-        "run the same restore again: it first puts back what it can",
-    ),
+    "left-behind": "a folder that a restore made for itself could not be removed",
+    "not-undone": "a restore may have changed files and could not put all of them back",
     "rolled-back": (
-        "an earlier restore into this folder was cut off, and what it had changed was put back",
-        "there is nothing to do",
+        "an earlier restore into this folder was cut off, and what it had changed was put back"
     ),
     "foreign-restore": (
-        "the folder has the journal of a restore that was not made here, and was not undone",
-        "ask whoever made that restore, or restore into another folder",
+        "the folder has the journal of a restore that was not made here, and was not undone"
     ),
-    "files-left-out": (
-        "files of other software are in the folder and are not carried",
-        "carry them as well with --all-files, or name another folder",
-    ),
+    "files-left-out": "files of other software are in the folder and are not carried",
     "not-enumerated": (
-        "the licenses could not be listed, so the archive does not name them; it has them",
-        "see what this computer can do: wmbackup check --store windows",
+        "the licenses could not be listed, so the archive does not name them; it has them"
     ),
-    "license-unreadable": (
-        "a license is in the store and the interface does not show what is in it",
-        "there is nothing to do: the backup has it all the same",
-    ),
-    "rights-unreadable": (
-        "the interface does not say what a license allows",
-        "there is nothing to do: the backup has it all the same",
-    ),
-    "reading-again": (
-        "a file disappeared while the store was read, so the backup began again",
-        "there is nothing to do",
-    ),
+    "license-unreadable": "a license is in the store and the interface does not show what is in it",
+    "rights-unreadable": "the interface does not say what a license allows",
+    "reading-again": "a file disappeared while the store was read, so the backup began again",
     "root-missing": (
-        "a selected license depends on another one, its root, that the selection does not bring",
-        "restore the root as well, by its key ID, or restore everything",
+        "a selected license depends on another one, its root, that the selection does not bring"
     ),
     "other-machine": (
-        "a raw copy of a DRM folder serves the computer that it was made on, and no other",
-        "restore it there, or use an archive of the store called windows",
+        "a raw copy of a DRM folder serves the computer that it was made on, and no other"
     ),
     "windows-bitness": (
-        "the Windows Media interface is documented for 32-bit programs, and this one has 64 bits",
-        "use a 32-bit Python",
+        "the Windows Media interface is documented for 32-bit programs, and this one has 64 bits"
     ),
-    "windows-components": (
-        "the Windows Media components are missing",
-        "install the Media Feature Pack (N editions) or Media Foundation (Server)",
-    ),
-    "windows-interface": (
-        "the Windows Media interface is there and does not work",
-        "see why: wmbackup check",
-    ),
+    "windows-components": "the Windows Media components are missing",
+    "windows-interface": "the Windows Media interface is there and does not work",
     "windows-enumeration": (
-        "this Windows cannot list licenses, so an archive does not name them; it has them",
-        "there is nothing to do",
+        "this Windows cannot list licenses, so an archive does not name them; it has them"
     ),
     "windows-policy": (
-        "a group policy keeps Windows Media DRM from the Internet, which a restore needs",
-        "ask whoever sets the group policy to lift it for the time of the restore",
+        "a group policy keeps Windows Media DRM from the Internet, which a restore needs"
     ),
-    "windows-rights": (
-        "this user cannot read the license folder, or there is none",
-        "run as the user who plays the media, or as an administrator",
-    ),
+    "windows-rights": "this user cannot read the license folder, or there is none",
     "deprecated": (
-        "Microsoft has replaced the Windows Media DRM interface by PlayReady and may remove it",
-        "read https://www.microsoft.com/PlayReady/, and keep your archives",
+        "Microsoft has replaced the Windows Media DRM interface by PlayReady and may remove it"
     ),
+}
+
+WARNINGS: Mapping[str, Meaning] = {
+    code: (sentence, step_of_warning(code)) for code, sentence in _WARNINGS.items()
 }
 """Warnings and notices, by their code in ``--json``."""
 

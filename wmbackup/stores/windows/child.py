@@ -74,7 +74,7 @@ def starter(command: Sequence[str]) -> Runner:
         except OSError as error:
             raise StoreUnavailable(
                 f"this program cannot be started a second time: {error.strerror or error}",
-                hint="run it from where it is installed",
+                reason="not-started",
             ) from error
         with _ended(process):
             return _follow(process, control, silence, take)
@@ -208,12 +208,12 @@ def _settle(end: End, answers: Sequence[Answer], doing: str) -> None:
             raise InterfaceCrashed(crash, last.get("reason"), doing=doing)
         raise InterfaceError(last["hresult"], doing=doing)
     if "message" in last:
-        message, hint = _texts([last["message"], last.get("hint")])
-        raise StoreUnavailable(message or "", hint=hint)
+        message, reason = _texts([last["message"], last.get("reason")])
+        raise StoreUnavailable(message or "", reason=reason)
     if end.code is None:
         raise TimedOut(
             f"cannot {doing}: Microsoft's component did not answer any more",
-            hint="restart Windows and try again; wmbackup check --report FILE.zip shows where",
+            reason="no-answer",
         )
     raise InterfaceCrashed("a process of its own", end.reason, doing=doing)
 

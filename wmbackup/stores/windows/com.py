@@ -59,8 +59,7 @@ def system_library(name: str) -> WinDLL:
     except OSError as error:
         raise StoreUnavailable(
             f"this Windows has no {name} that this Python can load",
-            hint="install the Media Feature Pack (N editions) or Media Foundation (Server), and"
-            " use a 32-bit Python",
+            reason="no-library",
         ) from error
 
 
@@ -71,7 +70,7 @@ def export(library: WinDLL, name: str, *arguments: Any) -> Callable[..., int]:  
     except AttributeError as error:
         raise StoreUnavailable(
             f"{library._name} of this Windows has no {name}",  # noqa: SLF001 (its only name)
-            hint="run wmbackup check to see what this system can do",
+            reason="no-function",
         ) from error
     function.argtypes = arguments
     function.restype = RESULT
@@ -132,7 +131,7 @@ class Apartment:
         if result == RPC_E_CHANGED_MODE:
             raise StoreUnavailable(
                 "this thread is in a single-threaded COM apartment",
-                hint="call from a thread of its own",
+                reason="apartment",
             )
         if failed(result):
             raise InterfaceError(result, doing="initialize COM")

@@ -141,7 +141,7 @@ class _Reader:
     def _warn(self, code: str, error: InterfaceError) -> None:
         if code not in self._warned:
             self._warned.add(code)
-            self._control.notify(WarningEvent(code, error.message, error.hint))
+            self._control.notify(WarningEvent(code, error.message))
 
 
 def _query_state(query: IWMDRMLicenseQuery, kid: str, actions: Sequence[str]) -> dict[str, State]:

@@ -9,16 +9,24 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.status import WarningEvent
+
+# EditionID of those that come without Windows Media Player, N for Europe and KN for Korea. A list:
+# Education and ProfessionalWorkstation end with that letter and have it.
+_N_EDITIONS = {
+    f"{edition}{mark}".lower()
+    for edition in (
+        *("Starter", "HomeBasic", "HomePremium", "Home", "Business", "Professional", "Ultimate"),
+        *("Enterprise", "EnterpriseS", "Core", "Education", "ProfessionalEducation"),
+        *("ProfessionalWorkstation", "ProfessionalStudent", "IoTEnterprise", "Cloud", "CloudE"),
+    )
+    for mark in ("N", "KN", "NEval")
+}
 
 INTERFACE = "WMVCore.dll"
 ENUMERATION = "wmdrmsdk.dll"
 LIBRARIES = (INTERFACE, ENUMERATION, "drmv2clt.dll", "drmclien.dll", "blackbox.dll")
 """The DLLs whose versions tell which DRM a machine has; the first two are called."""
-
-_POLICY = (
-    "Computer Configuration, Administrative Templates, Windows Components, Windows Media Digital"
-    " Rights Management, Prevent Windows Media DRM Internet Access"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +61,25 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. Without a remedy it is in order.
+    """One thing that was looked at. Without a trouble, a short slug, it is in order.
 
-    ``exit_code`` is other than OK where nothing can be done as long as it is so. ``backup`` and
-    ``restore`` say whether it matters to one.
+    ``cause`` is the error that told, where one did. ``exit_code`` is other than OK where nothing
+    can be done as long as it is so. ``backup`` and ``restore`` say whether it matters to one.
     """
 
     name: str
     message: str
-    remedy: str | None = None
+    trouble: str | None = None
     exit_code: ExitCode = ExitCode.OK
     backup: bool = True
     restore: bool = True
+    cause: WmbackupError | None = None
+
+    @property
+    def warning(self) -> WarningEvent:
+        """The same as an event."""
+        code = f"windows-{self.name}"
+        return WarningEvent(code, self.message, reason=self.trouble, cause=self.cause)
 
 
 def findings(machine: Machine, probe: Callable[[], object]) -> Iterator[Finding]:
@@ -83,12 +98,8 @@ def findings(machine: Machine, probe: Callable[[], object]) -> Iterator[Finding]
 def _bits(machine: Machine) -> Finding:
     if machine.process_bits == 32:  # noqa: PLR2004 - bits
         return Finding("bitness", "a 32-bit Python, which is what the interface is documented for")
-    return Finding(
-        "bitness",
-        "a 64-bit Python: the interface is documented for 32-bit programs alone",
-        "use a 32-bit Python, the installer (32-bit) of python.org or wmbackup's folder; Python"
-        " 3.11 and later need Windows 8.1 or later",
-    )
+    message = "a 64-bit Python: the interface is documented for 32-bit programs alone"
+    return Finding("bitness", message, "64-bit")
 
 
 def _components(machine: Machine) -> Finding:
@@ -96,31 +107,24 @@ def _components(machine: Machine) -> Finding:
     if version is not None:
         return Finding("components", f"{INTERFACE} {version}")
     if "server" in machine.edition.lower():
-        remedy = "install Media Foundation: Install-WindowsFeature Server-Media-Foundation"
+        trouble = "server"
         what = f"Windows Server comes without {INTERFACE}"
-    elif machine.edition.upper().endswith("N"):
-        remedy = "install the Media Feature Pack, an optional feature of Windows, and restart"
+    elif machine.edition.lower() in _N_EDITIONS:
+        trouble = "n-edition"
         what = f"this N edition of Windows comes without {INTERFACE}"
     else:
-        remedy = (
-            "install Windows Media Player or the Media Feature Pack; as long as it is missing,"
-            " back up the license folder with drm:PATH"
-        )
+        trouble = "missing"
         what = f"this Windows has no {INTERFACE}"
-    return Finding("components", what, remedy, ExitCode.NOT_FOUND)
+    return Finding("components", what, trouble, ExitCode.NOT_FOUND)
 
 
 def _interface(probe: Callable[[], object]) -> Finding:
     try:
         probe()
     except WmbackupError as error:
-        remedy = (
-            "this Windows has the interface no more; back up the license folder with drm:PATH,"
-            " which serves this machine alone"
-            if error.hresult == 0x80004001  # noqa: PLR2004 - E_NOTIMPL
-            else error.hint or "run it again with --debug and report what it prints"
-        )
-        return Finding("interface", error.message, remedy, error.exit_code)
+        if error.hresult == 0x80004001:  # noqa: PLR2004 - E_NOTIMPL
+            return Finding("interface", error.message, "gone", error.exit_code)
+        return Finding("interface", error.message, "failed", error.exit_code, cause=error)
     return Finding("interface", "the Windows Media license backup answers")
 
 
@@ -128,11 +132,8 @@ def _enumeration(machine: Machine) -> Finding:
     version = machine.libraries.get(ENUMERATION)
     if version is not None:
         return Finding("enumeration", f"{ENUMERATION} {version}")
-    return Finding(
-        "enumeration",
-        f"there is no {ENUMERATION}: archives will not name the licenses that are in them",
-        "nothing needs to be done: Windows XP and before have none, and a backup works without",
-    )
+    message = f"there is no {ENUMERATION}: archives will not name the licenses that are in them"
+    return Finding("enumeration", message, "missing")
 
 
 def _policy(machine: Machine) -> Finding:
@@ -141,7 +142,7 @@ def _policy(machine: Machine) -> Finding:
     return Finding(
         "policy",
         "the policy DisableOnline keeps Windows Media DRM from the Internet, which a restore needs",
-        f"before a restore, turn it off: {_POLICY}",
+        "offline",
         backup=False,
     )
 
@@ -149,16 +150,8 @@ def _policy(machine: Machine) -> Finding:
 def _rights(machine: Machine) -> Finding:
     who = "an administrator" if machine.administrator else "a user without administrator rights"
     if machine.store is None:
-        return Finding(
-            "rights",
-            f"running as {who}; there is no license folder on this machine",
-            "nothing was ever licensed here; back up the machine on which the media play",
-            restore=False,
-        )
+        message = f"running as {who}; there is no license folder on this machine"
+        return Finding("rights", message, "no-folder", restore=False)
     if machine.readable is False:
-        return Finding(
-            "rights",
-            f"running as {who}, who cannot read {machine.store}",
-            "run as the user who plays the media, or as an administrator",
-        )
+        return Finding("rights", f"running as {who}, who cannot read {machine.store}", "unreadable")
     return Finding("rights", f"running as {who}, who can read {machine.store}")

@@ -131,13 +131,13 @@ class Operation:
             if self._limit is not None and self._clock() >= self._limit:
                 return TimedOut(
                     f"cannot {self._doing}: the time is over",
-                    hint="give more time with --timeout, or try on another day",
+                    reason="interface",
                 )
             if self._is_silent():
                 return TimedOut(
                     f"cannot {self._doing}: the interface has not got on for"
                     f" {self._patience.silence / 60:g} minutes",
-                    hint="restart Windows and try again; wmbackup check shows what it can do",
+                    reason="silent",
                 )
         return None
 
@@ -218,5 +218,5 @@ def _refused_license(hresult: int) -> WarningEvent:
         "restricted-failed",
         f"the interface reported a restricted license with a failure ({named}) and went on:"
         f" {known.sentence}",
-        known.next_step,
+        cause=InterfaceError(hresult, doing="back up a license"),
     )

@@ -123,7 +123,7 @@ def _run(operation: Operation, control: Control, prop: str, folder: str, begin: 
     while crashes:
         # The interface had finished: its files are whole, whatever happened when it was released.
         late = crashes.pop()
-        control.notify(WarningEvent("interface-crashed", late.message, late.hint))
+        control.notify(WarningEvent("interface-crashed", late.message))
     return outcome
 
 

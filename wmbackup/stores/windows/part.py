@@ -37,7 +37,7 @@ def answer(arguments: Sequence[str]) -> int:
         tell({"hresult": error.hresult, "doing": error.doing})
         return 1
     except WmbackupError as error:
-        tell({"message": error.message, "hint": error.hint})
+        tell({"message": error.message, "reason": error.reason})
         return 1
     tell({"done": True})
     return 0
@@ -45,4 +45,4 @@ def answer(arguments: Sequence[str]) -> int:
 
 def _pass_on(event: Event) -> None:
     if isinstance(event, WarningEvent):
-        tell({"warning": list(event)})
+        tell({"warning": list(event[:5])})  # all but the error that it came from

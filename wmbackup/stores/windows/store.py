@@ -91,10 +91,7 @@ else:
         """Raise StoreUnavailable, and say what can be done from here."""
         raise StoreUnavailable(
             "the windows store is the Windows Media interface, which exists on Windows alone",
-            hint="back up a mounted Windows disk by its license folder, which then serves that"
-            ' machine: --store "drm:DISK/ProgramData/Microsoft/Windows/DRM" (Windows 2000 and XP:'
-            ' "drm:DISK/Documents and Settings/All Users/DRM"), or what Windows Media Player'
-            ' wrote: --store "bak:DISK/.../License Backup"',
+            reason="not-windows",
         )
 
 
@@ -180,13 +177,14 @@ class WindowsStore:
         machine = self._binding.machine()
         for found in findings(machine, self._binding.probe):
             matters = found.restore if restoring else found.backup
-            if found.remedy is None or not matters:
+            if found.trouble is None or not matters:
                 continue
             if found.exit_code is not ExitCode.OK:
                 if found.name == "interface":
                     self._binding.probe()  # which raises, and knows its HRESULT
-                raise StoreUnavailable(found.message, hint=found.remedy)
-            control.notify(WarningEvent(f"windows-{found.name}", found.message, found.remedy))
+                reason = f"{found.name}-{found.trouble}"
+                raise StoreUnavailable(found.message, reason=reason)
+            control.notify(found.warning)
         return machine
 
     def _enumerated(self, control: Control) -> Sequence[License]:
@@ -194,19 +192,16 @@ class WindowsStore:
             return list(self._binding.enumerate(control))
         except (StoreUnavailable, InterfaceError, TimedOut) as error:
             message = f"the licenses cannot be enumerated, and are not named: {error.message}"
-            control.notify(WarningEvent("not-enumerated", message, error.hint))
+            control.notify(WarningEvent("not-enumerated", message, cause=error))
             return ()
 
     def _hand_over(self, folder: str, control: Control) -> None:
         outcome = self._binding.restore(folder, control, self._consent)
         known = find(outcome.hresult)
         if known.value == _PARTIAL:
-            raise PartlyRestored(
-                "the interface restored some of the licenses and others not",
-                hint=known.next_step,
-            )
+            raise PartlyRestored("the interface restored some of the licenses and others not")
         if known.category is Category.CONSENT:
-            control.notify(WarningEvent("upgrade-wanted", known.sentence, known.next_step))
+            control.notify(WarningEvent("upgrade-wanted", known.sentence))
 
 
 _LIMITS = WarningEvent(
@@ -214,13 +209,11 @@ _LIMITS = WarningEvent(
     "a restore asks Microsoft's license service over the Internet, which allows it on four"
     " computers at most (a reinstalled system counts as another) and may be gone for good: nobody"
     " can promise that it will be accepted",
-    "keep the archive, whatever the service answers",
 )
 _UPGRADE = WarningEvent(
     "individualization",
-    "with --allow-individualize Microsoft's component may be upgraded and made unlike any other"
-    f" over the Internet; Microsoft's privacy policy: {PRIVACY_POLICY}",
-    "read it first; without that option no upgrade is made",
+    "as was allowed, Microsoft's component may be upgraded over the Internet and made unlike any"
+    f" other; Microsoft's privacy policy: {PRIVACY_POLICY}",
 )
 
 
