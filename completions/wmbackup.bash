@@ -38,7 +38,7 @@ _wmbackup_command() {
         ;;
     'key revoke')
         options+=' --allowed-signers'
-        operand='@nothing'
+        operand='@folders'
         several=1
         ;;
     'key rotate')

@@ -176,7 +176,7 @@ complete -c wmbackup -n '__wmbackup_at \'key\' 1' -a untrust -d 'stop trusting a
 complete -c wmbackup -n '__wmbackup_at \'key create\'' -l identity -d 'make an age identity instead, which opens archives'
 complete -c wmbackup -n '__wmbackup_at \'key list\'' -l allowed-signers -x -a '(__wmbackup_offer @files)' -d 'an allowed_signers file instead of the one of key trust'
 complete -c wmbackup -n '__wmbackup_at \'key revoke\'' -l allowed-signers -x -a '(__wmbackup_offer @files)' -d 'an allowed_signers file instead of the one of key trust'
-complete -c wmbackup -n '__wmbackup_at \'key revoke\'' -a '(__wmbackup_offer @nothing)'
+complete -c wmbackup -n '__wmbackup_at \'key revoke\'' -a '(__wmbackup_offer @folders)'
 complete -c wmbackup -n '__wmbackup_at \'key show\'' -l signing-key -x -a '(__wmbackup_offer @files)' -d 'another key than that of key create'
 complete -c wmbackup -n '__wmbackup_at \'key show\'' -l sheet -x -a '(__wmbackup_offer @files)' -d 'write one page to keep on paper; HTML where the name ends in .html'
 complete -c wmbackup -n '__wmbackup_at \'key sign\'' -l signing-key -x -a '(__wmbackup_offer @files)' -d 'sign with this OpenSSH Ed25519 key, or with the one in ssh-agent whose public half this is, instead of the one of key create'

@@ -267,7 +267,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'restore' = @('@archives', '-')
         'list' = @('@archives', '-')
         'verify' = @('@archives', '-')
-        'key revoke' = @('@nothing')
+        'key revoke' = @('@folders')
         'key sign' = @('@archives')
         'key trust' = @('@files')
         'key untrust' = @('@nothing')

@@ -136,7 +136,7 @@ def _switch(option: click.Option) -> Switch:
 
 def _value(metavar: str, kind: object, *, known: Sequence[str] = (), many: bool = False) -> Value:
     words = [*known, *(str(choice) for choice in getattr(kind, "choices", ()))]
-    parts = set(re.sub(r"[\[\]]|\.\.\.$", "", metavar).split("|"))
+    parts = set(re.split(r"[| ]", re.sub(r"[\[\]]|\.\.\.$", "", metavar)))
     if "HRESULT" in parts:
         words += known_names()
     if "COMMAND" in parts:

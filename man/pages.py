@@ -79,10 +79,12 @@ def _synopsis(page: Page) -> Iterator[str]:
     for command in page.commands or (page,):
         yield f'.Nm "wmbackup {" ".join(command.path)}"\n'
         for value in command.arguments:
-            word = value.metavar.strip("[]").removesuffix("...")
-            more = " ..." if value.many else ""
-            optional = ".Op Ar" if value.metavar.startswith("[") else ".Ar"
-            yield f"{optional} {_safe(word)}{more}\n"
+            words = value.metavar.split()
+            for metavar in words:
+                word = metavar.strip("[]").removesuffix("...")
+                more = " ..." if value.many and len(words) == 1 else ""
+                optional = ".Op Ar" if metavar.startswith("[") else ".Ar"
+                yield f"{optional} {_safe(word)}{more}\n"
         for switch in command.own:
             names = " | ".join(f"Fl {_flag(name)}" for name in switch.all_names)
             argument = f" Ar {_safe(_short(switch))}" if switch.value else ""

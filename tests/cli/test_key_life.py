@@ -417,6 +417,7 @@ def test_rotate_without_a_key_is_2(inside: Inside) -> None:
 def test_rotate_of_a_revoked_key_frees_its_principal(ready: Inside) -> None:
     (old,) = parse_allowed_signers(file(ready).read_bytes())
     assert ready("key", "revoke", old.principals).code == 0
+    assert "the own signing key is revoked" in ready("check").out
     refused = ready(*BACKUP, "b.tar")
     assert refused.code == 2
     assert "is revoked" in refused.err

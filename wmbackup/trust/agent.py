@@ -6,6 +6,7 @@ The agent is asked for two things alone: which keys it holds, and a signature by
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import sys
 import time
@@ -24,6 +25,7 @@ _MAX_MESSAGE = 256 * 1024  # bytes, as ssh-agent itself takes them
 _MAX_KEYS = 2048
 _KEY_TYPE = b"ssh-ed25519"
 _SIGNATURE_SIZE = 64
+_BUSY_WAIT = 2.0  # seconds
 _LIST_WAIT = 10.0  # seconds
 _SIGN_WAIT = 120.0  # seconds: an agent may ask its user to confirm
 
@@ -125,7 +127,7 @@ if sys.platform == "win32":
         """A named pipe, which is opened as a file is."""
 
         def __init__(self, address: str) -> None:
-            self._file = open(address, "r+b", buffering=0)  # noqa: SIM115 - `close` closes it
+            self._file = _open_pipe(address)
             self.close = self._file.close
 
         def send(self, data: bytes) -> None:
@@ -135,6 +137,19 @@ if sys.platform == "win32":
 
         def receive(self, size: int) -> bytes:
             return self._file.read(size) or b""
+
+    def _open_pipe(address: str) -> io.FileIO:
+        """Open a pipe, which is busy for a moment after another program has used it."""
+        until = time.monotonic() + _BUSY_WAIT
+        while True:
+            try:
+                return io.FileIO(address, "r+")
+            except FileNotFoundError:
+                raise
+            except OSError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_BUSY_WAIT / 100)
 
     @contextlib.contextmanager
     def _connected(address: str, _wait: float) -> Iterator[_Connection]:

@@ -124,13 +124,18 @@ def _trust(session: Session) -> CheckRow:
         remedy = "wmbackup key create, or wmbackup key trust FILE|ARCHIVE"
         return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
     own = signing_key_path()
-    if has_own() and read_public(own) not in {s.key for s in policy.signers}:
+    key = read_public(own) if has_own() else None
+    if key in policy.revoked:
+        message = "the own signing key is revoked: nobody trusts what it signs"
+        return CheckRow("trust", State.WARNING, message, "wmbackup key rotate")
+    trusted = {signer.key for signer in policy.signers} - policy.revoked
+    if key is not None and key not in trusted:
         remedy = f"wmbackup key trust {shell.argument(keys.public_path(own))}"
         if keys.is_incomplete(own):
             remedy = "wmbackup key create"
         return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)
     revoked = f", {len(policy.revoked)} revoked" if policy.revoked else ""
-    return CheckRow("trust", State.OK, f"{len(policy.signers)} trusted{revoked}, {path}")
+    return CheckRow("trust", State.OK, f"{len(trusted)} trusted{revoked}, {path}")
 
 
 def _locks() -> CheckRow:
