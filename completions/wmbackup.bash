@@ -172,6 +172,7 @@ _wmbackup_offer() {
         @archives)
             _wmbackup_names "$begin" '' -d
             _wmbackup_names "$begin" '' -f -X '!*.wmbackup.tar'
+            _wmbackup_names "$begin" '' -f -X '!*.wmbackup.tar.age'
             ;;
         @stores)
             for prefix in folder: drm: bak:; do

@@ -43,7 +43,7 @@ function __wmbackup_offer
             case @folders
                 __wmbackup_names "$begin" | string match -r -- '.*/$'
             case @archives
-                __wmbackup_names "$begin" | string match -r -- '.*(?:/|\.wmbackup\.tar)$'
+                __wmbackup_names "$begin" | string match -r -- '.*(?:/|\.wmbackup\.tar(?:\.age)?)$'
             case @stores
                 set -l prefix (string match -r -- '^(?:folder:|drm:|bak:)' "$begin")
                 set begin (string replace -r -- '^(?:folder:|drm:|bak:)' '' "$begin")

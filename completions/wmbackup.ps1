@@ -287,7 +287,10 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
                 '@nothing' { }
                 '@files' { Get-Names $begin $lead '*' }
                 '@folders' { Get-Names $begin $lead '' }
-                '@archives' { Get-Names $begin $lead '*.wmbackup.tar' }
+                '@archives' {
+                    Get-Names $begin $lead '*.wmbackup.tar'
+                    Get-Names $begin $lead '*.wmbackup.tar.age'
+                }
                 '@stores' {
                     $prefix = @('folder:', 'drm:', 'bak:') | Where-Object { $begin.StartsWith($_) }
                     if ($prefix) {

@@ -47,6 +47,7 @@ _wmbackup_offer() {
         @archives)
             _wmbackup_names "$begin" '' -d
             _wmbackup_names "$begin" '' -f -X '!*@ARCHIVE@'
+            _wmbackup_names "$begin" '' -f -X '!*@ARCHIVE@.age'
             ;;
         @stores)
             for prefix in @PREFIXES@; do

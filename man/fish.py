@@ -90,7 +90,7 @@ def completion(tables: Tables) -> str:
         "@VALUED@": " ".join(tables.with_value),
         # A command of the program itself stands behind an empty path.
         "@COMMANDS@": " ".join(_quoted(c if " " in c else f" {c}") for c in commands),
-        "@ARCHIVE_PATTERN@": ARCHIVE.replace(".", r"\."),
+        "@ARCHIVE_PATTERN@": ARCHIVE.replace(".", r"\.") + r"(?:\.age)?",
         "@PREFIXES@": "|".join(STORE_PREFIXES),
         "@STORES@": " ".join((*STORE_WORDS, *STORE_PREFIXES)),
         "@LINES@": "\n".join(_lines(tables)),

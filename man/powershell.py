@@ -41,7 +41,10 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
                 '@nothing' { }
                 '@files' { Get-Names $begin $lead '*' }
                 '@folders' { Get-Names $begin $lead '' }
-                '@archives' { Get-Names $begin $lead '*@ARCHIVE@' }
+                '@archives' {
+                    Get-Names $begin $lead '*@ARCHIVE@'
+                    Get-Names $begin $lead '*@ARCHIVE@.age'
+                }
                 '@stores' {
                     $prefix = @(@PREFIXES@) | Where-Object { $begin.StartsWith($_) }
                     if ($prefix) {

@@ -20,7 +20,7 @@ _wmbackup_offer() {
         @nothing) ;;
         @files) _files && found=0 ;;
         @folders) _files -/ && found=0 ;;
-        @archives) _files -g '*@ARCHIVE@(-.)' && found=0 ;;
+        @archives) _files -g '*@ARCHIVE@(|.age)(-.)' && found=0 ;;
         @stores) _wmbackup_stores && found=0 ;;
         *) words+=("$word") ;;
         esac

@@ -456,3 +456,20 @@ def test_a_command_never_comes_from_the_environment(
     backup(machine, to="plain.tar")
     assert "ran" not in machine.tree()
     assert machine.read("plain.tar").startswith(b"wmbackup-1/")
+
+
+def test_the_recipe_of_the_manual_unpacks_what_a_backup_made(program: Process) -> None:
+    program("key", "create")
+    recipient = program("key", "create", "--identity").out.strip()
+    program.store()
+    made = program("backup", "--store", "folder:store", "-o", "X.tar.age", "--recipient", recipient)
+    assert made.code == 0
+    unpack = "age -d -i ../identity.txt ../X.tar.age | tar -x"
+    check = "sha256sum --strict -c tagmanifest-sha256.txt manifest-sha256.txt"
+    done = program.shell(
+        f"cp {program.config}/identity.txt . && mkdir new && cd new && {unpack} &&"
+        f" cd wmbackup-1 && {check}"
+    )
+    assert done.code == 0, done.err
+    assert done.out.count(": OK\n") == 8
+    assert program.read("new/wmbackup-1/data/a.lic") == b"one"

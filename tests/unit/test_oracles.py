@@ -21,6 +21,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 
 from tests.archives import COSIGNER, MAKER, File, build, private, public, read, reseal, split
+from wmbackup.age.envelope import NewEnvelope
+from wmbackup.age.key_files import identity_file
+from wmbackup.age.keys import X25519Identity
 from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.ustar import BLOCK, END
 from wmbackup.errors import SignerUntrusted
@@ -383,7 +386,7 @@ def substituted(command: str) -> str:
 
 
 def by_hand(
-    folder: Path, tamper: str = ":", *, knows_signer: bool = True
+    folder: Path, tamper: str = ":", *, knows_signer: bool = True, unpack_by: str | None = None
 ) -> list[tuple[int, bytes]]:
     # In one shell, as a person would; of each step behind unpacking: exit code and output.
     # Who knows the signer already has the line, and does not take it from the archive.
@@ -393,7 +396,7 @@ def by_hand(
         del checks[1:3]
     else:
         (folder / "signers").unlink()
-    script = [unpack, enter, f"{{ {tamper}; }} 2> ../../noise"]
+    script = [unpack_by or unpack, enter, f"{{ {tamper}; }} 2> ../../noise"]
     for number, check in enumerate(checks):
         kept = f"../../out.{number}"
         script += [f"{{ {check}", f"}} > {kept} 2>&1", f"echo $? > {kept}.code"]
@@ -422,6 +425,23 @@ def test_the_readme_followed_to_the_letter_succeeds(folder: Path) -> None:
     assert tags.count(b": OK\n") == tags.count(b"\n") == 6
     assert payload.count(b": OK\n") == payload.count(b"\n") == len(FILES)
     assert compared == [b""] * 4
+
+
+def test_an_encrypted_archive_is_unpacked_as_the_readme_says_and_checked(folder: Path) -> None:
+    recipe = "age -d -i KEYFILE ARCHIVE | tar -xf -"
+    assert f"\n     {recipe}\n" in tag_files.README.decode()
+    identity = X25519Identity.generate()
+    (folder / "identity.txt").write_text(identity_file(identity, datetime.now(UTC)))
+    (folder / "backup.tar").rename(folder / "plain.tar")
+    with (folder / "backup.tar.age").open("wb") as file:
+        stream = NewEnvelope([identity.recipient]).begin(file)
+        stream.write((folder / "plain.tar").read_bytes())
+        stream.finish()
+    (folder / "plain.tar").unlink()
+    command = recipe.replace("KEYFILE", "../identity.txt").replace("ARCHIVE", "../backup.tar.age")
+    steps = by_hand(folder, unpack_by=command)
+    assert [code for code, _ in steps] == [0] * 8, steps
+    assert (folder / "new/wmbackup-1/data/a b/c-d_e.f").read_bytes() == b"x"
 
 
 def test_the_readme_takes_the_line_of_an_unknown_signer_from_the_archive(folder: Path) -> None:
