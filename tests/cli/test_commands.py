@@ -406,7 +406,8 @@ def test_a_bug_is_told_as_one(inside: Inside, monkeypatch: pytest.MonkeyPatch) -
     result = inside("check", "--no-notice")
     assert result.code == 1
     assert result.errors == ["this is a bug: KeyError: 'surprise'"]
-    assert result.hints[-1] == "run it again with --debug and report what it prints"
+    assert result.hints[-1].startswith("to see where it comes from: wmbackup ")
+    assert result.hints[-1].endswith(" --debug")
     assert inside("check", "--json").summary["error"] == "failed"
 
 

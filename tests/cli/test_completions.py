@@ -37,7 +37,10 @@ OFFERS: list[tuple[str, list[str]]] = [
     ("--color ", ["always", "auto", "never"]),
     ("--color a", ["always", "auto"]),
     ("--color always ba", ["backup"]),
-    ("--json key ", ["create", "list", "show", "trust"]),
+    (
+        "--json key ",
+        ["create", "list", "revoke", "rotate", "show", "sign", "trust", "untrust"],
+    ),
     ("--vers", ["--version"]),
     ("backup --vers", ["--version"]),
     ("backup --acc", ["--accept-restricted", "--accept-skipped"]),

@@ -222,7 +222,7 @@ def test_check_says_what_is_in_force_and_why(
     assert files == [ours, theirs]
     told = [row["message"] for row in rows if row["name"] == "setting"]
     spik = 'on-conflict = "spik" for restore, from WMBACKUP_ON_CONFLICT in the environment'
-    whose = "restore, list, verify, key list, key trust"
+    whose = "restore, list, verify, key list, key revoke, key sign, key trust, key untrust"
     failed = [row for row in rows if row["state"] == "failed"]
     assert [row["exit_code"] for row in failed] == [ExitCode.USAGE]
     assert sorted(told) == sorted(
@@ -302,7 +302,8 @@ def tables(table: Table) -> list[Table]:
     return [table, *(one for below in table.tables.values() for one in tables(below))]
 
 
-_ALONE = {"profile", "version", "key_passphrase_fd"}  # they belong to one command line
+_ALONE = {"profile", "version", "key_passphrase_fd", "passphrase", "passphrase_fd"}
+"""They belong to one command line."""
 
 
 def test_every_option_is_a_key_and_no_name_has_two_meanings() -> None:

@@ -16,6 +16,7 @@ import pytest
 from tests.agents import add, agent, keygen
 from tests.archives import private, public
 from wmbackup.archive import sshsig
+from wmbackup.cli.render import next_steps
 from wmbackup.errors import SigningKeyUnusable
 from wmbackup.trust import agent as client
 from wmbackup.trust import keys
@@ -84,7 +85,7 @@ def test_public_half_without_an_agent_names_the_command(
     path.unlink()
     with pytest.raises(SigningKeyUnusable, match=reason) as caught:
         keys.load(f"{path}.pub", unlock)
-    assert f"ssh-add {path}" in str(caught.value.hint)
+    assert f"ssh-add {path}" in str(next_steps.of_error(caught.value))
 
 
 def test_key_that_the_agent_does_not_hold_is_named_by_its_fingerprint(

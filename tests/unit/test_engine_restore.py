@@ -598,8 +598,7 @@ def test_private_files_are_gone_before_the_target_is_synced(
     def sync(_descriptor: int) -> None:
         closed.extend(spool.closed for spool in spools)
 
-    for module in ("_open", "_restorable"):
-        monkeypatch.setattr(f"wmbackup.engine.{module}.spool_in", noted)
+    monkeypatch.setattr("wmbackup.engine._open.spool_in", noted)
     monkeypatch.setattr("wmbackup.stores.staging.sync_everything", sync)
     bring_back(archive, target, salvage=salvage)
     assert closed

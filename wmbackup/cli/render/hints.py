@@ -171,8 +171,8 @@ def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any])
     return f"to see what is there, with paths as --path takes them: {command_line('list', *words)}"
 
 
-def _key_missing(_error: WmbackupError, _line: Line, _params: Mapping[str, Any]) -> str | None:
-    return f"to make one: {command_line('key', 'create')}"
+def _key_missing(error: WmbackupError, _line: Line, _params: Mapping[str, Any]) -> str | None:
+    return error.hint or f"to make one: {command_line('key', 'create')}"
 
 
 def _incomplete(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
