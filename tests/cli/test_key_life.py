@@ -461,7 +461,7 @@ def test_rotate_that_was_cut_off_is_completed_by_the_next(
         for command in ((*BACKUP, "b.tar"), ("key", "create")):
             refused = ready(*command)
             assert refused.code == 2
-            assert refused.hints == ["complete it with: wmbackup key rotate"]
+            assert refused.hints == ["complete the rotation: wmbackup key rotate"]
     finish = "create" if step == 5 else "rotate"
     assert ready("key", finish).code == 0
     names = os.listdir(ready.config)

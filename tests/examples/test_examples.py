@@ -182,7 +182,7 @@ def test_registered_stores_are_offered_where_a_store_is_missing_or_mistyped(
     assert "hint: it takes windows, folder:PATH, zip:..., or a path" in errors
     code, _, errors = wmbackup("backup", "--store", "zpi:licenses.zip", "-o", "a.tar")
     assert code == 2
-    assert "did you mean zip:licenses.zip?" in errors
+    assert "did you mean: wmbackup backup --store zip:licenses.zip -o a.tar" in errors
 
 
 def test_names_that_are_no_paths_are_skipped(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.agents import keygen
 from wmbackup.archive import sshsig
+from wmbackup.cli.render import next_steps
 from wmbackup.errors import SigningKeyMissing, SigningKeyUnusable
 from wmbackup.trust import keys, small_files
 from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
@@ -59,8 +60,8 @@ def test_encrypted_key_with_nobody_to_ask_names_the_options_and_the_agent(tmp_pa
     path = keygen(tmp_path / "key", "-a", "1", passphrase=SECRET)
     with pytest.raises(SigningKeyLocked, match="is protected by a passphrase") as caught:
         keys.load(str(path))
-    assert "--key-passphrase-file" in str(caught.value.hint)
-    assert f"ssh-add {path}" in str(caught.value.hint)
+    assert "--key-passphrase-file" in str(next_steps.of_error(caught.value))
+    assert f"ssh-add {path}" in str(next_steps.of_error(caught.value))
 
 
 def test_encrypted_key_without_the_package_says_how_to_install_it(
@@ -73,7 +74,7 @@ def test_encrypted_key_without_the_package_says_how_to_install_it(
     )
     with pytest.raises(SigningKeyUnusable, match="package that opens such keys") as caught:
         keys.load(str(path), Unlock(passphrase=answers(SECRET)))
-    assert "pip install 'wmbackup[encrypted-keys]'" in str(caught.value.hint)
+    assert "pip install 'wmbackup[encrypted-keys]'" in str(next_steps.of_error(caught.value))
 
 
 def test_key_that_takes_too_many_rounds_is_refused_before_they_are_counted(tmp_path: Path) -> None:
@@ -193,7 +194,7 @@ def test_key_that_others_can_use_is_refused_as_ssh_does(
     assert b"UNPROTECTED PRIVATE KEY FILE" in ssh.stderr
     with pytest.raises(SigningKeyUnusable, match="other users can read the signing key") as caught:
         keys.load(str(path), Unlock(passphrase=answers(SECRET)))
-    assert caught.value.hint == f"chmod 600 {path}"
+    assert next_steps.of_error(caught.value) == f"chmod 600 {path}"
     path.chmod(0o400)
     assert not keys.load(str(path), Unlock(passphrase=answers(SECRET))).exposed
 
@@ -234,7 +235,7 @@ def test_cipher_that_is_not_supported_is_named_with_the_command_that_changes_it(
     with pytest.raises(SigningKeyUnusable, match="cipher that is not supported") as caught:
         keys.load(str(path), Unlock(passphrase=answers(SECRET)))
     command = f"ssh-keygen -p -Z aes256-ctr -f {path}"
-    assert str(caught.value.hint).endswith(command)
+    assert str(next_steps.of_error(caught.value)).endswith(command)
     again = [*command.split(), "-P", SECRET, "-N", SECRET]
     subprocess.run(again, check=True, capture_output=True)
     assert keys.load(str(path), Unlock(passphrase=answers(SECRET))).public

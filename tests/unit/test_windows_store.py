@@ -651,7 +651,7 @@ def test_refused_is_exit_code_9_with_the_address(
 def test_consent_is_for_windows_alone(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["restore", "a.tar", "--to", "folder:b", "--yes", "--allow-individualize"]
     assert main(arguments) == ExitCode.USAGE
-    assert "--to windows" in capsys.readouterr().err
+    assert "to leave it out: wmbackup restore" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("at_home")

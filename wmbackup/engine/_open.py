@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.reader import Claims, SealedArchive, TrustedArchive, TrustPolicy
+from wmbackup.archive.stream import ByteStream
 from wmbackup.engine._archive_file import NamedPipe, open_file
 from wmbackup.engine._envelope import (
     Identities,
     Spool,
+    Unsealed,
     encrypted_spool,
     nobody,
     unseal,
@@ -120,9 +123,14 @@ def _sealed(
     path: str | None = None,
 ) -> SealedArchive:
     length = _length(stream)
-    found = unseal(NamedStream(stream, naming.name), length, identities, salvage=salvage)
+    named = NamedStream(stream, naming.name)
+    if length is None:
+        waiting = _Pipe(lambda: unseal(named, None, identities, salvage=salvage), naming)
+        waiting.archive.path = path
+        return waiting.archive
+    found = unseal(named, length, identities, salvage=salvage)
     naming.decrypted = found.recipient is not None
-    hidden = length is None or (naming.decrypted and not found.shared)
+    hidden = naming.decrypted and not found.shared
     return SealedArchive(
         found.stream,
         naming.name,
@@ -132,6 +140,31 @@ def _sealed(
         recipient=found.recipient,
         shared=found.shared,
     )
+
+
+class _Pipe:
+    """A pipe of which nothing is read before somebody wants it: it may say nothing for long."""
+
+    def __init__(self, unsealed: Callable[[], Unsealed], naming: _Naming) -> None:
+        """Take what reads its beginning, and knows an envelope by it."""
+        self._unsealed = unsealed
+        self._naming = naming
+        self._stream: ByteStream | None = None
+        self.archive = SealedArchive(self, naming.name)
+
+    def read(self, size: int) -> bytes:
+        if self._stream is None:
+            found = self._unsealed()
+            self._stream = found.stream
+            self.archive.recipient = found.recipient
+            self._naming.decrypted = found.recipient is not None
+        return self._stream.read(size)
+
+    def tell(self) -> int:
+        raise OSError(errno.ESPIPE, "a pipe has no offsets")
+
+    def seek(self, offset: int) -> int:
+        raise OSError(errno.ESPIPE, f"a pipe has no offset {offset}")
 
 
 def _length(stream: BinaryIO) -> int | None:

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from wmbackup.errors import SetupUnusable, SigningKeyMissing, SystemFailure, UsageError
+from wmbackup.errors import SigningKeyMissing, SystemFailure, UsageError
 from wmbackup.storage.files import sync_folder
 from wmbackup.trust import edits, keys
 from wmbackup.trust.allowed_signers import PrincipalTaken, parse_allowed_signers
@@ -64,7 +64,7 @@ def rotate(
             parse_allowed_signers(text)
         now = datetime.now(UTC).replace(microsecond=0)
         until = now + timedelta(seconds=1)  # what was signed in this second was signed before
-        with _completable(path):
+        with _replacing(path):
             if os.path.lexists(path):
                 old = read_public(path)
                 had_passphrase = has_passphrase(path)
@@ -154,14 +154,9 @@ def _sync(path: str) -> None:
 
 
 @contextlib.contextmanager
-def _completable(path: str) -> Iterator[None]:
-    """Add the next step to what goes wrong on the way."""
+def _replacing(path: str) -> Iterator[None]:
+    """Give what the system refuses on the way a sentence."""
     try:
-        try:
-            yield
-        except OSError as error:
-            raise SystemFailure.of(error, "replace the signing key", path) from error
-    except (SystemFailure, SetupUnusable) as error:
-        if os.path.lexists(next_path(path)) and error.reason is None:
-            error.reason = "rotation"
-        raise
+        yield
+    except OSError as error:
+        raise SystemFailure.of(error, "replace the signing key", path) from error

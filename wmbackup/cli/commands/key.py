@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 
 import click
@@ -13,6 +14,7 @@ from wmbackup.cli.commands import key_sign, key_trust
 from wmbackup.cli.encryption import create_identity, own_identities
 from wmbackup.cli.help_layout import show_help_without_command
 from wmbackup.cli.keyring import identity_rows
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import KeyRow, Message
 from wmbackup.cli.session import (
     Session,
@@ -22,7 +24,13 @@ from wmbackup.cli.session import (
     signing_key_path,
 )
 from wmbackup.cli.signing import has_own
-from wmbackup.errors import ExitCode, UsageError, WmbackupError
+from wmbackup.errors import (
+    ExitCode,
+    SetupUnusable,
+    SystemFailure,
+    UsageError,
+    WmbackupError,
+)
 from wmbackup.trust import principal_of
 from wmbackup.trust.unlock import read_public
 
@@ -134,13 +142,19 @@ def _rotate(session: Session) -> ExitCode:
 
     The old key is renamed and kept. The line that other machines must trust is printed.
     """
+    from wmbackup.trust.keys import next_path
     from wmbackup.trust.rotation import rotate
 
     revoked = revoked_keys_paths()
     session.warn_of_writers(allowed_signers_path(), *revoked)
-    done = rotate(
-        *(signing_key_path(), allowed_signers_path(), host_name(), revoked), session.trust_locks()
-    )
+    path = signing_key_path()
+    try:
+        done = rotate(*(path, allowed_signers_path(), host_name(), revoked), session.trust_locks())
+    except (SystemFailure, SetupUnusable) as error:
+        if os.path.lexists(next_path(path)):
+            complete = "complete the rotation with: wmbackup key rotate"
+            error.hint = next_steps.then(error, complete)
+        raise
     session.warn_if_exposed(done.key)
     if done.had_passphrase:
         session.output.warning(
