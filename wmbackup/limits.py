@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import sys
 
+TYPE_CHECKING = False  # that of typing would be loaded before a Ctrl-C is heard
+if TYPE_CHECKING:
+    import threading
+
 _MIB = 1024 * 1024
 _LEAST = 80 * _MIB  # bytes of memory; half of it is what the program and its libraries take
 _ROOM = 256 * _MIB
@@ -53,6 +57,26 @@ def is_too_small() -> bool:
     """Whether so little memory is allowed that libraries crash instead of raising MemoryError."""
     found = memory()
     return found is not None and found[0] < _LEAST
+
+
+def start_deaf(thread: threading.Thread) -> None:
+    """Start a thread that no signal is delivered to. Raises RuntimeError where there is none.
+
+    The system gives a signal to any thread that takes it, and Python handles it on the main thread
+    alone: one that waits for a lock there would not hear what another thread was given.
+    """
+    if sys.platform == "win32":
+        thread.start()
+    else:
+        import signal
+
+        before = signal.pthread_sigmask(
+            signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
+        )
+        try:
+            thread.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def has_room_for_threads() -> bool:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import BinaryIO
 
 import pytest
 
+from wmbackup import limits
 from wmbackup.engine import BackupSummary, OnConflict, RestorePlan, RestoreSummary, Selection
 from wmbackup.errors import (
     ArchiveDamaged,
@@ -966,3 +968,17 @@ def test_the_call_returns_before_the_work_is_done(bench: Bench) -> None:
     gate.open()
     restorer.wait(PATIENCE)
     assert os.path.exists(bench.archive)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
+def test_no_signal_is_given_to_the_thread_of_an_operation() -> None:
+    """The main thread, which waits for it, would not wake up."""
+    found: list[set[signal.Signals]] = []
+    thread = threading.Thread(
+        target=lambda: found.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+    )
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    limits.start_deaf(thread)
+    thread.join()
+    assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= found[0]
+    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

@@ -89,7 +89,7 @@ class Operation(Generic[_T]):
         if limits.has_room_for_threads():
             _LIVE.add(self)
             try:
-                self._thread.start()
+                limits.start_deaf(self._thread)
             except RuntimeError:
                 _LIVE.discard(self)
             else:

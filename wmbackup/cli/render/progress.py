@@ -129,7 +129,7 @@ class Bar:
         if limits.has_room_for_threads():
             thread = threading.Thread(target=self._go_on, daemon=True)
             with contextlib.suppress(RuntimeError):
-                thread.start()
+                limits.start_deaf(thread)
                 self._thread = thread
 
     def _go_on(self) -> None:
