@@ -973,9 +973,11 @@ def test_the_call_returns_before_the_work_is_done(bench: Bench) -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="POSIX signals")
 def test_no_signal_is_given_to_the_thread_of_an_operation() -> None:
     """The main thread, which waits for it, would not wake up."""
-    found: list[set[signal.Signals]] = []
+    found: list[set[int]] = []
     thread = threading.Thread(
-        target=lambda: found.append(set(signal.pthread_sigmask(signal.SIG_BLOCK, ())))
+        target=lambda: found.append(
+            {int(one) for one in signal.pthread_sigmask(signal.SIG_BLOCK, ())}
+        )
     )
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
     limits.start_deaf(thread)
