@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TYPE_CHECKING, BinaryIO
 
 from wmbackup.archive.reader import SealedArchive, TrustedArchive, TrustPolicy
@@ -23,7 +21,7 @@ from wmbackup.engine._open import (
     spooling,
 )
 from wmbackup.engine._progress import Progress
-from wmbackup.engine._read_back import ReadBackFailed
+from wmbackup.engine._read_back import ReadBackFailed, TheseKeys
 from wmbackup.errors import (
     ArchiveDamaged,
     NotAnArchive,
@@ -163,24 +161,6 @@ def _write(
     return size
 
 
-class _TheseKeys:
-    """Trusts an archive that these keys have signed, and nobody else."""
-
-    def __init__(self, keys: tuple[bytes, ...]) -> None:
-        self._keys = keys
-
-    def check(
-        self,
-        maker: bytes,
-        cosigners: Sequence[bytes] = (),
-        signed_at: datetime | None = None,
-        host: str | None = None,
-    ) -> tuple[str, ...]:
-        if (maker, *cosigners) != self._keys:
-            raise ReadBackFailed("the archive that was read back is another one")
-        return ()
-
-
 def _read_back(
     draft: Draft,
     trusted: TrustedArchive,
@@ -198,7 +178,7 @@ def _read_back(
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
         sealed = SealedArchive(sealing.plain(draft.file, size), length=size)
-        archive = sealed.authenticate(_TheseKeys(keys))
+        archive = sealed.authenticate(TheseKeys(*keys))
         if archive.tag_manifest != trusted.tag_manifest:
             raise ReadBackFailed("the archive that was read back is another one")
         with contextlib.closing(archive.read_head(private_files(trusted.sealed))) as inventory:

@@ -21,11 +21,12 @@ class ReadBackFailed(WmbackupError):
     code = "read-back-failed"
 
 
-class _OwnKey:
-    """Trusts the key that has just signed, and no other."""
+class TheseKeys:
+    """Trusts an archive that these keys have signed, maker first, and no other."""
 
-    def __init__(self, public: bytes) -> None:
-        self._public = public
+    def __init__(self, *keys: bytes) -> None:
+        """Take the public keys, 32 bytes each."""
+        self._keys = keys
 
     def check(
         self,
@@ -34,7 +35,8 @@ class _OwnKey:
         signed_at: datetime | None = None,
         host: str | None = None,
     ) -> tuple[str, ...]:
-        if maker != self._public:
+        """See `TrustPolicy`. Raises ReadBackFailed."""
+        if (maker, *cosigners) != self._keys:
             raise ReadBackFailed("the archive that was read back is another one")
         return ()
 
@@ -56,7 +58,7 @@ def read_back_archive(
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
         plain = sealing.plain(file, sealed.size)
-        archive = SealedArchive(plain, length=sealed.size).authenticate(_OwnKey(public))
+        archive = SealedArchive(plain, length=sealed.size).authenticate(TheseKeys(public))
         if archive.info != info:
             raise ReadBackFailed("the archive that was read back is another one")
         with contextlib.closing(archive.read_head(spool)) as inventory:
