@@ -118,7 +118,7 @@ complete -c wmbackup -n '__wmbackup_at \'restore\'' -l path -x -a '(__wmbackup_o
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l allowed-signers -x -a '(__wmbackup_offer @files)' -d 'an allowed_signers file instead of the one of key trust'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l require-signers -x -a '(__wmbackup_offer @nothing)' -d 'so many trusted principals have to have signed, each with a key of its own'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l signer -x -a '(__wmbackup_offer @nothing)' -d 'this trusted principal has to have signed'
-complete -c wmbackup -n '__wmbackup_at \'restore\'' -l salvage -d 'what a damaged or cut archive still proves, and name what is lost'
+complete -c wmbackup -n '__wmbackup_at \'restore\'' -l salvage -d 'restore what is still valid in a damaged or truncated archive, and name what is lost'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -l allow-individualize -d 'into windows: allow Microsoft\'s component a security upgrade'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -s n -l dry-run -d 'verify, show the plan, change nothing'
 complete -c wmbackup -n '__wmbackup_at \'restore\'' -s y -l yes -d 'do not ask'

@@ -60,7 +60,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '--allowed-signers' = 'an allowed_signers file instead of the one of key trust'
             '--require-signers' = 'so many trusted principals have to have signed, each with a key of its own'
             '--signer' = 'this trusted principal has to have signed'
-            '--salvage' = 'what a damaged or cut archive still proves, and name what is lost'
+            '--salvage' = 'restore what is still valid in a damaged or truncated archive, and name what is lost'
             '--allow-individualize' = 'into windows: allow Microsoft''s component a security upgrade'
             '-n' = 'verify, show the plan, change nothing'
             '--dry-run' = 'verify, show the plan, change nothing'

@@ -20,7 +20,7 @@ from wmbackup.status import Phase
 @click.argument("archive", metavar="ARCHIVE")
 @signing_options("How")
 @option(
-    "--allowed-signers", metavar="F", section="Whom to believe",
+    "--allowed-signers", metavar="F", section="Whom to trust",
     help="an allowed_signers file instead of the one of key trust",
 )  # fmt: skip
 @identity_options

@@ -82,7 +82,7 @@ from wmbackup.license import KINDS
     "--sort", type=click.Choice(list(SORTS)), section="How",
     help="sort by this; on a terminal by path unless something else is said",
 )  # fmt: skip
-@trust_options("Whom to believe")
+@trust_options("Whom to trust")
 @identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,

@@ -53,12 +53,12 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     section="What",
     help="this file, this folder, or a pattern with * and ?",
 )
-@trust_options("Whom to believe")
+@trust_options("Whom to trust")
 @option(
     "--salvage",
     is_flag=True,
     section="What",
-    help="what a damaged or cut archive still proves, and name what is lost",
+    help="restore what is still valid in a damaged or truncated archive, and name what is lost",
 )
 @option(
     "--allow-individualize",

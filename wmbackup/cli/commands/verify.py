@@ -38,7 +38,7 @@ from wmbackup.status import Phase
     section="What",
     help="restore into a private folder as well, compare, and remove it",
 )
-@trust_options("Whom to believe")
+@trust_options("Whom to trust")
 @identity_options
 def command(
     session: Session,
