@@ -39,13 +39,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
                     return answer(arguments[1:])
                 from wmbackup.cli.program import run
-            except (ImportError, MemoryError, OSError) as error:
+            except (ImportError, MemoryError, SystemError, OSError) as error:
                 return _failed(
                     f"the program cannot be loaded: {str(error) or type(error).__name__}"
                 )
             try:
                 return run(arguments)
-            except MemoryError:  # which came again when it was to be told
+            except (MemoryError, SystemError):  # which came again when it was to be told
                 return _failed("there is not enough memory")
     except Interrupted as signal:
         return signal.exit_code

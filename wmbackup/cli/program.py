@@ -16,7 +16,8 @@ from wmbackup.cli.surroundings import failure_of
 from wmbackup.errors import Cancelled, ExitCode, SystemFailure, WmbackupError
 from wmbackup.storage import remains
 
-_OF_SURROUNDINGS = (ImportError, MemoryError, RuntimeError, OSError)
+# Where memory ends in the midst of an import, CPython says SystemError as well.
+_OF_SURROUNDINGS = (ImportError, MemoryError, RuntimeError, SystemError, OSError)
 _FLAGS = {"--json": "json", "--quiet": "quiet", "--debug": "debug"}
 
 
