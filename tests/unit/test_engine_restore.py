@@ -605,6 +605,25 @@ def test_private_files_are_gone_before_the_target_is_synced(
     assert all(closed)
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_restore_can_be_stopped_inside_one_large_file(tmp_path: Path, *, dry_run: bool) -> None:
+    def checks(blocks: int) -> int:
+        asked = 0
+
+        def count() -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        data = build([File(b"large", bytes(blocks * 1024 * 1024))])
+        target = FolderStore(str(tmp_path / str(blocks)))
+        with open_archive(io.BytesIO(data)) as file:
+            restore(file, target, POLICY, Control(cancelled=count), dry_run=dry_run)
+        return asked
+
+    assert checks(12) - checks(4) >= 8
+
+
 def test_nothing_but_folders_is_made_on_the_way(archive: Path, target: Path) -> None:
     bring_back(archive, target)
     assert {p: d for p, d in snapshot(target).items() if isinstance(d, str)} == {b"sub": FOLDER}

@@ -103,6 +103,32 @@ def test_a_salvage_can_be_stopped_at_each_file(lost: str | None, passes: int) ->
     assert ticks(30) - ticks(10) >= 20 * passes
 
 
+@pytest.mark.parametrize("cut", [False, True], ids=["whole", "moved"])
+def test_a_salvage_can_be_stopped_inside_one_large_file(
+    tmp_path: Path, *, cut: bool, pipe: bool
+) -> None:
+    def checks(blocks: int) -> int:
+        asked = 0
+
+        def count() -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        data = build([File(b"large", bytes(blocks * 1024 * 1024))])
+        if cut:  # a block too many, so that the file is looked for
+            at = place(data, "data/large")
+            data = data[:at] + bytes(BLOCK) + data[at:]
+        source = Dribble(data, 1 << 20) if pipe else io.BytesIO(data)
+        target = FolderStore(str(tmp_path / str(blocks)))
+        with open_archive(source) as file:  # type: ignore[arg-type] # it reads, as a pipe does
+            restore(file, target, POLICY, Control(cancelled=count), salvage=True)
+        return asked
+
+    # Looked at when the plan is made, and read once more when it is written; a pipe is copied.
+    assert checks(12) - checks(4) >= 8 * (3 if pipe else 2)
+
+
 def test_a_salvage_plans_once(archive: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.tar").write_bytes(archive)
     log = Log()

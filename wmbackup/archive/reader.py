@@ -18,7 +18,7 @@ from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.constants import BAG, MAX_TABLE
 from wmbackup.archive.inventory import Inventory
 from wmbackup.archive.payload import Payload
-from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
+from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader, Tick, TickingStream
 from wmbackup.archive.tables import Tables
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.ustar import header, padding, record_length
@@ -33,6 +33,10 @@ _README = (BAG + b"README.txt", len(tag_files.README), len(tag_files.README))
 
 Spool = Callable[[], IO[bytes]]
 """Makes a private temporary file."""
+
+
+def _ignore() -> None:
+    """Stop nothing."""
 
 
 class TrustPolicy(Protocol):
@@ -106,22 +110,25 @@ class SealedArchive:
         """Where it begins in its stream."""
         return self._start
 
-    def authenticate(self, policy: TrustPolicy) -> TrustedArchive:
+    def authenticate(self, policy: TrustPolicy, tick: Tick = _ignore) -> TrustedArchive:
         """Verify the signatures, ask the policy, and read bag-info.txt.
+
+        ``tick`` is called before each read of the archive, here and later.
 
         Raises NotAnArchive, UnsupportedArchive, ArchiveUnsigned, ArchiveTruncated, ArchiveDamaged,
         and what the policy raises.
         """
-        source = self._begin()
+        stream = TickingStream(self._stream, tick)
+        source = self._begin(stream)
         signed = _read_signatures(source)
         policy.check(signed.maker, signed.cosigners)
         info = _read_info(source, signed)
         principals = policy.check(signed.maker, signed.cosigners, info.created, info.host)
-        return TrustedArchive(self, info, principals, signed, source, self._stream)
+        return TrustedArchive(self, info, principals, signed, source, stream, tick)
 
     def claims(self) -> Claims:
         """Return what it says of itself, untrusted. Raises as `authenticate` does."""
-        source = self._begin()
+        source = self._begin(self._stream)
         signed = _read_signatures(source)
         return Claims(signed.maker, _read_info(source, signed))
 
@@ -130,13 +137,13 @@ class SealedArchive:
 
         Raises as `authenticate` does.
         """
-        signed = _read_signatures(self._begin())
+        signed = _read_signatures(self._begin(self._stream))
         return signed.maker, *signed.cosigners
 
-    def _begin(self) -> ExactReader:
+    def _begin(self, stream: ByteStream) -> ExactReader:
         if self.length is not None and self._stream.tell() != self._start:
             self._stream.seek(self._start)
-        return ExactReader(self._stream)
+        return ExactReader(stream)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +160,7 @@ class TrustedArchive:
     _signed: _Signatures
     _source: ExactReader
     _stream: ByteStream
+    _tick: Tick
 
     @property
     def tag_manifest(self) -> bytes:
@@ -209,7 +217,8 @@ class TrustedArchive:
         if self.sealed.length is None:
             copied = spool()
             self._source.copy_rest(copied.write)
-        stream, begin = (self._stream, self._stream.tell()) if copied is None else (copied, 0)
+        begin = self._stream.tell() if copied is None else 0
+        stream = self._stream if copied is None else TickingStream(copied, self._tick)
         return Salvage(self.info, self._signed.hashes, stream, begin, spool, copied)
 
     def _read_table(self, name: str, low: int, table: IO[bytes]) -> None:

@@ -38,6 +38,32 @@ class ByteStream(Protocol):
         """Go to an offset."""
 
 
+Tick = Callable[[], object]
+"""Called before each read; what it raises stops whoever reads."""
+
+
+class TickingStream:
+    """A stream whose reader can be stopped before each read, also in the middle of a large file."""
+
+    def __init__(self, stream: ByteStream, tick: Tick) -> None:
+        """Read from a stream, and call ``tick`` before each read."""
+        self._stream = stream
+        self._tick = tick
+
+    def read(self, size: int, /) -> bytes:
+        """Return at most ``size`` bytes, none at the end. Raises what ``tick`` raises."""
+        self._tick()
+        return self._stream.read(size)
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+        return self._stream.tell()
+
+    def seek(self, offset: int, /) -> int:
+        """Go to an offset."""
+        return self._stream.seek(offset)
+
+
 class ExactReader:
     """A stream of members, read once from front to back.
 

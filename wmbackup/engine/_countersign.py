@@ -178,7 +178,7 @@ def _read_back(
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
         sealed = SealedArchive(sealing.plain(draft.file, size), length=size)
-        archive = sealed.authenticate(TheseKeys(*keys))
+        archive = sealed.authenticate(TheseKeys(*keys), control.check)
         if archive.tag_manifest != trusted.tag_manifest:
             raise ReadBackFailed("the archive that was read back is another one")
         with contextlib.closing(archive.read_head(private_files(trusted.sealed))) as inventory:

@@ -222,7 +222,7 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
     """
     control.notify(PhaseEvent(Phase.AUTHENTICATING))
     try:
-        trusted = archive.authenticate(policy)
+        trusted = archive.authenticate(policy, control.check)
     except SignerUntrusted as error:
         if archive.path is None:
             error.reason = "pipe"

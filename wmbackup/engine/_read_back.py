@@ -58,7 +58,9 @@ def read_back_archive(
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
         plain = sealing.plain(file, sealed.size)
-        archive = SealedArchive(plain, length=sealed.size).authenticate(TheseKeys(public))
+        archive = SealedArchive(plain, length=sealed.size).authenticate(
+            TheseKeys(public), control.check
+        )
         if archive.info != info:
             raise ReadBackFailed("the archive that was read back is another one")
         with contextlib.closing(archive.read_head(spool)) as inventory:
