@@ -79,19 +79,20 @@ def _file(name: bytes) -> Callable[[bytes], object]:
 
 
 def _private_key(data: bytes) -> None:
-    path = _work() / "key"
+    path = Path(_work().name) / "key"
     path.write_bytes(data)
+    path.chmod(0o600)  # one that others can read is not used at all
     keys.load(str(path))
 
 
 @cache
-def _work() -> Path:
-    return Path(tempfile.mkdtemp(prefix="parsers-"))
+def _work() -> tempfile.TemporaryDirectory[str]:
+    """Return the folder for what is read from a file; it is removed when the process ends."""
+    return tempfile.TemporaryDirectory(prefix="parsers-")
 
 
 def _key_texts() -> list[bytes]:
-    _work()
-    path = _work() / "new"
+    path = Path(_work().name) / "new"
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
     keys.create(str(path), "host")
@@ -129,7 +130,7 @@ def _sealed(member: str, *, salvage: bool = False) -> Callable[[bytes], object]:
         if not salvage:
             _archive(archive)
             return
-        with tempfile.TemporaryDirectory(dir=_work()) as folder:
+        with tempfile.TemporaryDirectory(dir=_work().name) as folder:
             target = FolderStore(os.path.join(folder, "target"))
             with open_archive(io.BytesIO(archive)) as source:
                 restore(source, target, POLICY, salvage=True)
@@ -158,7 +159,7 @@ def _explain(data: bytes) -> None:
 
 def _journal(data: bytes) -> None:
     staging = b".wmbackup-restore-0123456789abcdef"
-    folder = _work() / "journal"
+    folder = Path(_work().name) / "journal"
     (folder / staging.decode()).mkdir(parents=True, exist_ok=True)
     inode = str(os.stat(folder / staging.decode()).st_ino).encode()
     journal = folder / staging.decode() / "journal"

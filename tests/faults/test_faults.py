@@ -82,6 +82,22 @@ def test_one_fault_at_each_call_is_another_one_with_each_seed(
     assert found == set(everything)
 
 
+_PARSED = """
+import sys
+sys.path.append(sys.argv[1])
+from parsers import PARSERS
+for name in ("private-key", "journal", "salvaged-rows"):
+    PARSERS[name].read(next(iter(PARSERS[name].seeds())))
+"""
+
+
+def test_parsers_that_need_files_leave_nothing_among_the_temporary_files(tmp_path: Path) -> None:
+    surroundings = os.environ | {"TMPDIR": str(tmp_path)}
+    command = (sys.executable, "-c", _PARSED, str(HERE))
+    subprocess.run(command, env=surroundings, check=True)
+    assert not list(tmp_path.iterdir())
+
+
 _ENDED = """
 import os, signal, sys, time
 sys.path.append(sys.argv[1])
