@@ -82,6 +82,7 @@ class Status(IntEnum):
 class Phase(Enum):
     """The parts of an operation, in the order in which they come."""
 
+    SEARCHING = "searching"
     AUTHENTICATING = "authenticating"
     PLANNING = "planning"
     READING = "reading"

@@ -381,6 +381,13 @@ def test_the_environment_silences_the_notice(
     assert "notice" in inside("check").err
 
 
+def test_a_timeout_ends_the_search_of_a_disk(inside: Inside) -> None:
+    os.makedirs("disk/ProgramData")
+    result = inside("backup", "--store", "disk", "-o", "a.tar", "--timeout", "1e-9")
+    assert result.code == 1
+    assert "error: the operation did not end within 1e-09 s" in result.err
+
+
 def test_an_option_wins_over_the_environment(
     inside: Inside, monkeypatch: pytest.MonkeyPatch
 ) -> None:

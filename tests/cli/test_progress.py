@@ -58,6 +58,13 @@ def threadless(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
+def test_a_search_counts_folders_of_which_nothing_is_read() -> None:
+    counter = Counter(STEPS)
+    counter.see(PhaseEvent(Phase.SEARCHING))
+    counter.see(ItemEvent(b"", 1300, 0))
+    assert counter.line() == "searching, 1,300 folders"
+
+
 def test_the_remaining_time_is_told_once_there_is_something_to_tell_it_by(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

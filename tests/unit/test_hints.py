@@ -21,7 +21,7 @@ from wmbackup.cli.click_ext import COMMANDS
 from wmbackup.cli.click_ext import program as tree
 from wmbackup.cli.render import hint_texts, next_steps, shell
 from wmbackup.cli.render.error_texts import SENTENCES
-from wmbackup.cli.render.vocabulary import WARNINGS
+from wmbackup.cli.render.vocabulary import FROM_BELOW, WARNINGS
 from wmbackup.errors import NotFound, SignerUntrusted, WmbackupError
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import WarningEvent
@@ -124,7 +124,7 @@ class TestTables:
         assert codes == set(SENTENCES)
         assert {key.partition("/")[0] for key in hint_texts.ERRORS} <= codes | {"*"}
         assert set(hint_texts.EXPLAINED) <= codes
-        assert {key.partition("/")[0] for key in hint_texts.WARNINGS} == set(WARNINGS)
+        assert {key.partition("/")[0] for key in hint_texts.WARNINGS} == FROM_BELOW
 
     @pytest.mark.parametrize("key", sorted(TABLES))
     def test_every_option_and_command_in_a_text_exists(self, key: str) -> None:

@@ -9,15 +9,24 @@ from pathlib import Path
 import make  # the synthetic fixtures
 import pytest
 
-from tests.folders import KEY, POLICY, files, fill
+from tests.folders import KEY, POLICY, Log, files, fill
 from wmbackup.archive.inventory import Row
 from wmbackup.cli.paths import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
 from wmbackup.engine._inventory import inventory_of_store
-from wmbackup.errors import NothingToBackUp, StoreUnavailable, UsageError
+from wmbackup.errors import Cancelled, NothingToBackUp, StoreUnavailable, UsageError
 from wmbackup.item import Item
 from wmbackup.license import License
-from wmbackup.status import Control, Event, LeftOutEvent, WarningEvent, WithheldEvent
+from wmbackup.status import (
+    Control,
+    Event,
+    ItemEvent,
+    LeftOutEvent,
+    Phase,
+    PhaseEvent,
+    WarningEvent,
+    WithheldEvent,
+)
 from wmbackup.stores.base import ItemWithheld
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.layouts import BAK, DRM, FOLDER, Layout, find_layout
@@ -288,6 +297,53 @@ class TestDisk:
         fill(tmp_path, {f"disk/{VISTA}/drmv2.lic".encode(): b"a", b"linked/a.lic": b"a"})
         os.symlink(tmp_path / "disk/ProgramData", tmp_path / "linked/ProgramData")
         assert parse_store(f"{tmp_path}/linked").kind == "folder"
+
+    def test_folder_that_was_seen_under_another_name_is_not_searched_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As where a disk is mounted below itself, or a system shows a link as a folder."""
+        fill(tmp_path, {f"{place}{VISTA}/drmv2.lic".encode(): b"a" for place in ("", "again/")})
+        again, root = ((p.stat().st_dev, p.stat().st_ino) for p in (tmp_path / "again", tmp_path))
+
+        def identity(status: os.stat_result) -> tuple[int, int]:
+            found = status.st_dev, status.st_ino
+            return root if found == again else found
+
+        monkeypatch.setattr("wmbackup.stores.disk._identity", identity)
+        assert parse_store(str(tmp_path)).location == str(tmp_path / VISTA)
+
+    def test_search_ends_at_a_depth_and_says_so(self, tmp_path: Path) -> None:
+        deep = "/".join(["d"] * 31)
+        fill(tmp_path, {f"{deep}/DRM/drmv2.lic".encode(): b"a"})
+        log = Log()
+        assert parse_store(str(tmp_path), control=log.control()).location.endswith("DRM")
+        assert not log.events
+        fill(tmp_path, {f"{deep}/d/DRM/drmv2.lic".encode(): b"a"})
+        assert parse_store(str(tmp_path), control=log.control()).location.endswith("d/DRM")
+        (event,) = log.events
+        assert isinstance(event, WarningEvent)
+        assert event.code == "search-depth"
+        assert event.message.startswith(f"{tmp_path}/{deep}/d is 32 folders deep")
+
+    def test_search_can_be_stopped_at_each_folder_and_counts_them(self, tmp_path: Path) -> None:
+        fill(tmp_path, {f"{n}/x".encode(): b"" for n in range(300)})
+        asked = 0
+
+        def cancelled() -> bool:
+            nonlocal asked
+            asked += 1
+            return False
+
+        log = Log()
+        parse_store(str(tmp_path), control=Control(log.control().notify, cancelled))
+        assert asked == 300
+        first, *others = log.events
+        assert first == PhaseEvent(Phase.SEARCHING)
+        assert [event.index for event in others if isinstance(event, ItemEvent)] == [
+            *range(256, 301)
+        ]
+        with pytest.raises(Cancelled):
+            parse_store(str(tmp_path), control=Control(cancelled=lambda: True))
 
     def test_drm_folder_that_cannot_be_listed_counts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

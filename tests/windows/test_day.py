@@ -507,6 +507,8 @@ def test_the_root_of_a_drive(home: Home) -> None:
         assert home.run("verify", f"C:\\{name}") is ExitCode.OK
         arguments = ("restore", f"C:\\{name}", "--to", "folder:C:\\", "--dry-run")
         assert home.run(*arguments) is ExitCode.OK
+        # It is a disk of Windows without any licenses, whatever its links lead to.
+        assert home.run("backup", "--store", "C:\\", "-o", home.archive) is ExitCode.NOT_FOUND
     finally:
         for name in set(os.listdir("C:\\")) - before:
             os.unlink(f"C:\\{name}")

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from wmbackup.cli.render.hints import with_value
 from wmbackup.errors import StoreUnavailable, UsageError
 from wmbackup.quoting import elided
+from wmbackup.status import Control
 from wmbackup.stores.disk import Findings, search
 from wmbackup.stores.layouts import DRM, FOLDER
 
@@ -14,13 +15,13 @@ _NAMED = 20  # folders that a message names
 _OFFERED = 3  # stores of several kinds that a hint has a whole command for
 
 
-def choose(path: str, option: str, *, is_forced: bool) -> str:
+def choose(path: str, option: str, control: Control, *, is_forced: bool) -> str:
     """Return the folder that a path means: itself, or the only DRM folder below it.
 
     ``is_forced`` says that ``drm:`` is before the path. Raises UsageError where several folders can
-    be meant, StoreUnavailable for a Windows disk without any, SystemFailure.
+    be meant, StoreUnavailable for a Windows disk without any, Cancelled, SystemFailure.
     """
-    found = search(path, thorough=not is_forced)
+    found = search(path, control, thorough=not is_forced)
     if is_forced:
         if found.layout is DRM or not found.folders:
             return path

@@ -46,7 +46,7 @@ def _state(found: Finding) -> State:
 
 def store_row(text: str, control: Control) -> CheckRow:
     """Say what a store holds. Raises as reading it does."""
-    store = parse_store(text)
+    store = parse_store(text, control=control)
     if store.gives_statuses:  # whose export would be a whole backup
         return _live_row(store, control)
     with store.export(control) as export:

@@ -34,7 +34,8 @@ class Opener:
         if archive is None:
             if not hashes:
                 control = Control(self._tell_but_withheld, items=self._session.output.follows_items)
-            with inventory_of_store(parse_store(store), control, hashes=hashes) as opened:
+            found = parse_store(store, control=self._session.control())
+            with inventory_of_store(found, control, hashes=hashes) as opened:
                 yield opened
             return
         if self._policy is None:

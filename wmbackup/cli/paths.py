@@ -18,6 +18,7 @@ from wmbackup.stores.base import Store
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
+    from wmbackup.status import Control
     from wmbackup.stores.exclusion import Exclusion
     from wmbackup.stores.ownership import Owner
 
@@ -38,13 +39,14 @@ def parse_store(
     all_files: bool = False,
     exclusion: Exclusion | None = None,
     target: bool = False,
+    control: Control | None = None,
 ) -> Store:
     """Return the store that is meant; a path need not exist.
 
     The kind of a path is found by what is in the folder, unless a prefix forces it; the path of a
     Windows disk means the one DRM folder on it. A ``target`` is a plain folder, whatever is in it.
-    Raises UsageError where none is given or several are meant, StoreUnavailable for one that this
-    system does not have.
+    ``control`` follows the search of a disk. Raises UsageError where none is given or several are
+    meant, StoreUnavailable for one that this system does not have.
     """
     if text is None and option == "--store":
         text = default_store()
@@ -56,6 +58,7 @@ def parse_store(
     if named is not None:
         return named
     from wmbackup.cli.disks import choose
+    from wmbackup.status import Control
     from wmbackup.stores.folder import FolderStore
     from wmbackup.stores.layouts import DRM, FOLDER, LAYOUTS
 
@@ -74,7 +77,7 @@ def parse_store(
         return FolderStore(path, FOLDER, owner=owner())
     layout = next((one for one in LAYOUTS if f"{one.kind}:" == prefix), None)
     if prefix in {"", "drm:"}:
-        found = choose(path, option, is_forced=bool(prefix))
+        found = choose(path, option, control or Control(), is_forced=bool(prefix))
         if found != path:
             path, layout = found, DRM
     return FolderStore(path, layout, all_files=all_files, exclusion=exclusion, owner=owner())

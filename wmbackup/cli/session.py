@@ -16,6 +16,7 @@ from wmbackup.errors import (
     SetupUnusable,
     SigningKeyMissing,
     SystemFailure,
+    TimedOut,
     UsageError,
     WmbackupError,
 )
@@ -113,11 +114,21 @@ class Session:
         profile: str | None = self.given.get("profile", (0, None))[1]
         return profile
 
-    def control(self) -> Control:
-        """Return how an operation on this thread is followed; signals stop it by raising."""
+    def control(self, timeout: float | None = None) -> Control:
+        """Return how an operation on this thread is followed; signals stop it by raising.
+
+        After ``timeout`` seconds it is stopped as well, by TimedOut.
+        """
         from wmbackup.status import Control
 
-        return Control(self.output.event, items=self.output.follows_items)
+        until = None if timeout is None else self.elapsed + timeout
+
+        def is_over() -> bool:
+            if until is not None and self.elapsed > until:
+                raise TimedOut(f"the operation did not end within {timeout:g} s")
+            return False
+
+        return Control(self.output.event, is_over, items=self.output.follows_items)
 
     def inventory_control(self) -> Control:
         """Return how an inventory is followed: its rows name the restricted licenses already."""

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from wmbackup.errors import SystemFailure
 from wmbackup.formats.detect import kind_of_file
+from wmbackup.status import Control, ItemEvent, Phase, PhaseEvent, WarningEvent
 from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.foreign import foreign_to_drm
 from wmbackup.stores.layouts import DRM, FOLDER, Layout, find_layout
 from wmbackup.stores.tree import EntryKind, Tree, decode, open_tree
-from wmbackup.true_path import MAX_DEPTH
 
 _DRM = b"drm"
 
@@ -55,6 +55,8 @@ _LIKELY = {
 _OLD_WINDOWS = b"windows.old"
 _ALL_USERS = b"all users"
 _VISTA = [b"microsoft", b"windows", _DRM]
+_DEEPEST = 32  # folders, one in the other, that are looked into; the usual places are 3 to 9 deep
+_LONG = 256  # folders from which on a search is worth a word
 _PROFILES = 3  # parts of a path such as "Dokumente und Einstellungen/All Users/DRM"
 
 
@@ -77,11 +79,13 @@ class Findings(NamedTuple):
     is_mixed: bool = False
 
 
-def search(root: str, *, thorough: bool = False) -> Findings:
+def search(root: str, control: Control | None = None, *, thorough: bool = False) -> Findings:
     """Look for DRM folders at and below a folder, which need not exist.
 
-    Links are not followed. A folder that is a store itself is not searched, unless it looks like a
-    Windows disk as well and the search is ``thorough``. Raises SystemFailure.
+    Links are not followed, no folder is listed twice, and what is more than 32 folders deep is left
+    out with a warning. A folder that is a store itself is not searched, unless it looks like a
+    Windows disk as well and the search is ``thorough``. A search of many folders is a phase, with
+    an ItemEvent for each folder. Raises Cancelled, SystemFailure.
     """
     try:
         tree = open_tree(root)
@@ -90,7 +94,7 @@ def search(root: str, *, thorough: bool = False) -> Findings:
             raise SystemFailure.of(error, "list the folder", root) from error
         return Findings(FOLDER)
     with contextlib.closing(tree):
-        return _Search(tree, root).findings(thorough=thorough)
+        return _Search(tree, root, control or Control()).findings(thorough=thorough)
 
 
 class _Listing(NamedTuple):
@@ -104,9 +108,13 @@ class _Listing(NamedTuple):
 class _Search:
     """One walk through a tree."""
 
-    def __init__(self, tree: Tree, root: str) -> None:
+    def __init__(self, tree: Tree, root: str, control: Control) -> None:
         self._tree = tree
         self._root = root
+        self._control = control
+        self._count = 0
+        self._seen = {_identity(os.stat(root))}
+        self._too_deep: bytes | None = None
         self._found: list[bytes] = []
         self._backups: list[bytes] = []
         self._empty: list[bytes] = []
@@ -120,6 +128,14 @@ class _Search:
             return Findings(layout, is_windows=is_windows)
         self._is_mixed = bool(top.files)
         self._walk(top.folders)
+        if self._too_deep is not None:
+            self._control.notify(
+                WarningEvent(
+                    "search-depth",
+                    f"{self._full(self._too_deep)} is {_DEEPEST} folders deep, and DRM folders"
+                    " below it are not looked for",
+                )
+            )
         return Findings(
             layout,
             tuple(sorted(map(self._full, self._found))),
@@ -134,6 +150,8 @@ class _Search:
         waiting = folders
         while waiting:
             folder = waiting.pop()
+            if not self._is_new(folder):
+                continue
             listing = self._list(folder)
             if _is_drm(folder, listing):
                 self._found.append(folder)
@@ -143,8 +161,37 @@ class _Search:
             self._is_mixed = self._is_mixed or bool(listing.files)
             if find_layout(listing.files) is not FOLDER:
                 self._backups.append(folder)
-            if folder.count(b"/") < MAX_DEPTH:
-                waiting += [b"%b/%b" % (folder, name) for name in listing.folders]
+            if listing.folders and folder.count(b"/") + 1 >= _DEEPEST:
+                self._too_deep = self._too_deep or folder
+                continue
+            waiting += [b"%b/%b" % (folder, name) for name in listing.folders]
+
+    def _is_new(self, folder: bytes) -> bool:
+        """Count a folder, and tell whether it was seen before under another name.
+
+        That is so where another disk, or a part of this one, is mounted on it, and where a system
+        shows a link as a folder. Raises Cancelled.
+        """
+        self._control.check()
+        self._count += 1
+        if self._count == _LONG:
+            self._control.notify(PhaseEvent(Phase.SEARCHING))
+        if self._count >= _LONG and self._control.items:
+            self._control.notify(ItemEvent(b"", self._count, 0))
+        try:
+            status = self._tree.stat(folder)
+        except OSError as error:
+            if not is_of_file(error):
+                raise SystemFailure.of(error, "list the folder", self._full(folder)) from error
+            return True  # that it cannot be listed is told where it matters
+        if status is None:
+            return False
+        identity = _identity(status)
+        if identity in self._seen:
+            return False
+        if identity[1]:  # some file systems number nothing
+            self._seen.add(identity)
+        return True
 
     def _list(self, folder: bytes) -> _Listing:
         listing = _Listing([], [])
@@ -162,6 +209,10 @@ class _Search:
 
     def _full(self, path: bytes) -> str:
         return os.path.join(self._root, *_parts(path))
+
+
+def _identity(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
 
 
 def _is_drm(folder: bytes, listing: _Listing) -> bool:

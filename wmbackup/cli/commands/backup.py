@@ -120,7 +120,9 @@ def command(  # noqa: PLR0913 - one parameter an option
             hint=f"to write to a file: {again()} > {_USUAL}",
         )
     exclusion = Exclusion(exclude)
-    source = parse_store(store, all_files=all_files, exclusion=exclusion)
+    source = parse_store(
+        store, all_files=all_files, exclusion=exclusion, control=session.control(timeout)
+    )
     session.accepts_restricted, session.accepts_skipped = accept_restricted, accept_skipped
     for pattern in exclusion.void:
         session.output.warning(

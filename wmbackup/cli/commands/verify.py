@@ -63,7 +63,12 @@ def command(
         session,
         trust.policy(session),
         opens,
-        None if against is None else (against, parse_store(against, option="--against")),
+        None
+        if against is None
+        else (
+            against,
+            parse_store(against, option="--against", control=session.control()),
+        ),
         quick=quick,
         restore_test=restore_test,
     )

@@ -266,6 +266,7 @@ WARNINGS: Mapping[str, str] = {
     "not-enumerated": "see what this computer can do: wmbackup check --store windows",
     "license-unreadable": "there is nothing to do: the backup has it all the same",
     "rights-unreadable": "there is nothing to do: the backup has it all the same",
+    "search-depth": "if there is one, name it itself with drm:PATH",
     "reading-again": NOTHING,
     "root-missing": "to restore the root as well, add --kid {subject:KEY-ID}",
     "root-missing/withheld": (

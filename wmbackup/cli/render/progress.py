@@ -77,11 +77,13 @@ class Counter:
         if not self.index:
             return ""
         if self.items is None:
-            return count(self.index, "file")
+            return count(self.index, "folder" if self._is_search else "file")
         return f"{min(self.index, self.items):,} of {count(self.items, 'file')}"
 
     def amount(self) -> str:
         """Return ``1.2 GiB of 5.4 GiB``, or ``1.2 GiB`` where the total is not known."""
+        if self._is_search:
+            return ""  # of which nothing is read
         if not self.size:
             return size(self.done)
         return f"{size(min(self.done, self.size))} of {size(self.size)}"
@@ -89,7 +91,12 @@ class Counter:
     def rate(self) -> str:
         """Return ``10.2 MiB/s``."""
         elapsed = time.monotonic() - self.since
-        return f"{size(int(self.done / elapsed))}/s" if elapsed > 0 else ""
+        is_known = elapsed > 0 and not self._is_search
+        return f"{size(int(self.done / elapsed))}/s" if is_known else ""
+
+    @property
+    def _is_search(self) -> bool:
+        return self.phase == Phase.SEARCHING.value
 
     def remaining(self) -> str:
         """Return ``0:12 left``, where it can be told."""

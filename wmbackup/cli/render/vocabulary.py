@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from wmbackup.cli.render.hint_texts import NOTHING
 from wmbackup.cli.render.next_steps import step_of_warning
 
 Meaning = tuple[str, str]
@@ -146,6 +147,9 @@ _WARNINGS: Mapping[str, str] = {
     ),
     "license-unreadable": "a license is in the store and the interface does not show what is in it",
     "rights-unreadable": "the interface does not say what a license allows",
+    "search-depth": (
+        "folders are nested so deep that no DRM folder is looked for in the last of them"
+    ),
     "reading-again": "a file disappeared while the store was read, so the backup began again",
     "root-missing": (
         "a selected license depends on another one, its root, that the selection does not bring"
@@ -170,10 +174,78 @@ _WARNINGS: Mapping[str, str] = {
     ),
 }
 
+_HIDE = "take the rights of others away: chmod go-rwx FILE"
+
+_OF_COMMAND_LINE: Mapping[str, Meaning] = {
+    "identity-exposed": ("other users of this computer can read the age identity", _HIDE),
+    "left-out": (
+        "a file is not carried: it is of other software, or --exclude matches it",
+        f"{NOTHING}; to carry what is of other software as well, add --all-files",
+    ),
+    "new-key-has-no-passphrase": (
+        "key rotate made a key without a passphrase in place of one that had one",
+        "give it one: ssh-keygen -p -f FILE",
+    ),
+    "not-encrypted": (
+        "the name of the output ends in .age, and nothing encrypts it",
+        "add --recipient age1..., or name it .wmbackup.tar",
+    ),
+    "own-key-revoked": (
+        "the key that was revoked is the one with which this user signs",
+        "make another one: wmbackup key rotate",
+    ),
+    "passphrase-exposed": ("other users of this computer can read the passphrase", _HIDE),
+    "restricted": (
+        "the issuer of a license does not let it be backed up; it stays where it is",
+        f"{_SHOP}; if it is to be no failure, add --accept-restricted",
+    ),
+    "signing-key-created": (
+        "there was no signing key, so one was made and is trusted here",
+        "keep a copy of its public half, by which other machines trust it: wmbackup key show",
+    ),
+    "signing-key-exposed": ("other users of this computer can read the signing key", _HIDE),
+    "signing-key-incomplete": (
+        "the run that made the signing key was cut off, and the key may not be trusted here",
+        "complete it: wmbackup key create",
+    ),
+    "skipped": (
+        "a file cannot be carried, such as a link, a pipe, or one that this user cannot read",
+        "if it is to be no failure, add --accept-skipped, or leave it out with --exclude PATTERN",
+    ),
+    "still-trusted": (
+        "the key that is trusted no more by this line is trusted by another line or file",
+        "see all lines: wmbackup key list",
+    ),
+    "trust-file-exposed": (
+        "other users of this computer can write a trust file, and say by it whom to trust",
+        "take that right away: chmod go-w FILE",
+    ),
+    "unknown-value": (
+        "an option has a value that nothing here is known to have; it is looked for all the same",
+        "see the values that are known: wmbackup list --help",
+    ),
+    "unknown-variable": (
+        "the environment has a variable that begins with WMBACKUP_ and that no option reads",
+        "see what is in force: wmbackup check",
+    ),
+    "void-pattern": (
+        "a pattern after --exclude can match nothing",
+        "see gitignore(5), or leave it out",
+    ),
+    "waiting": (
+        "an archive is expected on standard input, which is a keyboard",
+        "end it with Ctrl-C, and feed a file in: wmbackup verify - < FILE",
+    ),
+}
+"""What the command line itself warns of. Where it does, the step has the paths in it."""
+
 WARNINGS: Mapping[str, Meaning] = {
     code: (sentence, step_of_warning(code)) for code, sentence in _WARNINGS.items()
-}
+} | dict(_OF_COMMAND_LINE)
 """Warnings and notices, by their code in ``--json``."""
+
+FROM_BELOW = frozenset(_WARNINGS)
+"""The codes of those whose step is made from their facts."""
 
 _ARCHIVE = "see wmbackup-archive(5); check all files at once: wmbackup verify ARCHIVE"
 _LEFTOVER = "the next run of wmbackup there removes it or puts back what it holds; leave it alone"
