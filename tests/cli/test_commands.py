@@ -133,7 +133,7 @@ def test_json_lists_items_and_their_licenses(ready: Inside) -> None:
     assert lines[1]["member"] == "data/lending/the-cartographer.lic"
     assert lines[-1]["result"]["files"] == 2
     live = ready("list", "--store", "sample", "--json").lines
-    assert live[0]["type"] == "notice"
+    assert live[-2]["type"] == "notice"
     assert all(line["sha256"] is None for line in live if line["type"] == "item")
 
 
@@ -516,7 +516,7 @@ def test_restricted_licenses_alone_make_no_archive(
     monkeypatch.setattr("wmbackup.stores.sample.SampleStore.export", _only_withheld, raising=True)
     result = inside("backup", "--store", "sample", "-o", "a.tar", "--no-notice", "--json")
     assert result.code == 7
-    assert result.lines[-2]["code"] == "nothing-to-back-up"
+    assert result.lines[-3]["code"] == "nothing-to-back-up"
     assert inside.tree() == []
 
 

@@ -64,7 +64,7 @@ def _is_not_read(path: tuple[str, ...], name: str) -> bool:
     # A version is that of something else; to ask on a terminal, an open file and what a command
     # makes belong to one command line; and no variable may name a command that is run.
     alone = {"version", "passphrase", "passphrase_fd", "passphrase_command"}
-    alone |= {"key_passphrase_fd", "key_passphrase_command"}
+    alone |= {"key_passphrase_fd", "key_passphrase_command", "on_success", "on_failure"}
     of_keys = {"create": {"identity"}, "show": {"sheet"}, "trust": {"name", "valid_before"}}
     return name in alone or (path[:1] == ("key",) and name in of_keys.get(path[-1], ()))
 

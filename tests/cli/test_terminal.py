@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -301,7 +302,7 @@ def test_words_are_kept_whole(ready: Process) -> None:
         "hint: check its path",
     ]
     _, text = screen(ready, "check", size=(24, 80))
-    assert rows(text)[:3] == [
+    assert rows(text)[-4:-1] == [
         "wmbackup: notice: Microsoft has deprecated the Windows Media license backup",
         "                  interface in favor of PlayReady:",
         "                  https://www.microsoft.com/PlayReady/",
@@ -520,3 +521,18 @@ def test_what_is_at_risk_is_told_shop_by_shop(ready: Process) -> None:
     assert told[4] == "Lending Library of Films (synthetic)"
     assert sum(line.startswith("  - ") for line in told) == 5
     assert told[-2].startswith("hint: ask the shops")
+
+
+def test_the_notice_comes_once_a_day_for_a_user(program: Process) -> None:
+    def is_shown() -> bool:
+        code, text = screen(program, "check")
+        assert code == 0
+        return "wmbackup: notice: " in text
+
+    assert [is_shown(), is_shown()] == [True, False]
+    memory = f"{program.state}/notice-shown"
+    for hours, expected in ((23, False), (25, True), (-1, True)):
+        then = time.time() - hours * 3600
+        os.utime(memory, (then, then))
+        assert is_shown() is expected, hours
+    assert "notice: " in program("check").err  # without a terminal once a run

@@ -37,6 +37,9 @@ COMMON = "Common options"
 PREFIX = "WMBACKUP_"
 """How the variables begin that options are read from."""
 
+MONITORING = ("log_file", "metrics_file", "on_success", "on_failure")
+"""The parameters that say who is told of a run beside those who read its output."""
+
 FROM_COMMAND_LINE = 3
 """How near a value is that stands on the command line; see `Session.given`."""
 
@@ -186,9 +189,26 @@ class Command(_Helpful, click.Command):
         session.params = ctx.params
         mistakes.warn_of_strange_variables(session, ctx)
         mistakes.warn_of_strange_values(session, ctx)
+        params = self._begin_monitoring(session, ctx)
         mistakes.refuse_impossible(ctx)
-        code: ExitCode = ctx.invoke(self.callback or _nothing, session, **ctx.params)
+        code: ExitCode = ctx.invoke(self.callback or _nothing, session, **params)
         return code
+
+    @staticmethod
+    def _begin_monitoring(session: Session, ctx: click.Context) -> dict[str, Any]:
+        """Begin the log and what else was asked for; return the parameters without that."""
+        if all(ctx.params.get(name) is None for name in MONITORING):
+            return {name: value for name, value in ctx.params.items() if name not in MONITORING}
+        from wmbackup.cli import mistakes
+        from wmbackup.cli.monitoring.monitor import Monitor
+
+        params = dict(ctx.params)
+        wanted = {name: params.pop(name) for name in MONITORING}
+        mistakes.refuse_impossible(ctx, MONITORING)
+        if not params.get("dry_run"):
+            session.monitor = Monitor(session, wanted)
+            session.monitor.begin()
+        return params
 
 
 def _nothing(_session: Session) -> ExitCode:

@@ -10,7 +10,7 @@ from wmbackup.cli.paths import parse_store
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
-from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
+from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut, WmbackupError
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Control
 from wmbackup.stores.base import Store
@@ -42,6 +42,14 @@ def _state(found: Finding) -> State:
     if found.exit_code is not ExitCode.OK:
         return State.FAILED
     return State.OK if found.trouble is None else State.WARNING
+
+
+def kind_of(text: str) -> str:
+    """Return the kind of the store that a text names, "" where it names none."""
+    try:
+        return parse_store(text).kind
+    except WmbackupError:
+        return ""
 
 
 def store_row(text: str, control: Control) -> CheckRow:

@@ -10,7 +10,7 @@ import os
 import re
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 import click
 from click.core import ParameterSource
@@ -24,7 +24,8 @@ from wmbackup.quoting import quoted
 
 _STORES = {"store", "target", "against"}
 _ARCHIVES = {"archive", "archives", "source"}
-_PATHS = _STORES | _ARCHIVES | {"output", "signing_key", "allowed_signers", "match_media"}
+_FILES = {"output", "signing_key", "allowed_signers", "match_media", "log_file", "metrics_file"}
+_PATHS = _STORES | _ARCHIVES | _FILES
 
 _TILDE = re.compile(r"~[A-Za-z0-9._-]*(?:[/\\]|\Z)")
 _VARIABLE = re.compile(
@@ -35,10 +36,10 @@ _SHARE = re.compile(r"\\\\[^\\/]+[\\/]")
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://(.*)", re.DOTALL)
 
 
-def refuse_impossible(ctx: click.Context) -> None:
-    """Look at all paths that a command was given, from wherever. Raises UsageError."""
+def refuse_impossible(ctx: click.Context, names: Collection[str] = _PATHS) -> None:
+    """Look at the paths that a command was given, from wherever. Raises UsageError."""
     for param in ctx.command.params:
-        if param.name not in _PATHS:
+        if param.name not in names or param.name not in _PATHS:
             continue
         given = ctx.params.get(param.name)
         for text in (given,) if isinstance(given, str) else given or ():

@@ -206,14 +206,15 @@ def _of_command(command: str) -> bytes:
 def refuse_writable(session: Session, key: str) -> None:
     """Refuse a command of a configuration that others can write: they would run it as this user.
 
-    Raises SetupUnusable.
+    The folders above it count as well: who can write one can put another below it. Raises
+    SetupUnusable, SystemFailure.
     """
-    from wmbackup.trust.small_files import check_writers
+    from wmbackup.trust.small_files import find_writer
 
     words = tuple(click.get_current_context().command_path.split()[1:])
     found = (one.find(words, key, session.profile) for one in session.configs)
     file = next((value.file for value in found if value is not None), None)
-    exposed = None if file is None else check_writers(file)
+    exposed = None if file is None else find_writer(file)
     if exposed is not None:
         raise SetupUnusable(
             f"{key} of {file} is not run: other users can write {exposed.path}",

@@ -127,13 +127,17 @@ def _last_word(error: WmbackupError, *, with_hint: bool = False) -> None:
 
 
 def _finish(session: Session, code: ExitCode) -> ExitCode:
-    code = session.strictly(code)
+    code = _concluded(session, session.strictly(code))
     try:
         for path, error in remains.take():
             reason = (error.strerror or type(error).__name__).lower()
             message = f"{path} could not be removed: {reason}"
             remove = shell.remove(path, is_folder=os.path.isdir(path))
             session.output.warning("left-behind", message, remove)
+        if session.running:
+            from wmbackup.cli import notice
+
+            notice.show(session)
         session.output.finish(code)
     except ClosedOutput:
         return _at_least_failed(code)
@@ -147,6 +151,16 @@ def _finish(session: Session, code: ExitCode) -> ExitCode:
             _last_word(error_of(error) if isinstance(error, OSError) else failure_of(error))
         return _at_least_failed(code)
     return code
+
+
+def _concluded(session: Session, code: ExitCode) -> ExitCode:
+    """Tell those who did not watch how the run ended; return the exit code that this leaves."""
+    if session.monitor is None:
+        return code
+    try:
+        return session.monitor.end(code)
+    except (ClosedOutput, *_OF_SURROUNDINGS):
+        return _at_least_failed(code)
 
 
 def _at_least_failed(code: ExitCode) -> ExitCode:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
 
+from wmbackup.cli.record import Record
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.stdout import StandardOutput
 from wmbackup.errors import (
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from wmbackup.cli.config import Config
+    from wmbackup.cli.monitoring.monitor import Monitor
     from wmbackup.cli.render.output import Output
     from wmbackup.status import Control, Phase
     from wmbackup.storage.locks import Locks
@@ -63,6 +65,8 @@ class Session:
         self.accepts_restricted = False
         self.accepts_skipped = False
         self.running = False
+        self.record = Record()
+        self.monitor: Monitor | None = None
         self._begun = time.monotonic()
         self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through
         self.given: dict[str, tuple[int, Any]] = {}
@@ -139,11 +143,6 @@ class Session:
                 self.output.event(event)
 
         return Control(notify, items=self.output.follows_items)
-
-    def notice(self) -> None:
-        """Say that the interface is deprecated, unless nobody wants to know."""
-        if not (self.common.no_notice or self.common.quiet):
-            self.output.notice()
 
     @property
     def interactive(self) -> bool:

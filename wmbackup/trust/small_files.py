@@ -129,6 +129,36 @@ def check_writers(path: str) -> Exposed | None:
     return None
 
 
+def find_writer(path: str) -> Exposed | None:
+    """Return what lets somebody else decide what is in a file: itself, or a folder above it.
+
+    That is what others can write, but for folders in which each user can remove only what is his
+    own, and what belongs neither to this user nor to the system's. On Windows None is returned, as
+    by `check_writers`. Raises SetupUnusable, SystemFailure.
+    """
+    exposed = check_writers(path)
+    if exposed is not None or os.name != "posix":
+        return exposed
+    place = path = resolved(path)
+    while True:
+        try:
+            found = os.stat(place)
+        except OSError as error:
+            raise unusable(error, "look at", place) from error
+        if found.st_uid not in {0, os.geteuid()}:
+            raise SetupUnusable(
+                f"{place} belongs to another user, who can change {path}",
+                reason="of-another-user",
+                path=place,
+            )
+        is_sticky = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH) and not is_sticky:
+            return Exposed(place, path, has_modes=True)
+        if place == os.path.dirname(place):
+            return None
+        place = os.path.dirname(place)
+
+
 def can_hide(path: str) -> bool:
     """Whether a file can be kept from other users: its file system keeps permissions."""
     if sys.platform == "win32":

@@ -7,6 +7,7 @@ import sys
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.encryption import recipients_for
+from wmbackup.cli.monitoring.options import monitoring_options
 from wmbackup.cli.operate import operate
 from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
 from wmbackup.cli.paths import parse_store, standard_output
@@ -84,6 +85,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
+@monitoring_options("Who is told")
 @passphrase_options("For whom", "encrypt with a passphrase")
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
@@ -128,7 +130,6 @@ def command(  # noqa: PLR0913 - one parameter an option
         session.output.warning(
             "void-pattern", f"--exclude {quoted(pattern)} matches nothing", "see gitignore(5)"
         )
-    session.notice()
     if not dry_run:
         session.steps = _STEPS[: len(_STEPS) - (no_read_back or output == "-")]
     strict = session.common.strict

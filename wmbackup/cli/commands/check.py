@@ -15,7 +15,7 @@ from wmbackup.archive.sshsig import fingerprint
 from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
-from wmbackup.cli.interface import interface_rows, store_row
+from wmbackup.cli.interface import interface_rows, kind_of, store_row
 from wmbackup.cli.openable import encryption_row
 from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.output import Checked, CheckRow, State
@@ -42,12 +42,11 @@ _LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 @option("--store", metavar="STORE", section="What", help="look at this store as well")
 def command(session: Session, store: str | None) -> ExitCode:
     """Say what works here and what does not, each with its remedy. Nothing is changed."""
-    session.notice()
     rows = []
     for row in _checks(session, store):
         rows.append(row)
         session.output.check(row)
-    session.output.result(Checked(tuple(rows)))
+    session.output.result(Checked(tuple(rows), "windows" if store is None else kind_of(store)))
     return worst([row.exit_code for row in rows])
 
 

@@ -26,6 +26,7 @@ _HAVE_ERRORS = (
     *(
         "cli.config",
         "cli.encryption",
+        "cli.monitoring.monitor",
         "engine._countersign",
         "engine._read_back",
         "restorer",

@@ -134,8 +134,6 @@ def command(  # noqa: PLR0913 - one parameter an option
     selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
     chooser = Chooser(wanted, titles_of(match_media, session.control()))
-    if store is not None:
-        session.notice()
     opener = Opener(session, trust, opens)
     if against is not None:
         return _differences(session, opener, (archive, store, against), chooser)

@@ -112,7 +112,6 @@ def command(  # noqa: PLR0913 - one parameter an option
         if from_pipe and is_terminal(sys.stderr):
             why = "a restore needs consent, and standard input, which is the archive, gives none"
         raise ConfirmationNeeded(why, hint=f"to restore without a question: {again('--yes')}")
-    session.notice()
     session.steps = _STEPS[: len(_STEPS) - dry_run]
     options = Options(
         policy=trust.policy(session),

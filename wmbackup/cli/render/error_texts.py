@@ -26,6 +26,7 @@ SENTENCES: Mapping[str, str] = {
     "identity-exists": "there is an identity already, and what was encrypted for it needs it",
     "output-exists": "the output exists and may not be replaced",
     "restore-conflict": "the target has files with other content where those of the archive go",
+    "hook-failed": "the backup ended, and the command that was to run after it failed",
     "half-restored": "the store is in the middle of a restore, which runs or was interrupted",
     "declined": "the user saw the plan or the question and said no",
     "timed-out": "the time that the caller gave is over",

@@ -49,7 +49,9 @@ ERRORS: Mapping[str, str] = {
         "compare what the two commands show: wmbackup list {path:ARCHIVE}, and"
         " wmbackup list --store windows"
     ),
+    "hook-failed": "run the command by itself to see why",
     "setup-unusable/no-file": "check the path of the trust file",
+    "setup-unusable/of-another-user": "move the file to a folder of your own",
     "setup-unusable/too-large": "name another file",
     "setup-unusable/written-by-all": "chmod go-w {path:FILE}",
     "trust-file-invalid": "one OpenSSH key a line; see ssh-keygen(1), ALLOWED SIGNERS",

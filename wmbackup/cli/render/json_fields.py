@@ -11,7 +11,7 @@ from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import Checked, Listed, Message, Result, Revoked, Verified
 from wmbackup.cli.render.sanitize import all_utc, utc
-from wmbackup.errors import WmbackupError
+from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.item import Item, Skipped
 from wmbackup.license import License
 from wmbackup.status import StatusEvent
@@ -189,6 +189,23 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
         case engine.BackupPlan():
             fields = _backup_plan(result)
     return fields
+
+
+def summary_fields(
+    command: str | None,
+    code: ExitCode,
+    error: WmbackupError | None,
+    result: Result,
+    seconds: float,
+) -> dict[str, Any]:
+    """Return the fields of the summary of a run that took so many seconds."""
+    return {
+        "command": command,
+        "exit_code": int(code),
+        "exit": code.name.lower().replace("_", "-"),
+        "error": None if error is None else error.code,
+        "result": result_fields(result, seconds),
+    }
 
 
 def _backup_plan(plan: BackupPlan) -> dict[str, Any]:

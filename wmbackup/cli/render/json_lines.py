@@ -49,8 +49,6 @@ class JsonLines:
     def __init__(self, session: Session) -> None:
         """Render for this session."""
         self._session = session
-        self._result: Result = None
-        self._error: WmbackupError | None = None
         self._writing = threading.Lock()
 
     def _write(self, kind: str, fields: dict[str, Any]) -> None:
@@ -70,6 +68,7 @@ class JsonLines:
 
     def event(self, event: Event) -> None:
         """See `Output.event`. Single items are not told: they can be a million."""
+        self._session.record.event(event)
         if isinstance(event, StatusEvent):
             self._write("status", json_fields.status_fields(event))
             self._flush()
@@ -88,11 +87,12 @@ class JsonLines:
 
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
-        self._error = error
+        self._session.record.error(error, next_steps.of_error(error))
         self._write("error", json_fields.error_fields(error))
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
+        self._session.record.warning(code, message, hint)
         self._warning(code, message, hint, None)
 
     def _warning(self, code: str, message: str, hint: str | None, path: bytes | None) -> None:
@@ -200,20 +200,15 @@ class JsonLines:
 
     def result(self, result: Result) -> None:
         """See `Output.result`."""
-        self._result = result
+        self._session.record.result = result
 
     def finish(self, code: ExitCode) -> None:
         """See `Output.finish`."""
-        self._write(
-            "summary",
-            {
-                "command": self._session.command,
-                "exit_code": int(code),
-                "exit": code.name.lower().replace("_", "-"),
-                "error": None if self._error is None else self._error.code,
-                "result": json_fields.result_fields(self._result, self._session.elapsed),
-            },
+        session, record = self._session, self._session.record
+        fields = json_fields.summary_fields(
+            session.command, code, record.last_error, record.result, session.elapsed
         )
+        self._write("summary", fields)
         self._flush()
 
     def _flush(self) -> None:

@@ -112,9 +112,10 @@ class Listed(NamedTuple):
 
 
 class Checked(NamedTuple):
-    """What `check` found."""
+    """What `check` found; ``store_kind`` is the kind of the store that it was asked for."""
 
     rows: tuple[CheckRow, ...]
+    store_kind: str = "windows"
 
 
 class Affected(NamedTuple):

@@ -91,7 +91,6 @@ class Terminal:
         self._common = session.common
         self._colored = {stream: self._wants_color(stream) for stream in (sys.stdout, sys.stderr)}
         self._on_terminal = is_terminal(sys.stdout)
-        self._result: Result = None
         self._counter: Counter | None = None
         self._bar: Bar | None = None
         self._logged = time.monotonic()
@@ -142,6 +141,7 @@ class Terminal:
 
     def event(self, event: Event) -> None:
         """See `Output.event`."""
+        self._session.record.event(event)
         if isinstance(event, (ItemEvent, PhaseEvent, StatusEvent)):
             if self._following:
                 self._follow(event)
@@ -156,7 +156,7 @@ class Terminal:
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
-            self.warning(event.code, event.message, next_steps.of_warning(event))
+            self._report("warning", event.message, next_steps.of_warning(event))
 
     def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         verbose = self._common.verbose
@@ -197,10 +197,13 @@ class Terminal:
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""
         self._stand_still()
-        self._report("error", error.message, next_steps.of_error(error))
+        hint = next_steps.of_error(error)
+        self._session.record.error(error, hint)
+        self._report("error", error.message, hint)
 
     def warning(self, code: str, message: str, hint: str | None = None) -> None:
         """See `Output.warning`."""
+        self._session.record.warning(code, message, hint)
         self._report("warning", message, hint)
 
     def plan(self, plan: RestorePlan) -> None:
@@ -348,20 +351,21 @@ class Terminal:
     def result(self, result: Result) -> None:
         """See `Output.result`."""
         self._stand_still()
-        self._result = result
+        self._session.record.result = result
 
     def finish(self, code: ExitCode) -> None:
         """See `Output.finish`."""
         self._stand_still()
-        if isinstance(self._result, Revoked):
-            for line in affected_lines(self._result):
+        result = self._session.record.result
+        if isinstance(result, Revoked):
+            for line in affected_lines(result):
                 self._out(line)
         if not self._common.quiet:
-            to_stderr = self._session.data_on_stdout or isinstance(self._result, Listed)
+            to_stderr = self._session.data_on_stdout or isinstance(result, Listed)
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
             local = is_terminal(sys.stderr if to_stderr else sys.stdout)
-            for line in summary_lines(self._result, self._session.elapsed, local=local):
+            for line in summary_lines(result, self._session.elapsed, local=local):
                 if to_stderr:
                     self._err(wrapped("", line, sys.stderr))
                 elif self._session.stdout.is_there:
