@@ -197,7 +197,11 @@ class DecryptingStream:
         """Return at most ``size`` bytes, none at the end; nothing that is not authenticated."""
         if not self._plain and size:
             more = self._from_pipe if self._last is None else self._from_file
-            self._plain = memoryview(more(max(1, min(_AT_ONCE, size // CHUNK))))
+            found = more(max(1, min(_AT_ONCE, size // CHUNK)))
+            if len(found) <= size:  # as a rule, and nothing is copied
+                self._position += len(found)
+                return found
+            self._plain = memoryview(found)
         data, self._plain = self._plain[:size], self._plain[size:]
         self._position += len(data)
         return bytes(data)

@@ -8,6 +8,7 @@ from itertools import accumulate, chain
 from operator import add
 from typing import BinaryIO, Protocol
 
+from wmbackup.archive.background_digest import BackgroundDigest
 from wmbackup.archive.chunk import Chunk
 from wmbackup.archive.constants import BAG
 from wmbackup.archive.stream import PIECE_SIZE, ByteStream, ExactReader
@@ -156,21 +157,27 @@ def _verify_file(source: ExactReader, chunk: Chunk, receiver: Receiver | None) -
     (size,), (member,), sha256 = chunk.sizes, chunk.members, chunk.hashes
     if source.take(BLOCK) != header(BAG + member, size):
         raise ArchiveDamaged(f"the header of {member.decode()} is not where it should be")
-    digest = hashlib.sha256()
-    if receiver is None:
-        source.copy(size, digest.update)
-    elif size <= PIECE_SIZE:
+    if size <= PIECE_SIZE:
         data = source.take(size)
-        digest.update(data)
-        if digest.digest() == sha256:
+        verified = hashlib.sha256(data).digest() == sha256
+        if verified and receiver is not None:
             receiver.put(chunk.item(0), data)
+    elif receiver is None:
+        verified = _digest(source, size) == sha256
     else:
         item = chunk.item(0)
         with receiver.stage(item) as staging:
-            source.copy(size, digest.update, staging.write)
-        if digest.digest() == sha256:
+            verified = _digest(source, size, staging.write) == sha256
+        if verified:
             receiver.accept(item)
-    if digest.digest() != sha256:
+    if not verified:
         raise ArchiveDamaged(f"{member.decode()} is not what was signed")
     yield chunk
     source.pad(member, size)
+
+
+def _digest(source: ExactReader, size: int, *sinks: Callable[[bytes], object]) -> bytes:
+    """Return the SHA-256 of a large content, which every sink is handed too."""
+    with BackgroundDigest() as digest:
+        source.copy(size, digest.update, *sinks)
+        return digest.digest()

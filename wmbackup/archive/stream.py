@@ -174,10 +174,14 @@ class ExactReader:
             raise ArchiveDamaged(f"the padding of {name.decode()} is not zero")
 
     def copy(self, size: int, *sinks: Callable[[bytes], object]) -> None:
-        """Hand the content of a member to every sink, block by block."""
+        """Hand the content of a member to every sink, in blocks as the stream gives them."""
         left = size
         while left:
-            block = self.take(min(left, AT_ONCE))
+            most = min(left, AT_ONCE)
+            block = b"" if self._ahead else self._stream.read(most)
+            self.position += len(block)
+            if not block:
+                block = self.take(most)
             for sink in sinks:
                 sink(block)
             left -= len(block)
