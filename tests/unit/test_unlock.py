@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from tests.agents import keygen
 from wmbackup.archive import sshsig
 from wmbackup.cli.render import next_steps
-from wmbackup.errors import SigningKeyMissing, SigningKeyUnusable
+from wmbackup.errors import SigningKeyMissing, SigningKeyUnusable, SystemFailure
 from wmbackup.trust import keys, small_files
 from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
 
@@ -218,6 +219,19 @@ def test_exposed_key_on_a_file_system_without_permissions_is_used_and_known(
     path.chmod(0o644)
     monkeypatch.setattr(small_files, "keeps_modes", lambda _: False)
     assert keys.load(str(path)).exposed
+
+
+def test_trouble_of_the_machine_is_not_taken_for_an_exposed_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_folder: str) -> bool:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    path = keygen(tmp_path / "key")
+    path.chmod(0o644)
+    monkeypatch.setattr(small_files, "keeps_modes", fail)
+    with pytest.raises(SystemFailure, match="input/output error"):
+        keys.load(str(path))
 
 
 def test_nothing_private_is_in_what_is_printed_of_a_key(tmp_path: Path) -> None:

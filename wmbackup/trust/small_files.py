@@ -160,7 +160,10 @@ def find_writer(path: str) -> Exposed | None:
 
 
 def can_hide(path: str) -> bool:
-    """Whether a file can be kept from other users: its file system keeps permissions."""
+    """Whether a file can be kept from other users: its file system keeps permissions.
+
+    Raises SystemFailure where the machine does not tell.
+    """
     if sys.platform == "win32":
         try:
             owner.readers(path)
@@ -168,10 +171,7 @@ def can_hide(path: str) -> bool:
             return False
         return True
     else:  # noqa: RET505 - mypy tells systems apart by such branches
-        try:
-            return _keeps_modes(os.path.dirname(path) or os.curdir)
-        except SystemFailure:  # a hint is given with an error, and never in its place
-            return True
+        return _keeps_modes(os.path.dirname(path) or os.curdir)
 
 
 def _keeps_modes(folder: str) -> bool:

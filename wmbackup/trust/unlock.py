@@ -264,7 +264,8 @@ def _refuse_exposed(path: str) -> None:
     """Refuse a private key of this user that others can use, as ssh does.
 
     On a file system that keeps no permissions there is nothing that could be mended: the caller is
-    told that the key is exposed.
+    told that the key is exposed. Where the machine does not tell, nothing is said of the key:
+    raises SystemFailure.
     """
     if belongs_to_user(path) and small_files.can_hide(path):
         raise SigningKeyUnusable(

@@ -18,7 +18,13 @@ from wmbackup.cli.render.hint_texts import (
     NOTHING,
     WARNINGS,
 )
-from wmbackup.errors import LIMITS, SignerUntrusted, Undecryptable, WmbackupError
+from wmbackup.errors import (
+    LIMITS,
+    SignerUntrusted,
+    SystemFailure,
+    Undecryptable,
+    WmbackupError,
+)
 from wmbackup.status import WarningEvent
 
 if TYPE_CHECKING:
@@ -100,7 +106,11 @@ def hide(path: str) -> str:
     """Return what keeps other users from reading a private file."""
     from wmbackup.trust.small_files import can_hide
 
-    return shell.hide(path) if can_hide(path) else without_modes(path)
+    try:
+        is_possible = can_hide(path)
+    except SystemFailure:  # a hint is given with an error, and never in its place
+        is_possible = True
+    return shell.hide(path) if is_possible else without_modes(path)
 
 
 def without_modes(path: str) -> str:
