@@ -396,7 +396,7 @@ def test_a_dumb_terminal_gets_a_bar_without_colors_or_none(ready: Process) -> No
 @pytest.mark.parametrize(
     ("width", "columns"),
     [
-        (40, ["TITLE OR FILE", "EXPIRES", "BACKUP"]),
+        (40, ["TITLE OR …", "EXPIRES", "BACKUP"]),
         (80, ["TITLE OR FILE", "KIND", "EXPIRES", "BACKUP"]),
         (120, ["TITLE OR FILE", "KIND", "KEY ID", "EXPIRES", "BACKUP"]),
         (
@@ -418,7 +418,7 @@ def test_the_table_fits_the_terminal(ready: Process, width: int, columns: list[s
     for row in body:
         assert all(start == 0 or row[start - 2 : start].strip() == "" for start in starts)
     assert any("Low Tide" in row and row.endswith("withheld") for row in body)
-    assert any("Evening Ferry" in row and "! 2006-08-01" in row for row in body)
+    assert any("Evening" in row and "! 2006-08-01" in row for row in body)
     legend = "1 license withheld, 2 licenses expired (!)"
     assert legend in " ".join(table[14:])
     assert "a.tar: 12 files, 11 licenses" in " ".join(table[14:])

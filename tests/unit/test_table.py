@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from wmbackup.archive.inventory import Row
+from wmbackup.cli.render.messages import date
 from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.table import COLUMNS, Table, parse_columns, plain_columns
 from wmbackup.errors import UsageError
@@ -80,13 +82,26 @@ def test_legend_counts_what_stands_out() -> None:
     )
 
 
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="Windows has one zone for all processes")
+def test_dates_of_licenses_have_their_zone_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "XYZ-2")
+    time.tzset()
+    try:
+        assert date("2006-07-31T22:00:00Z") == "2006-08-01 +0200"
+        assert date("2006-07-31T22:00:00Z", long=True) == "2006-08-01 00:00 +0200"
+        assert date("2006-07-31T22:00:00Z", local=False) == "2006-07-31T22:00:00Z"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 @pytest.mark.parametrize("width", [20, 40, 59, 60, 80, 109, 110, 149, 150, 200, 500])
 def test_usual_table_fits_the_terminal(width: int) -> None:
     table = Table(width, (), NOW)
     long = replace(KNOWN, attributes={"Title": "x" * 900, "ContentDistributor": "y" * 900})
     line, _ = table.line(row(b"a", long))
-    assert len(line) <= max(width, 34)
-    assert len(table.header) <= max(width, 34)
+    assert len(line) <= max(width, 38)
+    assert len(table.header) <= max(width, 38)
 
 
 def test_columns_that_are_asked_for_are_shown_in_their_order() -> None:

@@ -337,7 +337,10 @@ def title_of(row: Row) -> str:
 
 
 def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
-    """Return a license's date: local for a terminal, else in UTC; unread ones as they stand."""
+    """Return a license's date: local for a terminal, else in UTC; unread ones as they stand.
+
+    On a terminal it is a day with its zone, and with ``long`` the time as well.
+    """
     if text is None:
         return ""
     if not local:
@@ -346,7 +349,7 @@ def date(text: str | None, *, long: bool = False, local: bool = True) -> str:
         moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S%z").astimezone()
     except (ValueError, OverflowError, OSError):  # or the system's calendar lacks it
         return visible(text)
-    return f"{moment:%Y-%m-%d %H:%M %z}" if long else f"{moment:%Y-%m-%d}"
+    return f"{moment:%Y-%m-%d %H:%M %z}" if long else f"{moment:%Y-%m-%d %z}"
 
 
 def file_date(mtime_ns: int) -> str:

@@ -76,9 +76,9 @@ COLUMNS = {
         "TITLE OR FILE", 0, title_of, _license(lambda known: known.attributes.get("Title"))
     ),
     "distributor": Column("DISTRIBUTOR", 0, *_both(_license(lambda known: known.distributor))),
-    "issued": Column("ISSUED", 10, *_date("issued")),
-    "begins": Column("BEGINS", 10, *_date("begins")),
-    "expires": Column("EXPIRES", 12, *_date("expires")),
+    "issued": Column("ISSUED", 16, *_date("issued")),
+    "begins": Column("BEGINS", 16, *_date("begins")),
+    "expires": Column("EXPIRES", 18, *_date("expires")),
     "backup": Column("BACKUP", 8, *_both(lambda row: backup_word(row.license))),
 }
 """The columns that can be asked for, by their names."""
