@@ -1,18 +1,13 @@
-"""The work grows in proportion to what a trusted maker can put into an archive, and no faster.
-
-Calls of functions are counted, those of the system among them, for n and for 2n.
-"""
+"""The work grows in proportion to what a trusted maker can put into an archive, and no faster."""
 
 from __future__ import annotations
 
 import io
 import os
-import sys
 import tracemalloc
 from collections.abc import Callable, Iterable
 from itertools import count
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -27,6 +22,7 @@ from tests.archives import (
     trusted,
 )
 from tests.folders import KEY, POLICY, WAYS, WINDOWS, fill
+from tests.growth import FACTOR, calls, grows_in_proportion
 from wmbackup.archive import inventory as inventory_module
 from wmbackup.archive.reader import SealedArchive
 from wmbackup.engine import OnConflict, _tally, backup, restore
@@ -40,33 +36,6 @@ from wmbackup.stores.staging import Staging
 from wmbackup.stores.tree import HandleTree
 from wmbackup.testing import FakeStore
 from wmbackup.true_path import MAX_DEPTH
-
-FACTOR = 2.3
-"""What twice as much may take. What is quadratic takes 4, and what is done once makes it less."""
-
-
-def calls(work: Callable[[], object]) -> int:
-    """Return how many functions the work calls."""
-    found = count()
-
-    def see(_frame: FrameType, event: str, _argument: object) -> None:
-        if event in {"call", "c_call"}:
-            next(found)
-
-    before = sys.getprofile()
-    sys.setprofile(see)
-    try:
-        work()
-    finally:
-        sys.setprofile(before)
-    return next(found)
-
-
-def grows_in_proportion(work: Callable[[int], Callable[[], object]], size: int) -> None:
-    """Compare the work for a size with that for twice the size; what prepares it is not counted."""
-    work(1)()  # what is loaded once
-    once, twice = calls(work(size)), calls(work(2 * size))
-    assert twice < FACTOR * once, f"{once:,} calls for {size}, {twice:,} for twice as many"
 
 
 def flat(number: int) -> Iterable[bytes]:
