@@ -10,8 +10,19 @@ windows_python() {
         sed -u 's/\r$//'
 }
 
+# Wine makes Documents and its like links into the home folder of the host, and shows them as
+# folders: a search of C: would search all that is there.
+keep_wine_at_home() {
+    local link
+    find "$rig/prefix/drive_c/users" -type l | while IFS= read -r link; do
+        rm "$link"
+        mkdir "$link"
+    done
+}
+
 install_double() {
     step "build the double"
+    keep_wine_at_home
     logged "$here/double/build.sh" "$rig/double"
     local pair name
     for pair in 32:syswow64 64:system32; do
