@@ -25,7 +25,7 @@ _wmbackup_command() {
         several=1
         ;;
     'check')
-        options+=' --store'
+        options+=' --store -o --output'
         ;;
     'key')
         commands='create list revoke rotate show sign trust untrust'
@@ -129,6 +129,7 @@ _wmbackup_value() {
     'verify'' --passphrase-fd') value='@nothing' ;;
     'verify'' --passphrase-command') value='@nothing' ;;
     'check'' --store') value='@stores' ;;
+    'check'' -o' | 'check'' --output') value='@files' ;;
     'key list'' --allowed-signers') value='@files' ;;
     'key revoke'' --allowed-signers') value='@files' ;;
     'key show'' --signing-key') value='@files' ;;

@@ -115,7 +115,9 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '--passphrase-command' = 'open it with a passphrase that this command prints; it runs without a shell'
         }
         'check' = [ordered]@{
-            '--store' = 'look at this store as well'
+            '--store' = 'the store that would be backed up'
+            '-o' = 'where the archive would go'
+            '--output' = 'where the archive would go'
         }
         'key' = [ordered]@{
         }
@@ -248,6 +250,8 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'verify --passphrase-fd' = @('@nothing')
         'verify --passphrase-command' = @('@nothing')
         'check --store' = @('@stores')
+        'check -o' = @('@files')
+        'check --output' = @('@files')
         'key list --allowed-signers' = @('@files')
         'key revoke --allowed-signers' = @('@files')
         'key show --signing-key' = @('@files')

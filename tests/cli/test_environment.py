@@ -159,7 +159,7 @@ def test_locks_that_cannot_be_made_at_home_are_made_elsewhere(program: Process) 
     assert program(*arguments, powers=powers).code == 0
     elsewhere = f"{program.tmp}/wmbackup-{os.getuid()}"
     assert os.listdir(f"{elsewhere}/locks") == []
-    check = program("check", "--no-notice", powers=powers)
+    check = program("check", "--store", "store", "-o", "b.tar", "--no-notice", powers=powers)
     assert "warning locks:" in check.out
     assert check.code == 0
     os.chmod(program.state, 0o700)

@@ -227,7 +227,7 @@ def test_a_terminal_of_any_width_will_do(ready: Process, width: int, told: str |
         ("list", "a.tar"),
         ("list", "a.tar", "--long"),
         ("list", "a.tar", "--at-risk"),
-        ("check",),
+        ("check", "--store", "store", "-o", "."),
         ("backup", "--store", "store", "-o", "b.tar", "--force"),
         ("restore", "a.tar", "--to", "out", "--yes", "--on-conflict", "skip"),
         ("verify", "missing"),
@@ -345,11 +345,11 @@ def test_a_single_file_is_one_file(ready: Process) -> None:
 def test_check_fits_a_narrow_terminal(ready: Process) -> None:
     _, text = screen(ready, "check", "--no-notice", size=(60, 40))
     shown = rows(text)
-    at = shown.index("warning interface:")
+    at = shown.index("failed  output:")
     assert shown[at + 1 : at + 4] == [
-        "  the Windows Media interface exists on",
-        "  Windows only",
-        "  hint: back up a copy of the DRM",
+        "  no output is named, so a backup would",
+        "  not know where to write",
+        "  hint: name one with -o FILE|FOLDER,",
     ]
 
 
@@ -526,7 +526,7 @@ def test_what_is_at_risk_is_told_shop_by_shop(ready: Process) -> None:
 def test_the_notice_comes_once_a_day_for_a_user(program: Process) -> None:
     def is_shown() -> bool:
         code, text = screen(program, "check")
-        assert code == 0
+        assert code == 2  # there is no key, no store, no output
         return "wmbackup: notice: " in text
 
     assert [is_shown(), is_shown()] == [True, False]

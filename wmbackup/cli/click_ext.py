@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from wmbackup import __version__
 from wmbackup.cli.session import Session
-from wmbackup.errors import ExitCode
+from wmbackup.errors import ExitCode, UsageError, WmbackupError
 
 if TYPE_CHECKING:
     _FloatType = click.ParamType[float]
@@ -42,6 +42,8 @@ MONITORING = ("log_file", "metrics_file", "on_success", "on_failure")
 
 FROM_COMMAND_LINE = 3
 """How near a value is that stands on the command line; see `Session.given`."""
+
+_WITHOUT_CONFIGURATION = {"check", "explain", "help"}  # they work where it is broken
 
 _RANKS = {
     ParameterSource.COMMANDLINE: FROM_COMMAND_LINE,
@@ -299,7 +301,13 @@ def _choose_profile(ctx: click.Context, param: click.Parameter, value: Any) -> N
     if session is not None and not isinstance(ctx.command, click.Group):
         from wmbackup.cli.settings import defaults
 
-        ctx.default_map = defaults(session, ctx)
+        try:
+            ctx.default_map = defaults(session, ctx)
+        except WmbackupError as error:
+            is_of_profile = type(error) is UsageError
+            if is_of_profile or ctx.command.name not in _WITHOUT_CONFIGURATION:
+                raise
+            session.config_error = error
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

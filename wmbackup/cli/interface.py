@@ -10,7 +10,7 @@ from wmbackup.cli.paths import parse_store
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import CheckRow, State
 from wmbackup.cli.render.sanitize import count
-from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut, WmbackupError
+from wmbackup.errors import ExitCode, StoreUnavailable, TimedOut
 from wmbackup.hresult import InterfaceError
 from wmbackup.status import Control
 from wmbackup.stores.base import Store
@@ -23,12 +23,8 @@ def interface_rows() -> Iterator[CheckRow]:
     try:
         binding = windows.documented_binding(runner())
     except StoreUnavailable:
-        yield CheckRow(
-            "interface",
-            State.WARNING,
-            "the Windows Media interface exists on Windows only",
-            "back up a copy of the DRM folder with drm:PATH",
-        )
+        message = "the Windows Media interface exists on Windows only; elsewhere drm:PATH is read"
+        yield CheckRow("interface", State.OK, message)
         return
     for found in findings(binding.machine(), binding.probe_apart or binding.probe):
         yield CheckRow(found.name, _state(found), found.message, _remedy(found), found.exit_code)
@@ -42,14 +38,6 @@ def _state(found: Finding) -> State:
     if found.exit_code is not ExitCode.OK:
         return State.FAILED
     return State.OK if found.trouble is None else State.WARNING
-
-
-def kind_of(text: str) -> str:
-    """Return the kind of the store that a text names, "" where it names none."""
-    try:
-        return parse_store(text).kind
-    except WmbackupError:
-        return ""
 
 
 def store_row(text: str, control: Control) -> CheckRow:

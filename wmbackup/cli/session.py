@@ -71,6 +71,7 @@ class Session:
         self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through
         self.given: dict[str, tuple[int, Any]] = {}
         self.configs: tuple[Config, ...] = ()
+        self.config_error: WmbackupError | None = None  # where a command works without it
         self._output: Output | None = None
 
     def settle(self) -> None:

@@ -210,6 +210,31 @@ def in_force(session: Session, ctx: click.Context) -> list[Setting]:
     ]
 
 
+def in_force_for(session: Session, words: tuple[str, ...], key: str) -> list[str]:
+    """Return the values of an option of another command, of the environment or a file, as text.
+
+    ``words`` are those of the command, ``key`` is that of the option; a flag is true or false.
+    """
+    option = next(
+        one
+        for command_words, command in _leaves(program, ())
+        if command_words == words
+        for one in command.params
+        if isinstance(one, click.Option) and key_of(one) == key
+    )
+    variable = option.envvar if isinstance(option.envvar, str) else ""
+    text = os.environ.get(variable)
+    if text:
+        if option.is_flag:
+            return [str(option.type.convert(text, option, None)).lower()]
+        return text.split() if option.multiple else [text]
+    found = _find(session, words, option)
+    if found is None:
+        return []
+    values = found.value if isinstance(found.value, list) else [found.value]
+    return [str(one).lower() if isinstance(one, bool) else str(one) for one in values]
+
+
 def _leaves(
     command: click.Command, words: tuple[str, ...]
 ) -> Iterator[tuple[tuple[str, ...], click.Command]]:

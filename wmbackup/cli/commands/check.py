@@ -11,59 +11,65 @@ from collections.abc import Callable, Iterator
 import click
 
 from wmbackup import __version__
-from wmbackup.archive.sshsig import fingerprint
 from wmbackup.cli import settings
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
-from wmbackup.cli.interface import interface_rows, kind_of, store_row
+from wmbackup.cli.interface import interface_rows
 from wmbackup.cli.openable import encryption_row
-from wmbackup.cli.render import next_steps, shell
+from wmbackup.cli.preflight import Preflight, clock_row
+from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import Checked, CheckRow, State
-from wmbackup.cli.render.sanitize import size
 from wmbackup.cli.session import (
     Session,
-    allowed_signers_path,
     config_folder,
-    signing_key_path,
     site_config_folder,
     state_folder,
     worst,
 )
-from wmbackup.cli.signing import agent_address, has_own
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.storage.spool import temporary_folder
-from wmbackup.trust import keys
-from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
-
-_LITTLE = 100 * 1024 * 1024  # bytes of free space that are few
 
 
-@declare("check", example="wmbackup check --store folder:licenses")
-@option("--store", metavar="STORE", section="What", help="look at this store as well")
-def command(session: Session, store: str | None) -> ExitCode:
-    """Say what works here and what does not, each with its remedy. Nothing is changed."""
+@declare("check", example="wmbackup check --store folder:licenses -o backups/")
+@option("--store", metavar="STORE", section="What", help="the store that would be backed up")
+@option(
+    "-o",
+    "--output",
+    metavar="FILE|FOLDER",
+    section="What",
+    help="where the archive would go",
+)
+def command(session: Session, store: str | None, output: str | None) -> ExitCode:
+    """Say whether a backup would succeed now, and could be restored.
+
+    It reads the store, writes a trial file at the output, and opens the signing key. What is not
+    given comes from the environment and the configuration, as for backup. Each problem is shown
+    with its remedy, and nothing is changed.
+    """
+    preflight = Preflight(session, store, output)
     rows = []
-    for row in _checks(session, store):
+    for row in _checks(session, preflight):
         rows.append(row)
         session.output.check(row)
-    session.output.result(Checked(tuple(rows), "windows" if store is None else kind_of(store)))
+    session.output.result(Checked(tuple(rows), preflight.store_kind or "windows"))
     return worst([row.exit_code for row in rows])
 
 
-def _checks(session: Session, store: str | None) -> Iterator[CheckRow]:
+def _checks(session: Session, preflight: Preflight) -> Iterator[CheckRow]:
     yield CheckRow("program", State.OK, f"wmbackup {__version__}, archive format 1")
     bits = struct.calcsize("P") * 8
     yield CheckRow("python", State.OK, f"{platform.python_version()}, {bits} bits")
     yield CheckRow("system", State.OK, platform.platform())
+    yield clock_row()
     yield from _configuration(session)
     yield from interface_rows()
-    yield _try("signing key", _signing_key)
-    yield _try("trust", lambda: _trust(session))
+    yield _try("signing key", preflight.key_row)
+    yield _try("trust", preflight.trust_row)
     yield _try("encryption", lambda: encryption_row(session))
     yield _try("locks", _locks)
-    yield _try("space", _space)
-    if store is not None:
-        yield _try("store", lambda: store_row(store, session.control()))
+    yield _try("store", preflight.store_row)
+    yield _try("output", preflight.output_row)
+    yield _try("space", lambda: _space(preflight))
 
 
 def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
@@ -78,6 +84,11 @@ def _try(name: str, look: Callable[[], CheckRow]) -> CheckRow:
 
 
 def _configuration(session: Session) -> Iterator[CheckRow]:
+    if session.config_error is not None:
+        error = session.config_error
+        step = next_steps.of_error(error)
+        yield CheckRow("configuration", State.FAILED, error.message, step, error.exit_code)
+        return
     for file in session.configs:
         yield CheckRow("configuration", State.OK, file.file)
     folder, site = config_folder(), site_config_folder()
@@ -98,45 +109,6 @@ def _configuration(session: Session) -> Iterator[CheckRow]:
         yield CheckRow("setting", State.WARNING, f"no option reads {name}", remedy)
 
 
-def _signing_key() -> CheckRow:
-    path = signing_key_path()
-    if not has_own():
-        return CheckRow(
-            "signing key", State.WARNING, f"there is none at {path}", "wmbackup key create"
-        )
-    try:
-        key = keys.load(path, Unlock(agent_address()))
-    except SigningKeyLocked as error:
-        mark = fingerprint(read_public(path))
-        message = f"{mark}, {path}, has a passphrase, which an unattended backup has to be given"
-        return CheckRow("signing key", State.WARNING, message, next_steps.of_error(error))
-    if key.exposed:
-        message = f"other users can read {path}"
-        return CheckRow("signing key", State.WARNING, message, next_steps.hide(path))
-    return CheckRow("signing key", State.OK, f"{key.fingerprint}, {path}")
-
-
-def _trust(session: Session) -> CheckRow:
-    path = allowed_signers_path()
-    policy = session.policy(None)
-    if not policy.signers:
-        remedy = "wmbackup key create, or wmbackup key trust FILE|ARCHIVE"
-        return CheckRow("trust", State.WARNING, f"nobody is trusted in {path}", remedy)
-    own = signing_key_path()
-    key = read_public(own) if has_own() else None
-    if key in policy.revoked:
-        message = "the own signing key is revoked: nobody trusts what it signs"
-        return CheckRow("trust", State.WARNING, message, "wmbackup key rotate")
-    trusted = {signer.key for signer in policy.signers} - policy.revoked
-    if key is not None and key not in trusted:
-        remedy = f"wmbackup key trust {shell.argument(keys.public_path(own))}"
-        if keys.is_incomplete(own):
-            remedy = "wmbackup key create"
-        return CheckRow("trust", State.WARNING, "the own signing key is not trusted", remedy)
-    revoked = f", {len(policy.revoked)} revoked" if policy.revoked else ""
-    return CheckRow("trust", State.OK, f"{len(trusted)} trusted{revoked}, {path}")
-
-
 def _locks() -> CheckRow:
     folder = state_folder()
     if folder is None:
@@ -151,10 +123,6 @@ def _locks() -> CheckRow:
     return CheckRow("locks", State.OK, folder)
 
 
-def _space() -> CheckRow:
+def _space(preflight: Preflight) -> CheckRow:
     folder = temporary_folder()
-    free = shutil.disk_usage(folder).free
-    message = f"{size(free)} free for temporary files in {folder}"
-    if free < _LITTLE:
-        return CheckRow("space", State.WARNING, message, "free some, or set TMPDIR")
-    return CheckRow("space", State.OK, message)
+    return preflight.space_row(folder, shutil.disk_usage(folder).free)

@@ -208,9 +208,10 @@ def _listed(done: Listed) -> str:
 def _checked(done: Checked) -> str:
     failed = sum(row.state is State.FAILED for row in done.rows)
     warned = sum(row.state is State.WARNING for row in done.rows)
+    warnings = f"{count(warned, 'warning')}" if warned else ""
     if failed:
-        return f"{count(failed, 'check')} failed"
-    return f"everything works, with {count(warned, 'remark')}" if warned else "everything works"
+        return "not ready: " + ", ".join(filter(None, (count(failed, "problem"), warnings)))
+    return f"ready, with {warnings}" if warned else "ready"
 
 
 def plan_lines(
