@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable
 
@@ -17,7 +16,7 @@ from click.core import ParameterSource
 
 from wmbackup.cli.click_ext import PREFIX
 from wmbackup.cli.paths import PREFIXES, is_registered
-from wmbackup.cli.render.hints import did_you_mean
+from wmbackup.cli.render.hints import did_you_mean, instead, without_values
 from wmbackup.cli.session import Session
 from wmbackup.errors import UsageError
 from wmbackup.quoting import quoted
@@ -63,9 +62,10 @@ class _Given:
         """Return the error; ``fault`` is a clause whose subject is the path."""
         return UsageError(f"{self._origin}: {quoted(self._prefix + path)} {fault}", hint=hint)
 
-    def instead(self, path: str) -> str:
-        """Return what to write."""
-        return f"write {self._option}{shlex.quote(self._prefix + path)}"
+    def instead(self, path: str, meant: str) -> str:
+        """Return the command with another path in the place of one."""
+        command = instead(self._prefix + path, self._prefix + meant, self._option.strip())
+        return f"did you mean: {command}"
 
 
 def _judge(given: _Given, path: str) -> None:
@@ -74,10 +74,10 @@ def _judge(given: _Given, path: str) -> None:
         return
     if _TILDE.match(path) and (expanded := os.path.expanduser(path)) != path:
         fault = "begins with ~, which only a shell expands"
-        raise given.error(path, fault, given.instead(expanded))
+        raise given.error(path, fault, given.instead(path, expanded))
     if _VARIABLE.match(path):
         expanded = _expanded(path)
-        hint = "write the whole path" if expanded == path else given.instead(expanded)
+        hint = "write the whole path" if expanded == path else given.instead(path, expanded)
         raise given.error(path, "begins with a variable, which only a shell expands", hint)
     if os.name != "nt":
         _judge_windows(given, path)
@@ -99,9 +99,10 @@ def _judge_windows(given: _Given, path: str) -> None:
     if drive is not None:
         below = drive[2].replace("\\", "/")
         mounted = f"/mnt/{drive[1].lower()}"
-        hint = f"name the folder where the disk is mounted, such as {mounted}/{below}"
-        if os.path.isdir(mounted):
-            hint = given.instead(f"{mounted}/{below}")
+        hint = given.instead(path, f"{mounted}/{below}")
+        if not os.path.isdir(mounted):
+            example = hint.replace("did you mean:", "for example:", 1)
+            hint = f"name the folder where the disk is mounted; {example}"
         raise given.error(path, "is a path of Windows, and this is another system", hint)
     if _SHARE.match(path):
         hint = "mount the share, and name the folder where it is mounted"
@@ -111,7 +112,7 @@ def _judge_windows(given: _Given, path: str) -> None:
 def _refuse_url(given: _Given, path: str, scheme: str, rest: str) -> None:
     if scheme == "file":
         local = rest.removeprefix("localhost")
-        raise given.error(path, "is a URL, and a path is wanted", given.instead(local))
+        raise given.error(path, "is a URL, and a path is wanted", given.instead(path, local))
     fault = f"is a URL, and this installation has no support for {scheme}://"
     if given.name == "output":
         hint = "write to a file and upload it, or pipe it on with -o -"
@@ -144,7 +145,8 @@ def refuse_repeated(order: Iterable[click.Parameter]) -> None:
     for param, times in Counter(order).items():
         if times > 1 and isinstance(param, click.Option) and _is_single(param):
             name = _option(param).strip()
-            raise UsageError(f"{name} is given {_times(times)}", hint=f"give {name} once")
+            once = without_values(param.opts, keep=1)
+            raise UsageError(f"{name} is given {_times(times)}", hint=f"give it once: {once}")
 
 
 def _is_single(option: click.Option) -> bool:

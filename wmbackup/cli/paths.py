@@ -5,11 +5,10 @@ from __future__ import annotations
 import errno
 import io
 import os
-import shlex
 import sys
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-from wmbackup.cli.render.hints import again, did_you_mean
+from wmbackup.cli.render.hints import again, did_you_mean, instead, without_values
 from wmbackup.cli.session import Session, is_terminal, state_folder
 from wmbackup.cli.signals import wait_readable
 from wmbackup.errors import StoreUnavailable, UsageError
@@ -71,7 +70,7 @@ def parse_store(
     if target and prefix not in {"", "folder:"}:
         raise UsageError(
             f"{option} {prefix} is no target: a restore writes into a plain folder",
-            hint=f"write {option} {shlex.quote(f'folder:{path}')}",
+            hint=f"did you mean: {instead(text, f'folder:{path}', option)}",
         )
     if target:
         return FolderStore(path, FOLDER, owner=owner())
@@ -96,7 +95,7 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
         if exclusion:
             raise UsageError(
                 "the Windows Media interface backs up all licenses or none",
-                hint="leave --exclude out",
+                hint=f"to back up all of them: {without_values(['--exclude'])}",
             )
         state = state_folder()
         private = None if state is None else os.path.join(state, "private")
@@ -109,7 +108,7 @@ def _named(text: str, exclusion: Exclusion | None) -> Store | None:
     if found is not None and exclusion:
         raise UsageError(
             "--exclude is for folders and the sample store",
-            hint="leave it out, or name the folder itself with folder:PATH",
+            hint=f"to back up all of it: {without_values(['--exclude'])}",
         )
     return found
 

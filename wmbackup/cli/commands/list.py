@@ -11,7 +11,7 @@ from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.encryption import Identities, identity_options
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
-from wmbackup.cli.render.hints import again, command_line
+from wmbackup.cli.render.hints import again, command_line, without_values
 from wmbackup.cli.render.messages import FILE
 from wmbackup.cli.render.rows import (
     SORTS,
@@ -128,7 +128,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     if shown and (long or at_risk or against or session.common.json):
         other = "--json" if session.common.json else "--against" if against else "--at-risk"
         other = "--long" if long else other
-        hint = "choose one" if against else f"to show columns: {again(without=[other])}"
+        hint = f"to show what differs: {without_values(['--columns'])}"
+        hint = hint if against else f"to show columns: {again(without=[other])}"
         raise UsageError(f"--columns and {other} contradict each other", hint=hint)
     after, before = window(expires_within, expired=expired)
     selection = selection_of(kid, title, paths)

@@ -14,9 +14,10 @@ from typing import Any, TextIO
 
 import click
 
-from wmbackup.cli.render import shell
+from wmbackup.cli.render import next_steps, shell
 from wmbackup.cli.render.next_steps import of_error
 from wmbackup.errors import WmbackupError
+from wmbackup.status import WarningEvent
 
 _RECOVERED = "recovered"
 _RESTORED = "restored"
@@ -71,10 +72,32 @@ class Line:
                 return command_line(*words)
         return self.again(option, value)
 
+    def without_values(self, names: Sequence[str], *, keep: int = 0) -> str:
+        """Return it without an option and its values, or with the last ``keep`` of them."""
+        end = self.words.index("--") if "--" in self.words else len(self.words)
+        found: list[range] = []
+        at = 0
+        while at < end:
+            size = _size_of_option(self.words[at], names)
+            if size:
+                found.append(range(at, at + size))
+            at += size or 1
+        gone = {at for places in found[: len(found) - keep] for at in places}
+        return command_line(*(word for at, word in enumerate(self.words) if at not in gone))
+
+
+def _size_of_option(word: str, names: Sequence[str]) -> int:
+    """Return how many words an option takes with its value; 0 for another one."""
+    if word in names:
+        return 2
+    return int(any(word.startswith(f"{name}=" if name[1] == "-" else name) for name in names))
+
 
 def _exchanged(word: str, given: str, meant: str) -> str:
     if word == given:
         return meant
+    if given and len(word) == len(given) + 2 and re.match(r"-\w", word) and word.endswith(given):
+        return word[:2] + meant  # a short option with its value
     name, equals, value = word.partition("=")
     if equals and name.startswith("-"):
         if name == given:
@@ -104,6 +127,23 @@ def with_value(option: str, value: str) -> str:
     return (_line() or Line(())).with_value(option, value)
 
 
+def without_values(names: Sequence[str], *, keep: int = 0) -> str:
+    """Return the command line that is being run without an option; see `Line.without_values`."""
+    return (_line() or Line(())).without_values(names, keep=keep)
+
+
+def instead(given: str, meant: str, option: str = "") -> str:
+    """Return the command line with another value: of an option, or of an argument without one.
+
+    A value that the environment or the configuration has is overruled by the option.
+    """
+    line = _line() or Line(())
+    found = line.corrected(given, meant)
+    if found is None and option:
+        found = line.with_value(option, meant)
+    return found or command_line(*line.words)
+
+
 def did_you_mean(given: str, meant: Sequence[str]) -> str:
     """Return the command line with what was meant, or only that where it is not on it."""
     line = _line()
@@ -119,6 +159,29 @@ def complete(error: WmbackupError, words: Sequence[str], params: Mapping[str, An
     find = _HINTS.get(error.code)
     hint = None if find is None else find(error, Line(words), params)
     error.hint = hint or error.hint
+
+
+def of_warning(event: WarningEvent, words: Sequence[str]) -> str | None:
+    """Return the next step after a warning, with the whole command where it is one.
+
+    ``words`` are those of the command line.
+    """
+    line = Line(words)
+    if event.code == "files-left-out" and event.reason != "all":
+        return _left_out(line)
+    if event.code == "root-missing" and event.reason is None and event.subject is not None:
+        return f"to restore the root as well: {line.again('--kid', event.subject)}"
+    return next_steps.of_warning(event)
+
+
+def _left_out(line: Line) -> str:
+    words = set(line.words)
+    is_backup, is_dry = "backup" in words, not words.isdisjoint({"-n", "--dry-run"})
+    if words.isdisjoint({"-v", "-vv", "--verbose", "--json"}) or not is_backup:
+        more = ["--dry-run"] if is_backup and not is_dry else []  # the archive exists by now
+        return f"to list them: {line.again(*more, '--verbose')}"
+    more = [] if is_dry or not words.isdisjoint({"-f", "--force"}) else ["--force"]
+    return f"to back them up as well: {line.again('--all-files', *more)}"
 
 
 _Find = Callable[["WmbackupError", Line, Mapping[str, Any]], str | None]
@@ -187,7 +250,23 @@ def _failed(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str
     return f"to see where it comes from: {line.again('--debug')}"
 
 
+def _timed_out(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    timeout = params.get("timeout")
+    if timeout is None or error.reason is not None:
+        return None
+    longer = line.with_value("--timeout", f"{10 * timeout:g}")
+    return f"nothing was changed; to give it more time: {longer}"
+
+
+def _usage(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+    if error.reason not in {"selection-for-interface", "not-of-interface"}:
+        return None
+    return f"to restore into a folder: {line.with_value('--to', f'folder:{_RESTORED}')}"
+
+
 _HINTS: dict[str, _Find] = {
+    "timed-out": _timed_out,
+    "usage": _usage,
     "output-exists": _output_exists,
     "busy": _busy,
     "restore-conflict": _conflict,

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wmbackup.cli.render import json_fields, next_steps
+from wmbackup.cli.render.hints import of_warning
 from wmbackup.cli.render.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -83,7 +84,8 @@ class JsonLines:
         elif isinstance(event, WithheldEvent):
             self._write("license", json_fields.license_fields(event.license, event.license.path))
         elif isinstance(event, WarningEvent):
-            self._warning(event.code, event.message, next_steps.of_warning(event), None)
+            step = of_warning(event, self._session.arguments)
+            self._warning(event.code, event.message, step, None)
 
     def error(self, error: WmbackupError) -> None:
         """See `Output.error`."""

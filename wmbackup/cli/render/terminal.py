@@ -26,7 +26,7 @@ from wmbackup.cli.console import takes_colors
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
-from wmbackup.cli.render.hints import hint_lines
+from wmbackup.cli.render.hints import hint_lines, of_warning
 from wmbackup.cli.render.messages import (
     AT_RISK_HINT,
     affected_lines,
@@ -156,7 +156,8 @@ class Terminal:
             if not (self._common.quiet and self._session.accepts_restricted):
                 self._report("restricted", restricted(event), None)
         elif isinstance(event, WarningEvent):
-            self._report("warning", event.message, next_steps.of_warning(event))
+            step = of_warning(event, self._session.arguments)
+            self._report("warning", event.message, step)
 
     def _tell(self, event: ItemEvent | PhaseEvent | StatusEvent) -> None:
         verbose = self._common.verbose
