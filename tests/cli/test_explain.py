@@ -129,7 +129,7 @@ def test_every_warning_of_the_program_is_explained(inside: Inside) -> None:
         *("manifest-sha256.txt", "tagmanifest-sha256.txt", "tagmanifest-sha256.txt.sig"),
         *("tagmanifest-sha256.txt.2.sig", "tagmanifest-sha256.txt.tsr", "data/item-0000001"),
         *("wmbackup.toml", "allowed_signers", "signing_key", "signing_key.pub"),
-        *("pc-sample-20260101T000000Z.wmbackup.tar", ".wmbackup-restore-0a1b"),
+        *("pc-sample-20260101T000000Z-0a1b2c3d.wmbackup.tar", ".wmbackup-restore-0a1b"),
         *("WMVCore.dll", "wmdrmsdk.dll", r"C:\ProgramData\Microsoft\Windows\DRM\drmv2.lic"),
         "/mnt/disk/DRM/drmv2.lic",
     ],

@@ -21,7 +21,7 @@ from tests.folders import KEY, TICK, WINDOWS, Log, back_up, fill, is_private, po
 from wmbackup.archive.writer import ArchiveWriter
 from wmbackup.cli.render.next_steps import of_error
 from wmbackup.engine import BackupSummary, Refuse, _backup, _read_back, backup, plan_backup
-from wmbackup.engine._destination import archive_name
+from wmbackup.engine._destination import archive_name, choose_destination
 from wmbackup.engine._read_back import ReadBackFailed
 from wmbackup.errors import (
     Busy,
@@ -442,7 +442,17 @@ def test_an_output_that_is_a_folder_gets_the_usual_name(store: Path, output: Pat
     summary = back_up(store, output.parent)
     assert summary.path is not None
     name = os.path.basename(summary.path)
-    assert name == f"host-store-{summary.info.created:%Y%m%dT%H%M%SZ}.wmbackup.tar"
+    info = summary.info
+    assert name == f"host-store-{info.created:%Y%m%dT%H%M%SZ}-{info.archive_id[:8]}.wmbackup.tar"
+
+
+def test_two_archives_of_one_second_have_two_names(store: Path, output: Path) -> None:
+    moment = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
+    folder = FolderStore(str(store))
+    chosen = [choose_destination(folder, str(output.parent), "host") for _ in range(50)]
+    assert len({one.archive_id for one in chosen}) == len(chosen)
+    names = {archive_name(folder, "host", moment, one.archive_id) for one in chosen}
+    assert len(names) == len({one.archive_id[:8] for one in chosen}) > 1
 
 
 @pytest.mark.parametrize(
@@ -458,7 +468,9 @@ def test_an_output_that_is_a_folder_gets_the_usual_name(store: Path, output: Pat
 )
 def test_the_usual_name_is_safe_everywhere(store: Store, host: str, name: str) -> None:
     moment = datetime(2026, 11, 22, 3, 0, 0, tzinfo=UTC)
-    assert archive_name(store, host, moment) == f"{name}-20261122T030000Z.wmbackup.tar"
+    assert archive_name(store, host, moment, "0a1b2c3d" * 4) == (
+        f"{name}-20261122T030000Z-0a1b2c3d.wmbackup.tar"
+    )
 
 
 @pytest.mark.parametrize("where", ["a.tar", "sub/a.tar", "new.tar", "", "../link/a.tar", "link"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -261,7 +260,7 @@ class _Backup:
         """Return what was sealed, and how large it is with its envelope."""
         self._control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which has no files
         info = BagInfo(
-            archive_id=os.urandom(16).hex(),
+            archive_id=self._destination.archive_id,
             created=self._destination.moment,
             host=self._destination.host,
             store_kind=self._store.kind,

@@ -16,19 +16,21 @@ from wmbackup.stores.base import Store
 _UNFIT = re.compile(r"[^A-Za-z0-9._-]+")
 _SUFFIX = ".wmbackup.tar"
 _AGE = ".age"
+_ID_DIGITS = 8  # of the ID, in the name
 
 
 class Destination(NamedTuple):
     """An archive that will be made: its absolute path, by which host, and when (UTC).
 
     ``path`` is None for an archive that goes to a stream or nowhere. With ``replace`` it takes the
-    place of what is there.
+    place of what is there. ``archive_id`` has 32 hexadecimal digits, which are random.
     """
 
     path: str | None
     host: str
     moment: datetime
     replace: bool = False
+    archive_id: str = ""
 
     @property
     def folder(self) -> str | None:
@@ -58,9 +60,11 @@ def choose_destination(
     """
     host = host or host_name()
     moment = datetime.now(UTC).replace(microsecond=0)
+    archive_id = os.urandom(16).hex()
     if output is None:
-        return Destination(None, host, moment, replace)
-    path = output_path(output, archive_name(store, host, moment, encrypted=encrypted))
+        return Destination(None, host, moment, replace, archive_id)
+    name = archive_name(store, host, moment, archive_id, encrypted=encrypted)
+    path = output_path(output, name)
     if store.root is not None and is_inside(path, store.root):
         raise OutputInsideStore(
             f"the output {path} lies in the store that is read",
@@ -68,14 +72,23 @@ def choose_destination(
         )
     if os.path.lexists(path) and not replace:
         raise exists(path)
-    return Destination(path, host, moment, replace)
+    return Destination(path, host, moment, replace, archive_id)
 
 
-def archive_name(store: Store, host: str, moment: datetime, *, encrypted: bool = False) -> str:
-    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z.wmbackup.tar``.
+def archive_name(
+    store: Store, host: str, moment: datetime, archive_id: str, *, encrypted: bool = False
+) -> str:
+    """Return the usual name of an archive: ``HOST-STORE-20261122T030000Z-0a1b2c3d.wmbackup.tar``.
 
-    That of an ``encrypted`` one has ``.age`` behind it.
+    The digits are the first of its ID, so that no two runs or machines choose one name. That of an
+    ``encrypted`` archive has ``.age`` behind it.
     """
+    end = f"{_SUFFIX}{_AGE if encrypted else ''}"
+    return f"{name_prefix(store, host)}{moment:%Y%m%dT%H%M%SZ}-{archive_id[:_ID_DIGITS]}{end}"
+
+
+def name_prefix(store: Store, host: str) -> str:
+    """Return what the usual names of a store's archives begin with: ``HOST-STORE-``."""
     label = store.kind if store.root is None else os.path.basename(store.root) or store.kind
     parts = [_UNFIT.sub("_", part).strip("_")[:64] or "unknown" for part in (host, label)]
-    return f"{parts[0]}-{parts[1]}-{moment:%Y%m%dT%H%M%SZ}{_SUFFIX}{_AGE if encrypted else ''}"
+    return f"{parts[0]}-{parts[1]}-"
