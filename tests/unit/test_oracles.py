@@ -26,7 +26,9 @@ from wmbackup.age.key_files import identity_file
 from wmbackup.age.keys import X25519Identity
 from wmbackup.archive import sshsig, tag_files
 from wmbackup.archive.ustar import BLOCK, END
-from wmbackup.errors import SignerUntrusted
+from wmbackup.cli.render import next_steps
+from wmbackup.engine import open_archive, verify
+from wmbackup.errors import ArchiveDamaged, NotAnArchive, SignerUntrusted, WmbackupError
 from wmbackup.trust import Policy, TrustFileInvalid, parse_allowed_signers
 
 FILES = (
@@ -50,6 +52,7 @@ FILES = (
 ARCHIVE = reseal(split(build(FILES)), cosigners=[COSIGNER])
 MEMBERS = split(ARCHIVE)
 NAMES = [f"wmbackup-1/{name}" for name in MEMBERS]
+PAGE = (Path(__file__).parents[2] / "man" / "wmbackup-archive.5").read_text(encoding="utf-8")
 PRINCIPAL = "maker@example.com"
 CREATED = "20261123120000Z"
 
@@ -154,6 +157,51 @@ def test_gnu_tar_packs_the_same_headers(unpacked: Path) -> None:
     assert not any(packed[len(ARCHIVE) :])
     assert len(packed) % BLOCK == 0
     assert packed.endswith(END)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "tar -cf ../again.tar wmbackup-1",
+        "tar -cf ../again.tar .",
+        "tar --format=pax -cf ../again.tar ./wmbackup-1",
+        "tar --format=v7 -cf ../again.tar wmbackup-1",
+        "tar --sort=name -cf ../again.tar ../output",
+        "tar -cf ../again.tar --files-from=../names",
+        "bsdtar -cf ../again.tar wmbackup-1",
+        "bsdtar --format=ustar -cf ../again.tar wmbackup-1/bagit.txt wmbackup-1",
+        "7z a -ttar -bd ../again.tar wmbackup-1",
+    ],
+)
+def test_bag_that_another_program_has_packed_is_named_as_that_and_packed_as_it_was(
+    folder: Path, command: str
+) -> None:
+    (folder / "output").mkdir()
+    (folder / "names").write_text("".join(f"{name}\n" for name in NAMES))
+    done("tar", "-xf", "../backup.tar", cwd=folder / "output")
+    done(*command.split(), cwd=folder / "output")
+    with pytest.raises(WmbackupError) as caught, open_archive(str(folder / "again.tar")) as archive:
+        verify(archive, Policy(()))
+    assert isinstance(caught.value, (NotAnArchive, ArchiveDamaged))
+    assert "another program has packed what was in one" in caught.value.message
+    hint = next_steps.of_error(caught.value) or ""
+    unpack = hint.partition("inside: ")[2]
+    assert unpack == f"mkdir unpacked && tar -xf {folder}/again.tar -C unpacked"
+    done("sh", "-c", unpack, cwd=folder)
+    (bag,) = (folder / "unpacked").glob("**/wmbackup-1")
+    example = PAGE.partition("{ ls ")[2].partition(".Ed")[0].replace("\\e", "\\")
+    done("bash", "-c", "{ ls " + example, cwd=bag.parent)
+    assert (bag.parent / "backup.wmbackup.tar").read_bytes() == ARCHIVE
+
+
+@pytest.mark.parametrize("name", ["folder/file", "wmbackup-2/bagit.txt", "my-wmbackup-1.txt"])
+def test_tar_file_of_other_things_is_no_archive(folder: Path, name: str) -> None:
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"x")
+    done("tar", "-cf", "other.tar", name.partition("/")[0], cwd=folder)
+    with pytest.raises(NotAnArchive) as caught, open_archive(str(folder / "other.tar")) as archive:
+        verify(archive, Policy(()))
+    assert caught.value.reason is None
 
 
 def test_sha256sum_finds_every_file_right(unpacked: Path) -> None:

@@ -24,6 +24,23 @@ MAGIC = b"wmbackup-1/bagit.txt"
 _OTHER_MAJOR = re.compile(rb"wmbackup-([1-9][0-9]{0,8})/bagit\.txt\0")
 _ZEROS = bytes(BLOCK)
 
+REPACKED = "repacked"
+"""The reason of errors of an archive that another program has unpacked and packed again."""
+
+_REPACKED = "another program has packed what was in one"
+_BAG_MEMBER = re.compile(rb"(?:[^/\0]{1,90}/)?wmbackup-1[/\0]")
+_LOOKED_AT = 6  # members: some programs begin with a folder or with records of their own
+
+
+def _size_in_tar(head: bytes) -> int | None:
+    """Return the size in a header of any tar file whose checksum is right; None for all else."""
+    try:
+        checksum, size = int(head[148:156].strip(b"\0 "), 8), int(head[124:136].strip(b"\0 "), 8)
+    except ValueError:
+        return None
+    is_right = len(head) == BLOCK and sum(head[:148]) + sum(head[156:]) + 8 * 32 == checksum
+    return size if is_right else None
+
 
 class ByteStream(Protocol):
     """What is read from: a file, or anything that hands out bytes in order."""
@@ -115,8 +132,25 @@ class ExactReader:
                 f"the archive is of format {other[1].decode()}, and this program knows 1",
             )
         if start != MAGIC:
+            head = start + rest + self.read(BLOCK - len(start + rest))
+            if self._has_bag(head):
+                raise NotAnArchive(f"not an archive of wmbackup: {_REPACKED}", reason=REPACKED)
             raise NotAnArchive("not an archive of wmbackup")
         self.push_back(start)
+
+    def _has_bag(self, head: bytes) -> bool:
+        """Whether a tar file that begins so has a bag among its first members; reads on."""
+        for _ in range(_LOOKED_AT):
+            size = _size_in_tar(head)
+            if size is None:
+                return False
+            if _BAG_MEMBER.match(head):
+                return True
+            if size > PIECE_SIZE:
+                return False
+            self.read(size + padding(size))
+            head = self.read(BLOCK)
+        return False
 
     def next_name(self) -> bytes:
         """Return the name field of the header that comes, and give the header back."""
@@ -137,6 +171,11 @@ class ExactReader:
             size, expected = -1, b""
         if head != expected:
             found = head[:100].rstrip(b"\0").decode("ascii", "backslashreplace")
+            if found == name.decode() == MAGIC.decode() and _size_in_tar(head) is not None:
+                raise ArchiveDamaged(
+                    f"the header of {found} is that of another program: {_REPACKED}",
+                    reason=REPACKED,
+                )
             if found == name.decode():
                 raise ArchiveDamaged(
                     f"the header of {found} is not the one that the format defines"

@@ -230,7 +230,7 @@ def authenticate(archive: SealedArchive, policy: TrustPolicy, control: Control) 
             error.path = archive.name
         raise
     except ArchiveDamaged as error:
-        error.reason = HOPELESS
+        error.reason = error.reason or HOPELESS
         raise
     warn_of_recipients(trusted.info, archive.recipient, control)
     _warn_of_ignored(archive, trusted, policy, control)

@@ -30,6 +30,11 @@ _SALVAGE = (
     " wmbackup restore {path:ARCHIVE} --salvage --dry-run --to folder:salvaged"
 )
 
+_REPACKED = (
+    "wmbackup-archive(5), EXAMPLES, packs it as it was; to unpack it and check it by the README.txt"
+    " inside: mkdir unpacked && tar -xf {path:ARCHIVE} -C unpacked"
+)
+
 ERRORS: Mapping[str, str] = {
     "*/no-space": "free some space there, or choose another place",
     "*/no-permission": _PERMISSIONS,
@@ -100,6 +105,7 @@ ERRORS: Mapping[str, str] = {
     "system/locks-open": "chmod o-w {path:FOLDER}",
     "unconfirmed": "check the disk before you rely on it",
     "archive-damaged": f"use another copy of the archive, or {_SALVAGE}",
+    "archive-damaged/repacked": _REPACKED,
     "archive-damaged/head": "nothing in this copy can be verified; look for another one",
     "archive-damaged/selection-lost": (
         "leave the selection out to see which, or use another copy of the archive"
@@ -117,6 +123,7 @@ ERRORS: Mapping[str, str] = {
         " --passphrase-file, --passphrase-fd, --passphrase-command"
     ),
     "archive-unsupported": _NEWER,
+    "not-an-archive/repacked": _REPACKED,
     "not-an-archive": "name a file that wmbackup backup has made",
     "archive-armored": (
         "decrypt it first: age -d -i identity.txt {path:ARCHIVE} > plain.wmbackup.tar"
