@@ -174,10 +174,13 @@ def of_warning(event: WarningEvent, words: Sequence[str]) -> str | None:
     return next_steps.of_warning(event)
 
 
-def _left_out(line: Line) -> str:
+def _left_out(line: Line) -> str | None:
     words = set(line.words)
     is_backup, is_dry = "backup" in words, not words.isdisjoint({"-n", "--dry-run"})
-    if words.isdisjoint({"-v", "-vv", "--verbose", "--json"}) or not is_backup:
+    is_listed = not words.isdisjoint({"-v", "-vv", "--verbose", "--json"})
+    if is_listed and not is_backup:
+        return None
+    if not is_listed:
         more = ["--dry-run"] if is_backup and not is_dry else []  # the archive exists by now
         return f"to list them: {line.again(*more, '--verbose')}"
     more = [] if is_dry or not words.isdisjoint({"-f", "--force"}) else ["--force"]
