@@ -11,7 +11,7 @@ from wmbackup.cli.render.next_steps import hide, of_exposed, without_modes
 from wmbackup.errors import SetupUnusable, SystemFailure
 from wmbackup.storage.private_files import keeps_modes
 from wmbackup.trust import small_files
-from wmbackup.trust.small_files import Exposed, check_writers
+from wmbackup.trust.small_files import Exposed, check_writers, read
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="access lists say it there")
 
@@ -32,6 +32,20 @@ def answer(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(small_files, "keeps_modes", fail)
+
+
+def test_writers_of_what_is_no_file_are_not_looked_at(tmp_path: Path) -> None:
+    """The null device, which everybody can write, is an empty file; all else is refused."""
+    assert check_writers(os.devnull) is None
+    found = read(os.devnull)
+    assert found is not None
+    assert found.data == b""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe, 0o666)
+    pipe.chmod(0o666)
+    assert check_writers(str(pipe)) is None
+    with pytest.raises(SetupUnusable, match="it is not a regular file"):
+        read(str(pipe))
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOSPC, errno.EDQUOT])

@@ -115,6 +115,8 @@ def check_writers(path: str) -> Exposed | None:
             mode = os.stat(place).st_mode
         except OSError:
             continue
+        if place == path and not stat.S_ISREG(mode):
+            return None  # the null device, or what is refused when it is read
         if not mode & (stat.S_IWGRP | stat.S_IWOTH) or mode & sticky:
             continue
         if not _keeps_modes(folder):
