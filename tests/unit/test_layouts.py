@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,13 @@ from wmbackup.archive.inventory import Row
 from wmbackup.cli.paths import parse_store
 from wmbackup.engine import backup, compare, inventory_of_archive, open_archive, restore
 from wmbackup.engine._inventory import inventory_of_store
-from wmbackup.errors import Cancelled, NothingToBackUp, StoreUnavailable, UsageError
+from wmbackup.errors import (
+    Cancelled,
+    NothingToBackUp,
+    StoreUnavailable,
+    SystemFailure,
+    UsageError,
+)
 from wmbackup.item import Item
 from wmbackup.license import License
 from wmbackup.status import (
@@ -319,11 +326,11 @@ class TestDisk:
         assert parse_store(str(tmp_path), control=log.control()).location.endswith("DRM")
         assert not log.events
         fill(tmp_path, {f"{deep}/d/DRM/drmv2.lic".encode(): b"a"})
-        assert parse_store(str(tmp_path), control=log.control()).location.endswith("d/DRM")
+        assert parse_store(str(tmp_path), control=log.control()).location.endswith("DRM")
         (event,) = log.events
         assert isinstance(event, WarningEvent)
         assert event.code == "search-depth"
-        assert event.message.startswith(f"{tmp_path}/{deep}/d is 32 folders deep")
+        assert event.message.startswith(f"{tmp_path / deep / 'd'} is 32 folders deep")
 
     def test_search_can_be_stopped_at_each_folder_and_counts_them(self, tmp_path: Path) -> None:
         fill(tmp_path, {f"{n}/x".encode(): b"" for n in range(300)})
@@ -344,6 +351,16 @@ class TestDisk:
         ]
         with pytest.raises(Cancelled):
             parse_store(str(tmp_path), control=Control(cancelled=lambda: True))
+
+    def test_disk_that_does_not_answer_is_named(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def entries(_self: Tree, _path: bytes) -> Iterator[tuple[bytes, EntryKind]]:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+        monkeypatch.setattr(type(open_tree(str(tmp_path))), "entries", entries)
+        with pytest.raises(SystemFailure, match=re.escape(f"cannot list the folder {tmp_path}:")):
+            parse_store(str(tmp_path))
 
     def test_drm_folder_that_cannot_be_listed_counts(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -208,7 +208,7 @@ class _Search:
         return listing
 
     def _full(self, path: bytes) -> str:
-        return os.path.join(self._root, *_parts(path))
+        return os.path.join(self._root, *_parts(path)) if path else self._root
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
