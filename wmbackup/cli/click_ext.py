@@ -13,7 +13,7 @@ from click.core import ParameterSource
 
 from wmbackup import __version__
 from wmbackup.cli.session import Session
-from wmbackup.errors import ExitCode, UsageError, WmbackupError
+from wmbackup.errors import ExitCode
 
 if TYPE_CHECKING:
     _FloatType = click.ParamType[float]
@@ -42,8 +42,6 @@ MONITORING = ("log_file", "metrics_file", "on_success", "on_failure")
 
 FROM_COMMAND_LINE = 3
 """How near a value is that stands on the command line; see `Session.given`."""
-
-_WITHOUT_CONFIGURATION = {"check", "explain", "help"}  # they work where it is broken
 
 _RANKS = {
     ParameterSource.COMMANDLINE: FROM_COMMAND_LINE,
@@ -174,43 +172,23 @@ class Command(_Helpful, click.Command):
 
         The parser itself takes the last of several values and keeps quiet about the others.
         """
-        if len(args) > 1 and not ctx.resilient_parsing:
-            from wmbackup.cli.mistakes import refuse_repeated
-
-            refuse_repeated(self.make_parser(ctx).parse_args(args=[*args])[2])
+        session = ctx.find_object(Session)
+        if session is not None and session.before is not None and len(args) > 1:
+            order = self.make_parser(ctx).parse_args(args=[*args])[2]
+            session.before.refuse_repeated(order)
         return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> ExitCode:
-        """Run it with the session. Raises UsageError for a path that cannot be meant."""
-        from wmbackup.cli import mistakes
-
+        """Run it with the session. Raises what `Before.prepare` raises, and the command."""
         session = ctx.find_object(Session)
         assert session is not None  # noqa: S101 - main made it
+        assert session.before is not None  # noqa: S101 - as above
         session.settle()
         session.running = True
         session.params = ctx.params
-        mistakes.warn_of_strange_variables(session, ctx)
-        mistakes.warn_of_strange_values(session, ctx)
-        params = self._begin_monitoring(session, ctx)
-        mistakes.refuse_impossible(ctx)
+        params = session.before.prepare(session, ctx)
         code: ExitCode = ctx.invoke(self.callback or _nothing, session, **params)
         return code
-
-    @staticmethod
-    def _begin_monitoring(session: Session, ctx: click.Context) -> dict[str, Any]:
-        """Begin the log and what else was asked for; return the parameters without that."""
-        if all(ctx.params.get(name) is None for name in MONITORING):
-            return {name: value for name, value in ctx.params.items() if name not in MONITORING}
-        from wmbackup.cli import mistakes
-        from wmbackup.cli.monitoring.monitor import Monitor
-
-        params = dict(ctx.params)
-        wanted = {name: params.pop(name) for name in MONITORING}
-        mistakes.refuse_impossible(ctx, MONITORING)
-        if not params.get("dry_run"):
-            session.monitor = Monitor(session, wanted)
-            session.monitor.begin()
-        return params
 
 
 def _nothing(_session: Session) -> ExitCode:
@@ -298,16 +276,9 @@ def _choose_profile(ctx: click.Context, param: click.Parameter, value: Any) -> N
     """
     _remember(ctx, param, value)
     session = ctx.find_object(Session)
-    if session is not None and not isinstance(ctx.command, click.Group):
-        from wmbackup.cli.settings import defaults
-
-        try:
-            ctx.default_map = defaults(session, ctx)
-        except WmbackupError as error:
-            is_of_profile = type(error) is UsageError
-            if is_of_profile or ctx.command.name not in _WITHOUT_CONFIGURATION:
-                raise
-            session.config_error = error
+    if session is None or session.before is None or isinstance(ctx.command, click.Group):
+        return
+    session.before.configure(session, ctx)
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's signature

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 
 from wmbackup import limits
 from wmbackup.cli.render import next_steps, shell
+from wmbackup.cli.render.choice import make_output
 from wmbackup.cli.render.stdout import ClosedOutput
-from wmbackup.cli.session import Common, Session, error_of
+from wmbackup.cli.session import Common, Session
 from wmbackup.cli.signals import Interrupted
-from wmbackup.cli.surroundings import failure_of
+from wmbackup.cli.surroundings import error_of, failure_of
 from wmbackup.errors import Cancelled, ExitCode, SystemFailure, WmbackupError
 from wmbackup.storage import remains
 
@@ -25,7 +26,7 @@ def run(arguments: Sequence[str]) -> ExitCode:
     """Run the command line and return the exit code; see the manual."""
     _fill_gaps()
     _speak_plainly()
-    session = Session(_before_parsing(arguments))
+    session = Session(_before_parsing(arguments), make_output)
     session.arguments = (*arguments,)
     code = _run(session, arguments)
     return ExitCode.OK if code is None else _finish(session, code)
@@ -69,8 +70,10 @@ def _run(session: Session, arguments: Sequence[str]) -> ExitCode | None:
     try:
         if limits.is_too_small():
             raise MemoryError  # noqa: TRY301 - here, so that it is told like any other
+        from wmbackup.cli import before
         from wmbackup.cli.usage import invoke
 
+        session.before = before
         return invoke(session, arguments)
     except Interrupted as signal:
         _report(session, Cancelled(signal.message))

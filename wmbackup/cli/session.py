@@ -6,8 +6,8 @@ import contextlib
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TextIO
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TextIO
 
 from wmbackup.cli.record import Record
 from wmbackup.cli.render import next_steps
@@ -25,8 +25,9 @@ from wmbackup.errors import (
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import click
+
     from wmbackup.cli.config import Config
-    from wmbackup.cli.monitoring.monitor import Monitor
     from wmbackup.cli.render.output import Output
     from wmbackup.status import Control, Phase
     from wmbackup.storage.locks import Locks
@@ -51,11 +52,37 @@ class Common(NamedTuple):
     strict: bool = False
 
 
+class Before(Protocol):
+    """What happens between the parser and a command."""
+
+    def refuse_repeated(self, order: Iterable[click.Parameter], /) -> None:
+        """Refuse an option that was given twice. Raises UsageError."""
+
+    def configure(self, session: Session, ctx: click.Context, /) -> None:
+        """Put the configuration in force. Raises WmbackupError."""
+
+    def prepare(self, session: Session, ctx: click.Context, /) -> dict[str, Any]:
+        """Look at what was given; return the parameters of the command. Raises WmbackupError."""
+
+
+class Ending(Protocol):
+    """Who is told how a run ends."""
+
+    def end(self, code: ExitCode, /) -> ExitCode:
+        """Tell of the end; return the exit code that this leaves."""
+
+
 class Session:
     """What a command gets: see the attributes and methods."""
 
-    def __init__(self, common: Common | None = None) -> None:
-        """Begin with what decides how a usage error is told."""
+    def __init__(
+        self,
+        common: Common | None = None,
+        make_output: Callable[[Session], Output] | None = None,
+    ) -> None:
+        """Begin with what decides how a usage error is told, and with what makes the renderer."""
+        self._make_output = make_output
+        self.before: Before | None = None
         self.common = common or Common()
         self.command: str | None = None
         self.arguments: tuple[str, ...] = ()  # the words of the command line
@@ -66,7 +93,7 @@ class Session:
         self.accepts_skipped = False
         self.running = False
         self.record = Record()
-        self.monitor: Monitor | None = None
+        self.monitor: Ending | None = None
         self._begun = time.monotonic()
         self.steps: tuple[Phase, ...] = ()  # the phases that the command goes through
         self.given: dict[str, tuple[int, Any]] = {}
@@ -89,14 +116,8 @@ class Session:
     def output(self) -> Output:
         """The renderer, made when it is first needed: its libraries are not free."""
         if self._output is None:
-            if self.common.json:
-                from wmbackup.cli.render.json_lines import JsonLines
-
-                self._output = JsonLines(self)
-            else:
-                from wmbackup.cli.render.terminal import Terminal
-
-                self._output = Terminal(self)
+            assert self._make_output is not None  # noqa: S101 - a session that says something has it
+            self._output = self._make_output(self)
         return self._output
 
     @property
@@ -366,21 +387,3 @@ def _config_folders() -> tuple[str | None, str | None]:
 
 def _trust_file(folder: str | None, name: str) -> str | None:
     return None if folder is None else os.path.join(folder, name)
-
-
-def error_of(error: OSError) -> WmbackupError:
-    """Return our error for one of the system that nobody gave a sentence."""
-    from wmbackup.errors import NotFound, os_error_name
-
-    name = os_error_name(error)
-    if not name and isinstance(error, FileNotFoundError) and _nowhere():
-        return NotFound("the current folder is gone", hint="change to another one")
-    return SystemFailure.of(error, "use" if name else "read or", name or "write")
-
-
-def _nowhere() -> bool:
-    try:
-        os.getcwd()
-    except OSError:
-        return True
-    return False

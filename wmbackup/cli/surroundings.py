@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 from wmbackup.cli.render import limit_hints
-from wmbackup.errors import SystemFailure, WmbackupError
+from wmbackup.errors import NotFound, SystemFailure, WmbackupError, os_error_name
 
 _THREAD = re.compile("start new thread|create new thread|start .*thread", re.IGNORECASE)
 
@@ -38,3 +39,19 @@ def failure_of(error: Exception) -> WmbackupError:
         f"this is a bug: {type(error).__name__}: {error}",
         hint="run it again with --debug and report what it prints",
     )
+
+
+def error_of(error: OSError) -> WmbackupError:
+    """Return our error for one of the system that nobody gave a sentence."""
+    name = os_error_name(error)
+    if not name and isinstance(error, FileNotFoundError) and _nowhere():
+        return NotFound("the current folder is gone", hint="change to another one")
+    return SystemFailure.of(error, "use" if name else "read or", name or "write")
+
+
+def _nowhere() -> bool:
+    try:
+        os.getcwd()
+    except OSError:
+        return True
+    return False

@@ -16,7 +16,6 @@ The rules of the terminal:
 
 from __future__ import annotations
 
-import contextlib
 import sys
 import time
 from collections.abc import Iterable, Sequence
@@ -54,6 +53,7 @@ from wmbackup.cli.render.output import (
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
 from wmbackup.cli.render.screen import width
 from wmbackup.cli.render.table import Table, plain_columns
+from wmbackup.cli.render.wrapping import wrapped, write_line
 from wmbackup.cli.session import Session, is_terminal
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.quoting import elided
@@ -75,7 +75,6 @@ if TYPE_CHECKING:
     from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
 _LONGEST = 4000  # characters of a message
-_READABLE = 30  # columns below which text is not indented as far as its label
 _NARROW = 60  # columns below which what `check` found stands below its name
 _LOG_EVERY = 5.0  # seconds between two lines of progress in a log
 _STYLES = {"error": "31;1", "warning": "33;1", "hint": "36", "ok": "32", "bold": "1", "dim": "2"}
@@ -117,9 +116,9 @@ class Terminal:
 
     def _err(self, line: str) -> None:
         if self._bar is not None:
-            self._bar.above(lambda: _write(sys.stderr, line))
+            self._bar.above(lambda: write_line(sys.stderr, line))
         else:
-            _write(sys.stderr, line)
+            write_line(sys.stderr, line)
 
     def _report(self, word: str, message: str, hint: str | None) -> None:
         label = self._style(f"{word}:", "error" if word == "error" else "warning", sys.stderr)
@@ -178,7 +177,7 @@ class Terminal:
             self._draw(counter, at_once=isinstance(event, PhaseEvent))
         elif time.monotonic() - self._logged >= _LOG_EVERY:
             self._logged = time.monotonic()
-            _write(sys.stderr, f"wmbackup: {counter.line()}")
+            write_line(sys.stderr, f"wmbackup: {counter.line()}")
 
     def _draw(self, counter: Counter, *, at_once: bool) -> None:
         if self._bar is None:
@@ -372,37 +371,6 @@ class Terminal:
                 elif self._session.stdout.is_there:
                     self._out(wrapped("", line, sys.stdout))
         self._session.stdout.flush()
-
-
-def wrapped(label: str, text: str, stream: TextIO) -> str:
-    """Return a label and a text, on a terminal broken between words and indented below itself.
-
-    Words stay whole: they are paths, fingerprints and commands that somebody may copy.
-    """
-    if not is_terminal(stream):
-        return label + text
-    columns = width(stream)
-    if len(label) + len(text) < columns and text == text.strip():
-        return label + text  # as most texts, and a store can have a thousand of them
-    import textwrap
-
-    indent = len(label) if columns - len(label) >= _READABLE else min(len(label), 2)
-    lines = textwrap.wrap(
-        text,
-        columns - 1,
-        initial_indent=label,
-        subsequent_indent=" " * indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return "\n".join(lines) or label
-
-
-def _write(stream: TextIO, text: str) -> None:
-    # Standard error may be gone, full or closed, and then there is nobody to tell.
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        stream.write(text + "\n")
-        stream.flush()
 
 
 def _number(explanation: Explanation) -> str:
