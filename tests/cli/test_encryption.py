@@ -87,7 +87,7 @@ def test_in_a_folder_it_gets_its_usual_name(machine: Inside) -> None:
     os.mkdir(machine.path("out"))
     backup(machine, "--recipient", own(machine), to="out")
     (name,) = machine.tree(machine.path("out"))
-    assert re.fullmatch(r".*-store-\d{8}T\d{6}Z\.wmbackup\.tar\.age", name)
+    assert re.fullmatch(r".*-store-\d{8}T\d{6}Z-[0-9a-f]{8}\.wmbackup\.tar\.age", name)
     os.mkdir(machine.path("plain"))
     backup(machine, to="plain")
     (name,) = machine.tree(machine.path("plain"))

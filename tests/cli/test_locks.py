@@ -44,7 +44,8 @@ def test_a_store_that_another_run_holds_is_busy(inside: Inside) -> None:
         "to wait for it: wmbackup backup --store store -o archive.tar --no-notice --lock-wait 60"
     ]
     assert again.summary["error"] == "busy"
-    assert again.lines[-2]["hresult"] == "NS_E_DRM_BACKUPRESTORE_BUSY"
+    (error,) = (line for line in again.lines if line["type"] == "error")
+    assert error["hresult"] == "NS_E_DRM_BACKUPRESTORE_BUSY"
     assert "archive.tar" not in inside.tree()
 
 

@@ -30,6 +30,7 @@ _TIMES = (
 _FRACTION = re.compile(r"<now>(?:\.\d{9})?Z")
 _DURATION = re.compile(r', in \d+\.\d s|,"seconds":[\d.]+')
 _ID = re.compile(r'"archive_id":"[0-9a-f]{32}"')
+_CHAIN = re.compile(r'"(chain|previous)":"[0-9a-f]{32,64}"')
 _NAME_ID = re.compile(r"(?<=Z-)[0-9a-f]{8}(?=\.wmbackup\.tar)")
 
 
@@ -49,6 +50,7 @@ class Plain:
             text = text.replace(form.format(host), form.format("<host>"))
         text = _DURATION.sub("", text)
         text = _ID.sub('"archive_id":"<id>"', text)
+        text = _CHAIN.sub(r'"\1":"<\1>"', text)
         text = _NAME_ID.sub("<id>", text)
         for pattern, form in _TIMES:
             text = pattern.sub(_Recent(form), text)

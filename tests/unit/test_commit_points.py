@@ -13,9 +13,11 @@ import pytest
 
 from tests.folders import KEY, POLICY, fill
 from wmbackup.cli.paths import _secret
-from wmbackup.engine import OnConflict, backup, open_archive, restore
+from wmbackup.engine import History, OnConflict, backup, open_archive, restore
+from wmbackup.history.ledger import Ledger
 from wmbackup.status import Control
 from wmbackup.storage import files
+from wmbackup.storage.locks import Locks
 from wmbackup.stores import journal, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
@@ -210,3 +212,19 @@ def test_the_secret_of_restores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     with traced(monkeypatch, RESTORE="restore_secret") as trace:
         assert _secret() is not None
     assert trace.calls == listed("The secret of restores in a new state folder")
+
+
+def test_the_ledger(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is written before the archive is published, and once more after."""
+    state, archive = tmp_path / "state", tmp_path / "archive.tar"
+    (state / "locks").mkdir(parents=True)
+    ledger = Ledger(str(state), Locks(str(state / "locks")))
+    history = History(ledger, (KEY.public,), POLICY)
+    with traced(monkeypatch, LEDGER="ledger.json", ARCHIVE="archive.tar") as trace:
+        backup(FolderStore(str(store)), str(archive), KEY, history=history)
+    once = listed("The ledger, written with its number before an archive, and around its commit")
+    assert [line for line in once if line.endswith("LEDGER")] == ["rename PART LEDGER"]
+    new = listed("A new archive")
+    # The trace has what repeats once in a row: both PARTs are synced before the second time.
+    assert new[0] == once[0] == "sync PART"
+    assert trace.calls == [*once, *once, *new[1:], *once]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         inventory_of_archive,
         inventory_of_store,
     )
+    from wmbackup.engine._link import History
     from wmbackup.engine._open import identify, open_archive
     from wmbackup.engine._restore import (
         OnConflict,
@@ -42,6 +43,7 @@ __all__ = [
     "Countersigned",
     "Destination",
     "Differences",
+    "History",
     "Listing",
     "OnConflict",
     "Refuse",
@@ -72,6 +74,7 @@ _PARTS = {
     "engine._countersign": ("Countersigned", "countersign"),
     "engine._destination": ("Destination", "Refuse", "choose_destination"),
     "engine._inventory": ("Listing", "Selection", "inventory_of_archive", "inventory_of_store"),
+    "engine._link": ("History",),
     "engine._open": ("identify", "open_archive"),
     "engine._restore": ("OnConflict", "RestorePlan", "RestoreSummary", "restore"),
     "engine._verify": ("VerifySummary", "verify"),

@@ -11,14 +11,16 @@ from wmbackup import __version__
 from wmbackup.archive.names import Naming
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.archive.writer import ArchiveWriter, DiscardingWriter, Sealed
-from wmbackup.engine._destination import Destination, Refuse, choose_destination
+from wmbackup.engine._destination import Destination, Refuse, choose_destination, name_prefix
 from wmbackup.engine._envelope import Sealing
+from wmbackup.engine._link import History, Making, made_entry
 from wmbackup.engine._machine import lock_subject
 from wmbackup.engine._open import spooling
 from wmbackup.engine._pipeline import Pipeline
-from wmbackup.engine._read_back import read_back_archive
+from wmbackup.engine._read_back import HashedFile, read_back_archive
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NothingToBackUp, SystemFailure
+from wmbackup.history.records import Place
 from wmbackup.item import Skipped
 from wmbackup.license import License
 from wmbackup.status import Control, Phase, PhaseEvent
@@ -80,6 +82,7 @@ def backup(
     workers: Workers | None = None,
     refuse: Refuse = Refuse(),  # noqa: B008 - it is frozen
     recipients: Sequence[Recipient] = (),
+    history: History | None = None,
 ) -> BackupSummary:
     """Back a store up into a signed archive.
 
@@ -88,7 +91,8 @@ def backup(
     The archive appears at once, whole and read back, or not at all. ``workers`` allows a worker
     process that reads a part of many files, where that pays. Nothing is written where ``refuse``
     says so. With ``recipients``, of `wmbackup.age.keys`, the archive is an age file that they can
-    open, and no private file on the way holds plaintext.
+    open, and no private file on the way holds plaintext. With ``history`` it takes its place in the
+    series of this store and destination; without, it names no chain.
 
     A file is skipped for what is wrong with it; trouble of the machine ends the backup. Raises
     OutputExists, OutputInsideStore, NothingToBackUp, Incomplete, StoreUnavailable, Busy, Cancelled,
@@ -103,7 +107,7 @@ def backup(
         destination = output
     else:
         stream, destination = output, choose_destination(store, None, host)
-    run = _Backup(store, destination, control or Control(), locks, refuse, recipients)
+    run = _Backup(store, destination, control or Control(), locks, refuse, recipients, history)
     if stream is not None:
         return run.into_stream(stream, key, workers)
     return run.into_file(key, workers, read_back=read_back)
@@ -135,8 +139,11 @@ class _Backup:
         locks: Locks | None,
         refuse: Refuse,
         recipients: Sequence[Recipient] = (),
+        history: History | None = None,
     ) -> None:
         self._sealing = Sealing(recipients)
+        self._history = history
+        self._making: Making | None = None
         self._store = store
         self._destination = destination
         self._control = control
@@ -167,6 +174,7 @@ class _Backup:
                     sealed, size = self._seal(writer, output, key, tally)
                 except OSError as error:
                     raise SystemFailure.of(error, "write to", "the output stream") from error
+            self._confirm(sealed, size, tally, None)
         return self._summary(sealed, size, tally, read_back=False)
 
     def into_file(
@@ -185,17 +193,27 @@ class _Backup:
                     with self._filled(lambda: ArchiveWriter(spool), workers) as (writer, tally):
                         sealed, size = self._seal(writer, draft.file, key, tally, draft.sync_ahead)
                     draft.sync()
+                    file = HashedFile(draft.file)
                     if read_back:
                         read_back_archive(
-                            *(draft.file, sealed, key.public, spool, self._control, self._sealing)
+                            *(file, sealed, key.public, spool, self._control, self._sealing)
                         )
+                    digest = None if self._making is None else file.sha256(self._control.check)
                     self._control.check()
+                    if self._making is not None:
+                        self._making.pending(made_entry(sealed, size, tally.licenses, path, digest))
                     draft.publish(replace=self._destination.replace)
+                    self._confirm(sealed, size, tally, digest)
         except OSError as error:
             if draft is not None and draft.published:
                 raise draft.unconfirmed(error) from error
             raise SystemFailure.of(error, "write", path) from error
         return self._summary(sealed, size, tally, read_back=read_back)
+
+    def _confirm(self, sealed: Sealed, size: int, tally: Tally, digest: str | None) -> None:
+        if self._making is not None:
+            path = self._destination.path
+            self._making.confirm(made_entry(sealed, size, tally.licenses, path, digest))
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -259,6 +277,15 @@ class _Backup:
     ) -> tuple[Sealed, int]:
         """Return what was sealed, and how large it is with its envelope."""
         self._control.notify(PhaseEvent(Phase.SEALING, size=writer.length))  # which has no files
+        link = None
+        if self._history is not None:
+            prefix = name_prefix(self._store, self._destination.host)
+            place = Place(
+                *(self._destination.host, self._store.kind, self._store.location),
+                self._destination.folder,
+            )
+            self._making = Making(self._history, place, key.public, prefix, self._control)
+            link = self._making.link()
         info = BagInfo(
             archive_id=self._destination.archive_id,
             created=self._destination.moment,
@@ -273,6 +300,9 @@ class _Backup:
             agent=AGENT,
             machine=self._machine,
             recipients=self._sealing.names,
+            chain=link and link.chain,
+            sequence=link and link.sequence,
+            previous=link and link.previous,
         )
         sealed: list[Sealed] = []
 

@@ -165,7 +165,7 @@ class Sealing:
         output.flush()
         return self._envelope.size(size)
 
-    def plain(self, file: BinaryIO, size: int) -> ByteStream:
+    def plain(self, file: ByteStream, size: int) -> ByteStream:
         """Return the bytes of an archive of ``size`` bytes that was written to a file.
 
         Raises ArchiveDamaged.

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import IO, BinaryIO
 
 from wmbackup.archive.reader import SealedArchive
+from wmbackup.archive.stream import PIECE_SIZE
 from wmbackup.archive.writer import Sealed
 from wmbackup.engine._envelope import Sealing
 from wmbackup.engine._progress import Progress
@@ -41,8 +43,46 @@ class TheseKeys:
         return ()
 
 
+class HashedFile:
+    """A file that is hashed while it is read from front to back, so that it is read once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        """Take a file that can be gone back in; nothing is read yet."""
+        self._file = file
+        self._digest = hashlib.sha256()
+        self._hashed = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return at most ``size`` bytes. Raises OSError."""
+        at = self._file.tell()
+        data = self._file.read(size)
+        if at <= self._hashed < at + len(data):
+            new = memoryview(data)[self._hashed - at :]
+            self._digest.update(new)
+            self._hashed += len(new)
+        return data
+
+    def tell(self) -> int:
+        """Return the offset of the next byte."""
+        return self._file.tell()
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        """Go to an offset."""
+        return self._file.seek(offset, whence)
+
+    def sha256(self, tick: Callable[[], object]) -> str:
+        """Return the hash of the whole (hexadecimal), and read for it what was not read yet.
+
+        Raises OSError, and what ``tick`` raises.
+        """
+        self._file.seek(self._hashed)
+        while self.read(PIECE_SIZE):
+            tick()
+        return self._digest.hexdigest()
+
+
 def read_back_archive(
-    file: BinaryIO,
+    file: HashedFile,
     sealed: Sealed,
     public: bytes,
     spool: Callable[[], IO[bytes]],

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from wmbackup.age.envelope import SealedEnvelope
     from wmbackup.age.keys import Identity, Recipient
     from wmbackup.engine._backup import BackupPlan, BackupSummary
+    from wmbackup.engine._link import History
     from wmbackup.workers.process import Workers
 
     _Operation = Operation[BackupSummary | BackupPlan] | Operation[RestoreSummary]
@@ -109,7 +110,7 @@ class Options:
     files are told. ``workers`` allows a worker process for a part of many files. ``dry_run`` writes
     nothing, of a backup and of a restore. A backup is encrypted for ``recipients``, of
     `wmbackup.age.keys`; ``identities`` returns what to try on an encrypted archive, and is asked on
-    the thread that ``confirm`` is asked on.
+    the thread that ``confirm`` is asked on. With ``history`` a backup takes its place in a series.
     """
 
     signing_key: SigningKey | None = None
@@ -129,6 +130,7 @@ class Options:
     refuse: Refuse = field(default_factory=Refuse)
     recipients: Sequence[Recipient] = ()
     identities: Identities = nobody
+    history: History | None = None
 
 
 def create_backup_restorer(
@@ -197,6 +199,7 @@ class BackupRestorer:
                 workers=options.workers,
                 refuse=options.refuse,
                 recipients=options.recipients,
+                history=options.history,
             )
 
         statuses = Statuses(notify, silent=store.gives_statuses, begins=Phase.READING)

@@ -19,7 +19,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from wmbackup.errors import SigningKeyMissing, SystemFailure, UsageError
+from wmbackup.errors import SigningKeyMissing, SystemFailure, UsageError, WmbackupError
 from wmbackup.storage.files import sync_folder
 from wmbackup.trust import edits, keys
 from wmbackup.trust.allowed_signers import PrincipalTaken, parse_allowed_signers
@@ -84,6 +84,25 @@ def rotate(
             key = keys.load(path)
             keys.write_public(key, principal)
         return Rotated(key, principal, old, kept, until, had_passphrase)
+
+
+def rotated_from(path: str) -> tuple[bytes, ...]:
+    """Return the public keys that the key at ``path`` was rotated from (32 raw bytes each).
+
+    A file that cannot be read as one counts for nothing.
+    """
+    folder, base = os.path.split(path)
+    try:
+        names = sorted(os.listdir(folder or os.curdir))
+    except OSError:
+        return ()
+    found = []
+    for name in names:
+        key = name.removesuffix(".pub")
+        if name.startswith(base) and _STAMP.fullmatch(key[len(base) :]):
+            with contextlib.suppress(WmbackupError):
+                found.append(read_public(os.path.join(folder, key)))
+    return tuple(dict.fromkeys(found))
 
 
 def _replaced(

@@ -7,6 +7,7 @@ import sys
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.encryption import recipients_for
+from wmbackup.cli.ledgers import history_of
 from wmbackup.cli.monitoring.options import monitoring_options
 from wmbackup.cli.operate import operate
 from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
@@ -139,8 +140,9 @@ def command(  # noqa: PLR0913 - one parameter an option
             "not-encrypted", f"{output} is named as an encrypted archive, and will be none",
             "add --recipient age1..., or name it .wmbackup.tar",
         )  # fmt: skip
+    signer = None if dry_run else signing_key(session, key)
     options = Options(
-        signing_key=None if dry_run else signing_key(session, key),
+        signing_key=signer,
         locks=session.locks(),
         items=session.output.follows_items,
         output=standard_output() if output == "-" and not dry_run else None,
@@ -151,6 +153,7 @@ def command(  # noqa: PLR0913 - one parameter an option
         ),
         dry_run=dry_run,
         recipients=recipients,
+        history=None if signer is None else history_of(session, signer),
     )
     path = None if output == "-" and dry_run else output
     done = _back_up(session, source, path, options, timeout, force=force)

@@ -230,6 +230,11 @@ WARNINGS: Mapping[str, str] = {
     "cosigner-revoked": f"{NOTHING}: enough others have signed it",
     "encryption-missing": "find out who has decrypted it, and who else could read it",
     "recipient-unnamed": "find out who has encrypted it anew",
+    "new-chain": (
+        f"{NOTHING} if this machine was restored or copied, or the archives were moved; otherwise"
+        " find out who has changed them"
+    ),
+    "ledger-unusable": "set HOME or XDG_STATE_HOME to a folder that can be written",
     "incomplete-set": "look for the missing file: one is of no use without the other",
     "incomplete-set/backup": (
         "a backup of one version of licenses alone may have no others; look whether it is"

@@ -133,6 +133,9 @@ def _info(info: BagInfo, principals: tuple[str, ...] = ()) -> dict[str, Any]:
         "agent": unicode_text(info.agent),
         "machine": unicode_text(info.machine),
         "recipients": None if info.recipients is None else unicode_text(info.recipients),
+        "chain": info.chain,
+        "sequence": info.sequence,
+        "previous": info.previous,
     }
 
 

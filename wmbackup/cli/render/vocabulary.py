@@ -110,6 +110,11 @@ _WARNINGS: Mapping[str, str] = {
     ),
     "encryption-missing": "an archive names recipients, and it comes in the clear",
     "recipient-unnamed": "an archive does not name what opens it here among its recipients",
+    "new-chain": (
+        "the archive begins a new chain: the ledger of this machine is lost, older, damaged or of"
+        " another machine, or the newest archive is no longer at the destination"
+    ),
+    "ledger-unusable": "the ledger, in which this machine remembers its archives, cannot be used",
     "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (
         "should this restore be cut off, the next run cannot tell whether it may undo it"
@@ -288,6 +293,13 @@ FILES: Sequence[tuple[str, Meaning]] = (
     (
         r"signing_key\.pub",
         ("the public half of the signing key", "trust it on another machine: wmbackup key trust"),
+    ),
+    (
+        r"ledger\.json",
+        (
+            "the ledger: what this machine remembers of the archives that it made and verified",
+            "leave it where it is; without it the next archive begins a new chain",
+        ),
     ),
     (r"wmbackup\.toml", ("the configuration", "see what is in force: wmbackup check")),
     (r"wmvcore\.dll", ("the component that backs up and restores licenses", _COMPONENT)),
