@@ -68,7 +68,7 @@ class WmbackupError(Exception):
 
 
 class UsageError(WmbackupError):
-    """The request contradicts itself or names something that cannot be."""
+    """The request contradicts itself or names something that is not valid."""
 
     code = "usage"
     exit_code = ExitCode.USAGE

@@ -24,7 +24,7 @@ _LICENSE_KEYS: tuple[str, ...] = (
 )
 _KIND = re.compile(r"[a-z][a-z0-9-]{0,31}\Z")
 
-# Nearly every row is of this form, and a match proves that it is canonical: parsing a row as
+# Nearly every row is of this form, and a match means that it is canonical: parsing a row as
 # JSON and writing it again costs eight times as much.
 _PLAIN = re.compile(
     rb'\{"size":(0|[1-9][0-9]{0,9}),"mtime":(0|-?[1-9][0-9]{0,14}),'
@@ -220,7 +220,7 @@ def _values(value: object, types: tuple[type, ...]) -> dict[str, Any]:
 def _integer(row: Mapping[str, Any], key: str, low: int, high: int) -> int:
     value = row.get(key)
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ArchiveDamaged(f"a row of files.jsonl has a {key} that cannot be")
+        raise ArchiveDamaged(f"a row of files.jsonl has a {key} that is not valid")
     return value
 
 
@@ -232,7 +232,7 @@ def _parse(line: bytes, keys: tuple[str, ...]) -> dict[str, Any]:
         canonical = dumps(row)
         depth = _depth(row)
     except (ValueError, RecursionError):
-        raise ArchiveDamaged("a row is not JSON as the format wants it") from None
+        raise ArchiveDamaged("a row is not canonical JSON") from None
     if not isinstance(row, dict) or canonical != line[:-1] or depth > _MAX_DEPTH:
         raise ArchiveDamaged("a row is not in the canonical form")
     unknown = sorted(set(row).difference(keys))

@@ -1,4 +1,4 @@
-"""What can be proven of an archive that is cut or damaged behind its bag-info.txt.
+"""What can be verified of an archive that is cut or damaged behind its bag-info.txt.
 
 The rules are those of wmbackup-archive(5), Salvage: a file counts when its SHA-256 is in a
 manifest whose own SHA-256 was signed, and nothing else does.
@@ -43,7 +43,7 @@ class _Found(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rescued:
-    """A file that was named by a proven manifest.
+    """A file that was named by a verified manifest.
 
     ``offset`` is None where its bytes are lost. ``has_row`` is False where its row was lost, and
     with it the true path and the time: then the item bears its member's name and the time of the
@@ -58,7 +58,7 @@ class Rescued:
 
 
 class Salvage:
-    """An archive that is read for what it still proves; close it after use.
+    """An archive that is read for what can still be verified; close it after use.
 
     ``knows_licenses`` is False when `files` found the list of licenses lost.
     """
@@ -94,9 +94,9 @@ class Salvage:
         self._closing.close()
 
     def files(self, tick: Tick) -> list[Rescued]:
-        """Return every file that a proven manifest names, with its bytes proven or lost.
+        """Return every file that a verified manifest names, with its bytes verified or lost.
 
-        Raises ArchiveDamaged where no manifest can be proven.
+        Raises ArchiveDamaged where no manifest can be verified.
         """
         tables, payload = self._tables(tick)
         manifest = tables.get("manifest-sha256.txt") or self._rebuilt(payload, tick)
@@ -122,7 +122,7 @@ class Salvage:
         return rescued
 
     def _proven_place(self, one: Rescued, payload: int, tick: Tick) -> int | None:
-        """Return where a file's bytes are proven to be; None where they are nowhere."""
+        """Return where a file's verified bytes are; None where they are nowhere."""
         if self._proves(one, one.offset):
             return one.offset
         if self._places is None:
@@ -132,7 +132,7 @@ class Salvage:
         return offset if self._proves(one, offset) else None
 
     def release(self, one: Rescued, receiver: Receiver) -> None:
-        """Read a file once more and release exactly the bytes that are proven.
+        """Read a file once more and release exactly the bytes that are verified.
 
         Raises ArchiveDamaged where they are not the same any more.
         """
@@ -170,7 +170,7 @@ class Salvage:
             at += record_length(size)
 
     def _tables(self, tick: Tick) -> tuple[dict[str, IO[bytes]], int]:
-        """Return the tables that are proven, and where the payload begins."""
+        """Return the tables that are verified, and where the payload begins."""
         tables: dict[str, IO[bytes]] = {}
         end = self._begin
         for found in self._walk(self._begin, tick):

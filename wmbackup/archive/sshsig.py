@@ -99,7 +99,7 @@ def _armor(blob: bytes) -> bytes:
 def signer(armored: bytes, message: bytes) -> bytes:
     """Return the key that signed the message.
 
-    That it signed says nothing about whether it is believed. Raises ArchiveDamaged for any
+    That it signed says nothing about whether it is trusted. Raises ArchiveDamaged for any
     other encoding, namespace or algorithm, and for a signature that does not verify.
     """
     try:

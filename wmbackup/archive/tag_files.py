@@ -39,7 +39,7 @@ def parse_tag_manifest(text: bytes) -> dict[str, str]:
     """Return the SHA-256 (hexadecimal) of each tag file. Raises ArchiveDamaged."""
     hashes = {name.decode("latin-1"): digest.decode() for digest, name in _TAG_LINE.findall(text)}
     if tuple(hashes) != TAGGED or tag_manifest(hashes) != text:
-        raise ArchiveDamaged("tagmanifest-sha256.txt is not as the format wants it")
+        raise ArchiveDamaged("tagmanifest-sha256.txt is malformed")
     return hashes
 
 
@@ -216,7 +216,7 @@ def _info(lines: list[tuple[str, str]]) -> BagInfo:
         values[label] = value = unescape(text)
         grammar = _GRAMMAR.get(label, _TEXT)
         if escape(value) != text or not grammar.match(value):
-            raise ArchiveDamaged(f"{label} of bag-info.txt has a value that cannot be")
+            raise ArchiveDamaged(f"{label} of bag-info.txt has a value that is not valid")
     octets, files = values["Payload-Oxum"].split(".")
     chain, sequence = values.get("WMBackup-Chain"), values.get("WMBackup-Sequence")
     previous = values.get("WMBackup-Previous")

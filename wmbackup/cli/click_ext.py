@@ -24,7 +24,7 @@ COMMANDS = {
     "backup": "back a license store up into a signed archive",
     "restore": "restore an archive, or a selection of it, into a store",
     "list": "show what is in an archive or in a store",
-    "verify": "prove every byte of archives and who signed them",
+    "verify": "verify every byte of archives and who signed them",
     "check": "say what works here and what does not",
     "key": "make the signing key, show it, and say whom to trust",
     "explain": "explain an HRESULT, a name or an exit code",

@@ -43,7 +43,7 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 class ConfigInvalid(UsageError):
-    """The configuration has a key, a value or a form that cannot be."""
+    """The configuration has a key, a value or a form that is not valid."""
 
     code = "config-invalid"
 

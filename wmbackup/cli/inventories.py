@@ -19,7 +19,7 @@ class Opener:
     """Opens the inventory of an archive or a store."""
 
     def __init__(self, session: Session, trust: TrustGiven, opens: Identities) -> None:
-        """Keep whom to believe; the file is read when an archive is opened."""
+        """Keep whom to trust; the file is read when an archive is opened."""
         self._opens = opens
         self._session = session
         self._trust = trust

@@ -68,5 +68,5 @@ def _files(rows: Iterable[Row], stamp: str) -> dict[bytes, _File]:
 
 
 def _has_expired(expires: str | None, stamp: str) -> bool:
-    # Dates that could not be read stand as they are, and prove nothing.
+    # Dates that could not be read stand as they are, and say nothing.
     return is_date(expires) and expires < stamp

@@ -274,7 +274,7 @@ class _Run:
         lost = len(self._contents.lost)
         if lost:
             return ArchiveDamaged(
-                f"nothing that the selection names can be proven; lost files: {lost:,}",
+                f"nothing that the selection names can be verified; lost files: {lost:,}",
                 reason="selection-lost",
             )
         if self._contents.withholds(selection):
@@ -339,7 +339,7 @@ class _Run:
             )
 
     def verify(self, plan: RestorePlan, *, selective: bool) -> None:
-        """Verify what would be restored, and stage nothing: a plan that cannot be is no plan."""
+        """Verify what would be restored, and stage nothing: a plan that fails is no plan."""
         self._release(plan, None, selective=selective)
 
     def _release(self, plan: RestorePlan, receiver: Import | None, *, selective: bool) -> None:

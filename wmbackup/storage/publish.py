@@ -47,7 +47,7 @@ class Draft:
         self.file.flush()
         os.fsync(self.file.fileno())
         if sys.platform == "linux":
-            # Otherwise reading back would only prove that memory works.
+            # Otherwise reading back would only show that memory works.
             os.posix_fadvise(self.file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
         self.file.seek(0)
 

@@ -1,4 +1,4 @@
-"""Writing files whose bytes are proven, with the times and attributes that they had."""
+"""Writing files whose bytes are verified, with the times and attributes that they had."""
 
 from __future__ import annotations
 

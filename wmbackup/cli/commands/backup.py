@@ -59,13 +59,13 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--accept-restricted",
     is_flag=True,
     section="Where from",
-    help="take licenses that may not be backed up for no failure",
+    help="do not fail because of licenses that may not be backed up",
 )
 @option(
     "--accept-skipped",
     is_flag=True,
     section="Where from",
-    help="take files that cannot be backed up, such as links and pipes, for no failure",
+    help="do not fail because of files that cannot be backed up, such as links and pipes",
 )
 @signing_options("How")
 @option(

@@ -100,7 +100,7 @@ def _trust(
 ) -> ExitCode:
     """Trust the key in a public key file, or the key that signed an archive.
 
-    A key that came with an archive proves nothing by being there: compare its fingerprint with
+    A key that came with an archive says nothing by being there: compare its fingerprint with
     what you know of the machine that made it. A key that is trusted already gets an earlier end
     by --valid-before: so a machine learns that another has a new key.
     """

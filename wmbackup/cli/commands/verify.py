@@ -50,7 +50,7 @@ def command(
     quick: bool,
     restore_test: bool,
 ) -> ExitCode:
-    """Prove every byte of archives and who signed them. Nothing is written.
+    """Verify every byte of archives and who signed them. Nothing is written.
 
     The exit code is that of the worst archive.
     """
