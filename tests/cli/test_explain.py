@@ -174,7 +174,7 @@ def test_every_error_code_is_explained(inside: Inside) -> None:
         ("4294967296", 2, "4294967296 is no HRESULT: it has more than 32 bits"),
         ("-2147483649", 2, "-2147483649 is no HRESULT: it has more than 32 bits"),
         ("--nothing", 2, "no such option: --nothing"),
-        ("", 7, " is not known here"),
+        ("", 7, '"" is not known here'),
     ],
 )
 def test_what_is_not_known_is_said(inside: Inside, what: str, code: int, message: str) -> None:

@@ -201,6 +201,13 @@ def test_options_that_can_be_repeated_still_can(inside: Inside) -> None:
     assert inside("list", "a.tar", "--title", "light", "--title", "rail", "--quiet").code == 0
 
 
+@pytest.mark.parametrize("number", ["0", "17", "-1"])
+def test_bounds_of_a_number_are_named(inside: Inside, number: str) -> None:
+    error, _ = refused(inside, "verify", "a.tar", "--require-signers", number)
+    bounds = f"{number!r} is not a whole number from 1 to 16"
+    assert error == f"invalid value for '--require-signers': {bounds}"
+
+
 def test_stray_argument_of_a_backup_is_a_store(inside: Inside) -> None:
     _, hint = refused(inside, "backup", "my lic", "-o", "out.tar")
     assert hint == "did you mean: wmbackup backup --store 'my lic' -o out.tar"

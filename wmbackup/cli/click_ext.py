@@ -102,8 +102,8 @@ class Seconds(_FloatType):
         except (ValueError, OverflowError):
             seconds = math.nan
         if not 0 <= seconds < math.inf or (not seconds and not self._zero):
-            least = "0 or more" if self._zero else "more than 0"
-            self.fail(f"{value} is not a number of seconds, {least}", param, ctx)
+            least = ", 0 or more" if self._zero else " greater than 0"
+            self.fail(f"{value} is not a number of seconds{least}", param, ctx)
         return min(seconds, threading.TIMEOUT_MAX)  # beyond it, waiting fails
 
 

@@ -15,7 +15,6 @@ from wmbackup.errors import ExitCode, UsageError
 
 # click tells which value was wrong in its sentence alone.
 _GIVEN = re.compile(r"'?(.*?)'? is not (?:one of|a valid|in the range)")
-_WANTED = {"boolean": "1 or 0", "integer range": "a whole number, 0 or more"}
 
 
 def invoke(session: Session, arguments: Sequence[str]) -> ExitCode | None:
@@ -145,9 +144,20 @@ def _having(
 def complaint(error: click.BadParameter) -> str:
     """Return what is wrong with a value, in our words where click's are those of programmers."""
     text = error.message.strip().removesuffix(".")
-    wanted = _WANTED.get(getattr(getattr(error.param, "type", None), "name", ""))
+    wanted = _wanted(getattr(error.param, "type", None))
     given = _GIVEN.match(text)
     return text if wanted is None or given is None else f"'{given[1]}' is not {wanted}"
+
+
+def _wanted(kind: object) -> str | None:
+    """Return what a value of a type is, where click has other words for it."""
+    if isinstance(kind, click.types.BoolParamType):
+        return "1 or 0"
+    if not isinstance(kind, click.IntRange):
+        return None
+    if kind.max is not None:
+        return f"a whole number from {kind.min or 0} to {kind.max}"
+    return f"a whole number, {kind.min or 0} or more"
 
 
 def _message(error: click.UsageError) -> str:

@@ -109,6 +109,7 @@ def _refuse_second(source: str, key: SigningKey, keys: tuple[bytes, ...]) -> Non
         raise SignedAlready(
             f"{source} is signed by {key.fingerprint} already",
             reason="same-key",
+            path=source,
         )
     if len(keys) >= _MOST:
         raise SignedAlready(f"{source} has {_MOST} signatures, and no more fit in")

@@ -19,6 +19,7 @@ from wmbackup.cli.render.output import Explanation
 from wmbackup.cli.render.vocabulary import KINDS, WARNINGS, Meaning, file_meaning
 from wmbackup.cli.session import Session
 from wmbackup.errors import ExitCode, NotFound, UsageError, WmbackupError
+from wmbackup.quoting import quoted
 from wmbackup.status import Status
 
 # Beside wmbackup.errors.
@@ -133,7 +134,7 @@ def _by_name(text: str, given: str) -> list[Explanation]:
         hint = f"for help: {command_line('explain', '--help')}"
         if close:
             hint = did_you_mean(given, close)
-        raise NotFound(f"{given} is not known here", hint=hint)
+        raise NotFound(f"{quoted(given)} is not known here", hint=hint)
     return found
 
 

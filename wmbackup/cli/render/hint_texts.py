@@ -159,7 +159,7 @@ ERRORS: Mapping[str, str] = {
         "take its line out first, then trust it anew: wmbackup key untrust FINGERPRINT"
     ),
     "signer-missing": "let that signer countersign it: wmbackup key sign {path:ARCHIVE}",
-    "not-found/no-folder": "create it first, or choose another",
+    "not-found/no-folder": "choose another, or create it: {make:mkdir FOLDER}",
     "not-found/no-file": "check its path",
     "not-found/withheld": (
         "ask the shop that sold it for a new one, which is named by:"

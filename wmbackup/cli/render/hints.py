@@ -29,7 +29,7 @@ def command_line(*words: str) -> str:
     return " ".join(["wmbackup", *map(shell.quote, words)])
 
 
-_COMMANDS = "wmbackup|rm|mv|chmod|ulimit|printf|icacls|cmd|ssh-add|ssh-keygen|age"
+_COMMANDS = "wmbackup|rm|mkdir|mv|chmod|ulimit|printf|icacls|cmd|ssh-add|ssh-keygen|age"
 _COMMAND = re.compile(rf"(?:\A|: )((?:{_COMMANDS}) .*)\Z", re.DOTALL)
 
 
@@ -261,7 +261,10 @@ def _timed_out(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> s
     return f"nothing was changed; to give it more time: {longer}"
 
 
-def _usage(error: WmbackupError, line: Line, _params: Mapping[str, Any]) -> str | None:
+def _usage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str | None:
+    if error.reason == "archive-is-folder" and "columns" in params and error.path is not None:
+        words = [word for word in line.words if word != error.path]
+        return f"to list it as a store: {Line(words).again('--store', error.path)}"
     if error.reason not in {"selection-for-interface", "not-of-interface"}:
         return None
     return f"to restore into a folder: {line.with_value('--to', f'folder:{_RESTORED}')}"

@@ -128,6 +128,7 @@ def _filled(text: str, path: str | None = None, fingerprint: str | None = None) 
     return text.format(
         path=_Fact(path, shell.argument),
         remove=_Fact(path, shell.remove),
+        make=_Fact(path, shell.make),
         hide=_Fact(path, hide),
         subject=_Fact(path),
         fingerprint=_Fact(fingerprint),

@@ -62,6 +62,12 @@ def remove(path: str, *, is_folder: bool = True, windows: bool | None = None) ->
     return f"rm -r {name}"
 
 
+def make(path: str, *, windows: bool | None = None) -> str:
+    """Return the command that makes a folder, and those above it."""
+    command = "cmd /c mkdir" if (IS_WINDOWS if windows is None else windows) else "mkdir -p"
+    return f"{command} {argument(path, windows=windows)}"
+
+
 def rename(path: str, new: str, *, windows: bool | None = None) -> str:
     """Return the command that gives a file another name."""
     is_windows = IS_WINDOWS if windows is None else windows
