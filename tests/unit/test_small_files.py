@@ -48,6 +48,16 @@ def test_writers_of_what_is_no_file_are_not_looked_at(tmp_path: Path) -> None:
         read(str(pipe))
 
 
+def test_in_a_sticky_folder_nobody_replaces_the_file_of_another(path: str) -> None:
+    folder = Path(path).parent
+    os.chmod(path, 0o600)
+    folder.chmod(0o1777)
+    assert check_writers(path) is None
+    folder.chmod(0o777)
+    with pytest.raises(SetupUnusable, match="every user can write"):
+        check_writers(path)
+
+
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.ENOSPC, errno.EDQUOT])
 def test_trouble_of_the_machine_says_nothing_about_modes(
     path: str, monkeypatch: pytest.MonkeyPatch, number: int

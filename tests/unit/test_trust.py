@@ -17,6 +17,7 @@ from wmbackup.trust import (
     parse_allowed_signers,
     parse_revoked,
 )
+from wmbackup.trust.allowed_signers import PrincipalTaken, parse_key_file, with_line
 
 A, B, C, D = (public(seed) for seed in range(1, 5))
 KEY = public_line(A)
@@ -99,6 +100,38 @@ def test_two_required_principals_want_two_keys() -> None:
         Policy((alice, bob), required=2).check(A, [A])
     with pytest.raises(errors.TooFewSigners):
         Policy((alice, Signer("bob", B, None, NOW)), required=2).check(A, [B], NOW)
+
+
+def test_a_line_of_several_names_counts_for_the_one_that_has_to_sign() -> None:
+    both = (Signer("alice,bob", A), Signer("carol", B))
+    assert Policy(both, named=("bob",)).check(A, [B], NOW) == ("bob", "carol")
+    assert Policy(both).check(A, [B], NOW) == ("alice,bob", "carol")
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        (("dave",), "dave did not sign, or is not trusted"),
+        (("dave", "erin"), "dave and erin did not sign, or are not trusted"),
+    ],
+)
+def test_who_has_to_sign_and_did_not_is_named(named: tuple[str, ...], message: str) -> None:
+    with pytest.raises(errors.SignerMissing, match=message):
+        Policy((Signer("alice", A),), named=named).check(A, (), NOW)
+
+
+def test_a_key_line_without_a_comment_names_nobody() -> None:
+    assert parse_key_file(f"{KEY}\n".encode())[0] is None
+    assert parse_key_file(f"{KEY} work laptop\n".encode())[0] is None
+    assert parse_key_file(f"{KEY} me@work\n".encode())[0] == "me@work"
+
+
+def test_a_name_is_free_when_the_time_of_its_key_is_past() -> None:
+    text = f'me@work valid-before="20200101Z" {KEY}\n'.encode()
+    signer = Signer("me@work", B)
+    assert with_line(text, signer, NOW) is not None
+    with pytest.raises(PrincipalTaken):  # nobody says what time it is
+        with_line(text, signer)
 
 
 def test_the_largest_set_of_pairs_is_counted() -> None:
