@@ -14,7 +14,7 @@ import pytest
 from tests.folders import WAYS, fill, is_private, snapshot
 from wmbackup.status import Control, Event, WarningEvent
 from wmbackup.storage.files import try_lock
-from wmbackup.stores.journal import Journal
+from wmbackup.stores.journal import Journal, Move
 from wmbackup.stores.leftovers import private_folder, undo_leftovers
 from wmbackup.stores.staging import LOCK, STAGING, Staging
 from wmbackup.stores.tree import Tree
@@ -369,3 +369,16 @@ def test_a_lock_that_another_run_makes_at_the_same_time_is_left_to_it(
     monkeypatch.setattr(tree, "create", late)
     undo_leftovers(tree)
     assert snapshot(tmp_path) == before
+
+
+def test_a_file_of_the_same_size_and_time_is_another_one_where_inodes_tell(tmp_path: Path) -> None:
+    """It is somebody's own, and an undo would remove it."""
+    (tmp_path / "staged").write_bytes(b"x")
+    (tmp_path / "other").write_bytes(b"y")
+    for name in ("staged", "other"):
+        os.utime(tmp_path / name, ns=(1, 1000))
+    staged, other = (os.stat(tmp_path / name) for name in ("staged", "other"))
+    move = Move(b"files/0", b"old/0", b"p", staged.st_ino, 1, staged.st_mtime_ns, replaces=False)
+    assert move.moved(staged, exactly=True)
+    assert not move.moved(other, exactly=True)
+    assert move.moved(other, exactly=False)

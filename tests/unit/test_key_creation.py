@@ -114,6 +114,14 @@ def complete(home: Home) -> None:
         home.create()
 
 
+def test_a_key_that_is_not_there_is_not_incomplete(tmp_path: Path) -> None:
+    assert not keys.is_incomplete(str(tmp_path / "key"))
+    (tmp_path / "key").touch()
+    assert keys.is_incomplete(str(tmp_path / "key"))
+    (tmp_path / "key.pub").touch()
+    assert not keys.is_incomplete(str(tmp_path / "key"))
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EACCES])
 def test_key_creation_that_fails_at_any_step_is_completed_by_the_next_run(
     tmp_path: Path, number: int

@@ -221,6 +221,14 @@ def test_exposed_key_on_a_file_system_without_permissions_is_used_and_known(
     assert keys.load(str(path)).exposed
 
 
+def test_public_half_under_another_name_has_no_private_half_beside_it(tmp_path: Path) -> None:
+    path = keygen(tmp_path / "key")
+    half = tmp_path / "half"
+    half.write_bytes(Path(f"{path}.pub").read_bytes())
+    with pytest.raises(SigningKeyUnusable, match="no ssh-agent is running"):
+        keys.load(str(half))
+
+
 def test_trouble_of_the_machine_is_not_taken_for_an_exposed_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -134,7 +134,7 @@ def _by_name(text: str, given: str) -> list[Explanation]:
         hint = f"for help: {command_line('explain', '--help')}"
         if close:
             hint = did_you_mean(given, close)
-        raise NotFound(f"{quoted(given)} is not known here", hint=hint)
+        raise NotFound(f"{given or quoted(given)} is not known here", hint=hint)
     return found
 
 
