@@ -175,6 +175,25 @@ def test_an_old_clock_is_told(ready: Inside, monkeypatch: pytest.MonkeyPatch) ->
     assert rows(lines)["clock"]["state"] == "warning"
 
 
+def test_a_ledger_that_is_none_is_told(ready: Inside) -> None:
+    options = ("--store", "store", "-o", "backups/")
+    assert "there is none yet at" in ready("check", *options).out
+    assert ready("backup", *options).code == 0
+    (ledger,) = [
+        os.path.join(folder, name)
+        for folder, _, names in os.walk(ready.home)
+        for name in names
+        if name == "ledger.json"
+    ]
+    row = rows(ready("check", *options, "--json").lines)["ledger"]
+    assert (row["state"], row["message"]) == ("ok", ledger)
+    with open(ledger, "w", encoding="utf-8") as file:
+        file.write("{")
+    row = rows(ready("check", *options, "--json").lines)["ledger"]
+    assert row["state"] == "warning"
+    assert "is no ledger" in row["message"]
+
+
 def test_problems_and_warnings_are_counted(ready: Inside, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WMBACKUP_STOER", "x")
     done = ready("check", "--store", "store")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from wmbackup.archive.sshsig import fingerprint
 from wmbackup.cli.interface import store_row
+from wmbackup.cli.ledgers import ledger_of
 from wmbackup.cli.passphrases import PassphraseGiven, asker
 from wmbackup.cli.paths import default_store, parse_store
 from wmbackup.cli.render import next_steps, shell
@@ -224,6 +225,22 @@ def clock_row() -> CheckRow:
         message = f"it is {told}, which is before this program was written"
         return CheckRow("clock", State.WARNING, message, "set the clock of this machine")
     return CheckRow("clock", State.OK, told)
+
+
+def ledger_row(session: Session) -> CheckRow:
+    """Say whether this machine still knows its series. Raises SystemFailure."""
+    ledger = ledger_of(session)
+    if ledger is None:
+        message = "there is no home for it, so each archive begins a series"
+        return CheckRow("ledger", State.WARNING, message, "set HOME")
+    state = ledger.read().state
+    if state == "here":
+        return CheckRow("ledger", State.OK, ledger.path)
+    if state == "missing":
+        return CheckRow("ledger", State.OK, f"there is none yet at {ledger.path}")
+    what = "is no ledger" if state == "damaged" else "was written on another machine"
+    message = f"{ledger.path} {what}: the next backup begins a new series"
+    return CheckRow("ledger", State.WARNING, message, "look whether it is the right one")
 
 
 def _one(values: list[str]) -> str | None:

@@ -16,7 +16,7 @@ from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.interface import interface_rows
 from wmbackup.cli.openable import encryption_row
-from wmbackup.cli.preflight import Preflight, clock_row
+from wmbackup.cli.preflight import Preflight, clock_row, ledger_row
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import Checked, CheckRow, State
 from wmbackup.cli.session import (
@@ -67,6 +67,7 @@ def _checks(session: Session, preflight: Preflight) -> Iterator[CheckRow]:
     yield _try("trust", preflight.trust_row)
     yield _try("encryption", lambda: encryption_row(session))
     yield _try("locks", _locks)
+    yield _try("ledger", lambda: ledger_row(session))
     yield _try("store", preflight.store_row)
     yield _try("output", preflight.output_row)
     yield _try("space", lambda: _space(preflight))
