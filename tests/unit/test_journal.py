@@ -110,7 +110,9 @@ def test_a_roll_back_is_told(tree: Tree, tmp_path: Path) -> None:
     leave(tmp_path)
     told: list[Event] = []
     undo_leftovers(tree, Control(told.append))
-    assert [event.code for event in told if isinstance(event, WarningEvent)] == ["rolled-back"]
+    (event,) = (event for event in told if isinstance(event, WarningEvent))
+    assert event.code == "rolled-back"
+    assert event.message.endswith("what it had changed was put back: 2 files")
 
 
 def test_a_journal_that_was_copied_here_is_not_carried_out(tree: Tree, tmp_path: Path) -> None:

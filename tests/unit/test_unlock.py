@@ -229,6 +229,16 @@ def test_public_half_under_another_name_has_no_private_half_beside_it(tmp_path: 
         keys.load(str(half))
 
 
+def test_key_with_what_is_no_base64_in_it_is_refused_as_ssh_does(tmp_path: Path) -> None:
+    path = keygen(tmp_path / "key")
+    keys.load(str(path))
+    first, second, *rest = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join([first, b"!" + second, *rest]))
+    assert subprocess.run(("ssh-keygen", "-y", "-f", path), check=False).returncode
+    with pytest.raises(SigningKeyUnusable):
+        keys.load(str(path))
+
+
 def test_trouble_of_the_machine_is_not_taken_for_an_exposed_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
