@@ -320,7 +320,7 @@ def test_what_hangs_is_left_to_the_next_run(home: Home) -> None:
 
 def test_check(home: Home) -> None:
     home.double.script(*TITLED)
-    assert home.run("check", "--store", "windows") is ExitCode.OK
+    assert home.run("check", "--store", "windows", "-o", home.archive) is ExitCode.OK
     rows = {
         line.split(":")[0].split()[-1]: line.split()[0]
         for line in home.out.splitlines()

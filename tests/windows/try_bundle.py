@@ -33,7 +33,7 @@ archive = os.path.join(os.path.dirname(folder), "a b.tar")
 for line in (
     ["--version"],
     ["key", "create"],
-    ["check", "--no-notice"],
+    ["check", "--no-notice", "-o", archive],
     ["backup", "--no-notice", "-o", archive],
     ["verify", archive],
     ["restore", archive, "--no-notice", "--to", "windows", "--yes"],
