@@ -103,6 +103,14 @@ def test_a_salvage_can_be_stopped_at_each_file(lost: str | None, passes: int) ->
     assert ticks(30) - ticks(10) >= 20 * passes
 
 
+def test_a_large_file_is_salvaged_into_a_folder_that_is_there(
+    archive: bytes, tmp_path: Path
+) -> None:
+    fill(tmp_path / "target", {b"own": b"stays"})
+    salvage(archive, tmp_path)
+    assert restored(tmp_path) == {**STORE, b"own": b"stays"}
+
+
 @pytest.mark.parametrize("cut", [False, True], ids=["whole", "moved"])
 def test_a_salvage_can_be_stopped_inside_one_large_file(
     tmp_path: Path, *, cut: bool, pipe: bool
