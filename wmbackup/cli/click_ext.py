@@ -25,8 +25,8 @@ COMMANDS = {
     "restore": "restore an archive, or a selection of it, into a store",
     "list": "show what is in an archive or in a store",
     "verify": "verify every byte of archives and who signed them",
-    "check": "say what works here and what does not",
-    "key": "make the signing key, show it, and say whom to trust",
+    "check": "say whether a backup would succeed now",
+    "key": "manage the signing key and the keys that are trusted",
     "explain": "explain an HRESULT, a name or an exit code",
     "help": "show this help, or that of a command",
 }
@@ -318,7 +318,7 @@ def common_options() -> list[click.Parameter]:
         ),
         common("--json", is_flag=True, help="print JSON Lines on standard output"),
         common("--quiet", is_flag=True, help="print only errors, warnings and what was asked for"),
-        common("-v", "--verbose", count=True, help="tell phases and statuses; twice: files too"),
+        common("-v", "--verbose", count=True, help="show phases and statuses; twice: files too"),
         common("--debug", is_flag=True, help="show tracebacks"),
         common(
             "--color",
@@ -336,11 +336,11 @@ def common_options() -> list[click.Parameter]:
         common("--no-input", is_flag=True, help="never ask"),
         common(
             "--lock-wait", type=Seconds(), default=0.0, metavar="S",
-            help="seconds to wait for another run that holds store or destination",
+            help="seconds to wait for another run with the same store or destination",
         ),
         common(
             "--strict", is_flag=True,
-            help="fail where anything is skipped or restricted; no archive is written then",
+            help="fail, and write no archive, where anything is skipped or restricted",
         ),
         common(
             "--version",

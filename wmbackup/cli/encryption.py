@@ -35,7 +35,7 @@ _MAKE_ONE = (
 )
 
 
-_OPENS = "What opens it"
+_OPENS = "Decryption"
 
 
 def identity_options(function: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
@@ -56,10 +56,10 @@ def identity_options(function: Callable[..., ExitCode]) -> Callable[..., ExitCod
         return function(*arguments, opens=Identities(arguments[0], identity, passphrase), **more)
 
     functools.update_wrapper(called, function)
-    chosen = passphrase_options(_OPENS, "open it with a passphrase")(called)
+    chosen = passphrase_options(_OPENS, "decrypt with a passphrase")(called)
     named = option(
         "--identity", multiple=True, metavar="FILE", section=_OPENS,
-        help="open it with the age identities of this file instead of identity.txt",
+        help="decrypt with the age identities in this file instead of identity.txt",
     )  # fmt: skip
     declared: Callable[..., ExitCode] = named(chosen)
     return declared

@@ -76,19 +76,19 @@ def passphrase_options(
     options = [
         Option(
             ["--passphrase"], is_flag=True, section=section, command_line_only=True,
-            help=f"{purpose} that is asked for on the terminal",
+            help=f"{purpose} that you are asked for on the terminal",
         ),
         Option(
             ["--passphrase-file"], metavar="F", section=section,
-            help=f"{purpose} that is the one line of a file",
+            help=f"{purpose} from this file, which has one line",
         ),
         Option(
             ["--passphrase-fd"], metavar="N", section=section, command_line_only=True,
-            type=click.IntRange(min=0), help=f"{purpose} read from this file descriptor",
+            type=click.IntRange(min=0), help=f"{purpose} from this file descriptor",
         ),
         Option(
             ["--passphrase-command"], metavar="C", section=section, from_environment=False,
-            help=f"{purpose} that this command prints; it runs without a shell",
+            help=f"{purpose} that this command prints, run without a shell",
         ),
     ]  # fmt: skip
 

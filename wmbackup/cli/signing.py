@@ -37,12 +37,12 @@ def signing_options(
     options = [
         Option(
             ["--signing-key"], metavar="F", section=section,
-            help="sign with this OpenSSH Ed25519 key, or with the one in ssh-agent whose public"
-            " half this is, instead of the one of key create",
+            help="sign with this OpenSSH Ed25519 key instead of your own; a public key means the"
+            " private one in ssh-agent",
         ),
         Option(
             [f"--{_PREFIX}-file"], metavar="F", section=section,
-            help="the passphrase of the signing key is the one line of a file",
+            help="read the passphrase of the signing key from this file, which has one line",
         ),
         Option(
             [f"--{_PREFIX}-fd"], metavar="N", section=section, command_line_only=True,
@@ -51,7 +51,8 @@ def signing_options(
         ),
         Option(
             [f"--{_PREFIX}-command"], metavar="C", section=section, from_environment=False,
-            help="this command prints the passphrase of the signing key; it runs without a shell",
+            help="take the passphrase of the signing key from what this command prints, run without"
+            " a shell",
         ),
     ]  # fmt: skip
 

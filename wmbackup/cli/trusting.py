@@ -41,16 +41,16 @@ def trust_options(
     options = [
         Option(
             ["--allowed-signers"], metavar="F", section=section,
-            help="an allowed_signers file instead of the one of key trust",
+            help="use this allowed_signers file instead of your own",
         ),
         Option(
             ["--require-signers"], metavar="N", section=section,
             type=click.IntRange(min=1, max=_MOST), default=1,
-            help="so many trusted principals have to have signed, each with a key of its own",
+            help="require signatures by so many trusted principals, each with a different key",
         ),
         Option(
             ["--signer"], metavar="PRINCIPAL", section=section, multiple=True,
-            help="this trusted principal has to have signed",
+            help="require a signature by this trusted principal",
         ),
     ]  # fmt: skip
 

@@ -46,7 +46,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--all-files",
     is_flag=True,
     section="Where from",
-    help="from a DRM folder or a license backup, the files of other software as well",
+    help="also back up files of other software in a DRM folder or license backup",
 )
 @option(
     "--exclude",
@@ -72,7 +72,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--recipient",
     multiple=True,
     metavar="R",
-    section="For whom",
+    section="Encryption",
     help="encrypt for age1... or a file of such lines; see key create --identity",
 )
 @option("-n", "--dry-run", is_flag=True, section="How", help="read everything, write nothing")
@@ -86,8 +86,8 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
-@monitoring_options("Who is told")
-@passphrase_options("For whom", "encrypt with a passphrase")
+@monitoring_options("Monitoring")
+@passphrase_options("Encryption", "encrypt with a passphrase")
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
     output: str | None,
@@ -107,8 +107,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> ExitCode:
     """Back a license store up into a signed archive.
 
-    The archive appears whole and read back, or not at all. Licenses are copied as they are;
-    what their issuers do not let go is named and left where it is.
+    The archive appears only when it is complete and has been read back. Licenses are copied as
+    they are; those whose issuers forbid a backup are named and left out.
     """
     if output == "" or (output is None and not dry_run):
         what = "is missing" if output is None else "names nothing"

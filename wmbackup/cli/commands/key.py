@@ -44,14 +44,14 @@ from wmbackup.trust.unlock import read_public
 )
 @click.pass_context
 def _group(ctx: click.Context) -> None:
-    """Make the signing key, show it, and say whom to trust."""
+    """Manage the signing key and the keys that are trusted."""
     show_help_without_command(ctx)
 
 
 @declare("create", example="wmbackup key create", short="make the signing key and trust it")
 @option(
     "--identity", is_flag=True, command_line_only=True, section="What",
-    help="make an age identity instead, which opens archives",
+    help="make an age identity instead, which decrypts archives",
 )  # fmt: skip
 def _create(session: Session, *, identity: bool) -> ExitCode:
     """Make the signing key of this user and trust it.
@@ -136,7 +136,7 @@ def _own_principal(key: bytes) -> str:
     return next((name for name in names if "," not in name), principal_of(host_name()))
 
 
-@declare("rotate", example="wmbackup key rotate", short="take a new signing key")
+@declare("rotate", example="wmbackup key rotate", short="make a new signing key")
 def _rotate(session: Session) -> ExitCode:
     """Make a new signing key, and keep the old one trusted for what it has signed until now.
 

@@ -20,8 +20,8 @@ from wmbackup.status import Phase
 @click.argument("archive", metavar="ARCHIVE")
 @signing_options("How")
 @option(
-    "--allowed-signers", metavar="F", section="Whom to trust",
-    help="an allowed_signers file instead of the one of key trust",
+    "--allowed-signers", metavar="F", section="Trust",
+    help="use this allowed_signers file instead of your own",
 )  # fmt: skip
 @identity_options
 def sign(

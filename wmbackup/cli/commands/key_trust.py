@@ -46,7 +46,7 @@ from wmbackup.trust.unlock import read_public
 _FILE = {
     "metavar": "F",
     "section": "What",
-    "help": "an allowed_signers file instead of the one of key trust",
+    "help": "use this allowed_signers file instead of your own",
 }
 
 
@@ -78,7 +78,7 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
 )
 @option(
     "--as", "name", metavar="NAME", section="What", command_line_only=True,
-    help="trust it as this principal instead of the one that it says",
+    help="trust it as this principal instead of the one in the file",
 )  # fmt: skip
 @option(
     "--valid-before", metavar="DATE", section="What", command_line_only=True,
@@ -86,7 +86,7 @@ def _list(session: Session, allowed_signers: str | None) -> ExitCode:
 )  # fmt: skip
 @option(
     "--allowed-signers", metavar="F", section="What",
-    help="add the key to this file instead of the usual one",
+    help="add the key to this file instead of your own",
 )  # fmt: skip
 @identity_options
 def _trust(
@@ -100,7 +100,7 @@ def _trust(
 ) -> ExitCode:
     """Trust the key in a public key file, or the key that signed an archive.
 
-    A key that came with an archive says nothing by being there: compare its fingerprint with
+    A key that comes with an archive is no evidence of who made it: compare its fingerprint with
     what you know of the machine that made it. A key that is trusted already gets an earlier end
     by --valid-before: so a machine learns that another has a new key.
     """
@@ -176,10 +176,10 @@ def _known(
 @click.argument("who", metavar="NAME|FINGERPRINT")
 @option(
     "--allowed-signers", metavar="F", section="What",
-    help="take it out of this file instead of the usual one",
+    help="remove it from this file instead of your own",
 )  # fmt: skip
 def _untrust(session: Session, who: str, allowed_signers: str | None) -> ExitCode:
-    """Take the lines of a principal or of a key out of the trust file.
+    """Remove a principal or a key from the trust file.
 
     The file as it was is kept beside it as allowed_signers.old. A key that was stolen is to be
     revoked instead: see key revoke.
@@ -237,7 +237,7 @@ def _unknown(
 @click.argument("names", metavar="NAME|FINGERPRINT [FOLDER]", nargs=-1, required=True)
 @option("--allowed-signers", **_FILE)
 def _revoke(session: Session, names: tuple[str, ...], allowed_signers: str | None) -> ExitCode:
-    """Add a key to revoked_keys: whatever it has signed, at any time, is not trusted any more.
+    """Add a key to revoked_keys: nothing that it ever signed is trusted any more.
 
     A key is named by the principal that it is trusted as, or by its fingerprint. With a folder,
     say which archives in it this affects; a key that is trusted nowhere is looked for there.

@@ -58,7 +58,7 @@ from wmbackup.license import KINDS
     "--at-risk",
     is_flag=True,
     section="Which rows",
-    help="restricted and expiring licenses, by shop: what to see to before the machine dies",
+    help="restricted and expiring licenses, by shop: what to act on while the machine works",
 )
 @option("--expired", is_flag=True, section="Which rows", help="licenses that have expired")
 @option(
@@ -73,16 +73,16 @@ from wmbackup.license import KINDS
     section="How",
     help="take missing titles and shops from the protected media files in this folder",
 )
-@option("--long", "long", is_flag=True, section="How", help="all that is known")
+@option("--long", "long", is_flag=True, section="How", help="show everything that is known")
 @option(
     "--columns", metavar="NAME,...", section="How",
     help=f"show these columns: {', '.join(COLUMNS)}",
 )  # fmt: skip
 @option(
     "--sort", type=click.Choice(list(SORTS)), section="How",
-    help="sort by this; on a terminal by path unless something else is said",
+    help="sort by this field; on a terminal the default is path",
 )  # fmt: skip
-@trust_options("Whom to trust")
+@trust_options("Trust")
 @identity_options
 def command(  # noqa: PLR0913 - one parameter an option
     session: Session,
@@ -107,9 +107,9 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> ExitCode:
     """Show what is in an archive or in a store.
 
-    Of an archive the head alone is read, and nothing is shown of one whose signer is not
-    trusted. Without a terminal the rows are tab-separated: path, size, time, kind, key ID,
-    title, distributor, issued, expires, and whether the license may be backed up.
+    Only the head of an archive is read, and nothing is shown unless its signer is trusted. Without
+    a terminal the rows are tab-separated: path, size, time, kind, key ID, title, distributor,
+    issued, expires, and whether the license may be backed up.
     """
     if archive is not None and store is not None and on_command_line("store"):
         raise UsageError(

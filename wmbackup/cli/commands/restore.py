@@ -39,7 +39,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     type=click.Choice([one.value for one in OnConflict]),
     default="fail",
     section="Where to",
-    help="what to do with files that stand there with other content",
+    help="what to do where a different file exists",
 )
 @option("--kid", multiple=True, metavar="K", section="What", help="licenses with this key ID")
 @option(
@@ -53,7 +53,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     section="What",
     help="this file, this folder, or a pattern with * and ?",
 )
-@trust_options("Whom to trust")
+@trust_options("Trust")
 @option(
     "--salvage",
     is_flag=True,
@@ -64,7 +64,7 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
     "--allow-individualize",
     is_flag=True,
     section="Where to",
-    help="into windows: allow Microsoft's component a security upgrade",
+    help="allow Microsoft's security upgrade when restoring into windows",
 )
 @option(
     "-n", "--dry-run", is_flag=True, section="How", help="verify, show the plan, change nothing"
@@ -94,8 +94,8 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> ExitCode:
     """Restore an archive, or a selection of it, into a store.
 
-    Everything that is touched is verified before anything is changed, and all of it is restored
-    or nothing. The plan is shown first.
+    What is restored is verified before anything is changed, and either all of it is restored or
+    nothing. The plan is shown first.
     """
     store = parse_store(target, option="--to", target=True)
     if allow_individualize and not isinstance(store, TakesConsent):

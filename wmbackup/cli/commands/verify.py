@@ -24,7 +24,7 @@ from wmbackup.status import Phase
     "--quick",
     is_flag=True,
     section="What",
-    help="the signature, the head and the length only, not every byte",
+    help="check only the signature, the head and the length",
 )
 @option(
     "--against",
@@ -36,9 +36,9 @@ from wmbackup.status import Phase
     "--restore-test",
     is_flag=True,
     section="What",
-    help="restore into a private folder as well, compare, and remove it",
+    help="also restore into a private folder, compare, and remove it",
 )
-@trust_options("Whom to trust")
+@trust_options("Trust")
 @identity_options
 def command(
     session: Session,
