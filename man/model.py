@@ -149,6 +149,6 @@ def _value(metavar: str, kind: object, *, known: Sequence[str] = (), many: bool 
         archives="ARCHIVE" in parts,
         stores="STORE" in parts,
         files=bool(_FILES & parts),
-        folders="FOLDER" in parts,
+        folders="FOLDER" in parts and "ARCHIVE" not in parts,  # whose paths lead through them
         many=many,
     )

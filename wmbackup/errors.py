@@ -331,6 +331,19 @@ class StoreUnavailable(NotFound):
     code = "store-unavailable"
 
 
+class HistoryInconsistent(WmbackupError):
+    """The archives of a series contradict each other, the clock or what is known of them."""
+
+    code = "history-inconsistent"
+    exit_code = ExitCode.STALE
+
+
+class RolledBack(HistoryInconsistent):
+    """The archive is older than the newest one of its series that is known here."""
+
+    code = "archive-older"
+
+
 class Incomplete(WmbackupError):
     """Something would be left behind, and the caller takes that for a failure."""
 

@@ -80,12 +80,6 @@ def test_no_option_is_without_help_and_an_environment_variable(
             assert str(variable).startswith("WMBACKUP_"), (path, param.name)
 
 
-def test_what_is_not_built_does_not_exist(inside: Inside) -> None:
-    helps = "".join(inside(*path, "--help").out for path in PATHS)
-    for option in ("--latest", "--keep"):
-        assert option not in helps
-
-
 def test_the_help_has_the_exit_codes_and_the_deprecation(inside: Inside) -> None:
     text = " ".join(inside("--help").out.split())
     for code in ExitCode:

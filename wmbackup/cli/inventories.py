@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from wmbackup.cli.encryption import Identities
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.session import Session
 from wmbackup.cli.trusting import TrustGiven
-from wmbackup.engine import Listing, inventory_of_archive, inventory_of_store, open_archive
+from wmbackup.engine import (
+    Listing,
+    SealedArchive,
+    inventory_of_archive,
+    inventory_of_store,
+    open_archive,
+)
+from wmbackup.engine._bag import is_bag
+from wmbackup.engine._folder import Kind, opened
 from wmbackup.engine._tally import Tally
 from wmbackup.status import Control, Event, WithheldEvent
 from wmbackup.trust import Policy
@@ -42,7 +52,7 @@ class Opener:
             self._policy = self._trust.policy(self._session)
         source = archive_on_standard_input(self._session) if archive == "-" else archive
         with (
-            open_archive(source, self._opens) as file,
+            _opened(source, self._opens) as file,
             inventory_of_archive(file, self._policy, control) as inventory,
         ):
             yield inventory, None
@@ -51,3 +61,11 @@ class Opener:
         # What is withheld stands among the rows.
         if not isinstance(event, WithheldEvent):
             self._session.output.event(event)
+
+
+def _opened(
+    source: str | BinaryIO, opens: Identities
+) -> contextlib.AbstractContextManager[SealedArchive]:
+    if isinstance(source, str) and os.path.isdir(source) and is_bag(source):
+        return opened(source, Kind.BAG, opens)
+    return open_archive(source, opens)

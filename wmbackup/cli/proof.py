@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, BinaryIO
 
 from wmbackup.cli.encryption import Identities
+from wmbackup.cli.folders import Known
 from wmbackup.cli.paths import archive_on_standard_input, owner
 from wmbackup.cli.render.hints import complete
 from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session
-from wmbackup.engine import SealedArchive, open_archive, verify
+from wmbackup.engine import SealedArchive, VerifySummary, open_archive, verify
+from wmbackup.engine._folder import Found, Kind, head_from, opened
 from wmbackup.engine._open import spooling
 from wmbackup.errors import LIMITS, SystemFailure, UsageError, WmbackupError
 from wmbackup.storage.spool import temporary_folder
@@ -42,14 +45,19 @@ class Proof:
         self._against = against
         self._quick = quick
         self._restore_test = restore_test
+        self.known = Known(session)
+        self.notes_newer = True
 
-    def verify(self, name: str) -> Verified:
-        """Verify one; an error is shown, and part of the result."""
+    def verify(self, name: str, kind: Kind = Kind.FILE) -> Verified:
+        """Verify one; an error is shown, and part of the result.
+
+        What was verified to its last byte is accepted: an older one is noticed from then on.
+        """
         result = Verified("standard input" if name == "-" else name, None, None)
         before = self._session.elapsed
         try:
             source = archive_on_standard_input(self._session) if name == "-" else name
-            with open_archive(source, self._opens) as archive:
+            with self._opened(source, kind) as archive:
                 if archive.length is None and (self._against or self._restore_test):
                     raise UsageError(
                         "what comes through a pipe cannot be read twice",
@@ -64,6 +72,8 @@ class Proof:
                     workers=self._session.workers(),
                 )
                 result = result._replace(summary=done)
+                if name != "-":
+                    self._remember(name, kind, done)
                 if self._restore_test:
                     self._try_restore(archive)
                     result = result._replace(restore_tested=True)
@@ -77,6 +87,21 @@ class Proof:
             self._session.output.error(error)
             return result._replace(summary=None, error=error)
         return result._replace(seconds=self._session.elapsed - before)
+
+    def _opened(
+        self, source: str | BinaryIO, kind: Kind
+    ) -> contextlib.AbstractContextManager[SealedArchive]:
+        if isinstance(source, str):
+            return opened(source, kind, self._opens)
+        return open_archive(source, self._opens)
+
+    def _remember(self, name: str, kind: Kind, done: VerifySummary) -> None:
+        head = head_from(done, self._policy)
+        found = Found(name, kind, 0, head)
+        if self.notes_newer:
+            self.known.note_newer(found, head)
+        if not self._quick:
+            self.known.accept(found, head)
 
     def _try_restore(self, archive: SealedArchive) -> None:
         from wmbackup.engine import restore

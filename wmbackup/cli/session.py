@@ -261,15 +261,17 @@ class Session:
         return ExitCode.FAILED if self.common.strict and code is ExitCode.PARTIAL else code
 
 
-def worst(codes: list[ExitCode]) -> ExitCode:
-    """Return the worst of several: signal, then error, then partial, then ok."""
+_FROM_WORST = (
+    *(ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.DAMAGED, ExitCode.UNTRUSTED),
+    *(ExitCode.UNDECRYPTABLE, ExitCode.STALE, ExitCode.REFUSED, ExitCode.BUSY),
+    *(ExitCode.NOT_FOUND, ExitCode.USAGE, ExitCode.FAILED, ExitCode.DIFFERS, ExitCode.PARTIAL),
+    ExitCode.OK,
+)
 
-    def badness(code: ExitCode) -> int:
-        if code in {ExitCode.INTERRUPTED, ExitCode.TERMINATED}:
-            return 3
-        return {ExitCode.OK: 0, ExitCode.PARTIAL: 1}.get(code, 2)
 
-    return max(codes, key=badness, default=ExitCode.OK)
+def worst(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the worst of several exit codes, in the order of the manual."""
+    return min(codes, key=_FROM_WORST.index, default=ExitCode.OK)
 
 
 def is_terminal(stream: TextIO | None) -> bool:

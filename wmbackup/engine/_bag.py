@@ -26,6 +26,11 @@ def bag_in(folder: str) -> str | None:
     return folder if os.path.lexists(os.path.join(folder, "bagit.txt")) else None
 
 
+def is_bag(folder: str) -> bool:
+    """Whether a folder is, or holds, an unpacked bag."""
+    return bag_in(folder) is not None
+
+
 class BagStream:
     """The bytes of the archive that was unpacked into a folder, read once from front to back.
 
@@ -42,8 +47,11 @@ class BagStream:
 
     def read(self, size: int) -> bytes:
         """Return at most ``size`` bytes. Raises ArchiveDamaged, SystemFailure."""
-        if not self._ahead:
-            self._ahead = next(self._parts, b"")
+        while not self._ahead:
+            part = next(self._parts, None)
+            if part is None:
+                return b""
+            self._ahead = part
         data, self._ahead = self._ahead[:size], self._ahead[size:]
         return data
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import Enum
 
-from wmbackup.archive.reader import SealedArchive, TrustPolicy
+from wmbackup.archive.reader import SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.archive.sshsig import fingerprint
 from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.engine._archive_file import open_file
-from wmbackup.engine._bag import BagStream, bag_in
+from wmbackup.engine._bag import BagStream, bag_in, is_bag
 from wmbackup.engine._envelope import Identities, nobody
 from wmbackup.engine._inventory import inventory_of_archive
-from wmbackup.engine._open import open_archive
+from wmbackup.engine._open import named_errors, open_archive
+from wmbackup.engine._verify import VerifySummary
 from wmbackup.errors import (
     NotAnArchive,
     NotFound,
@@ -91,6 +92,8 @@ def search(folder: str, *, below: bool = True) -> Iterator[tuple[str, Kind]]:
             found = sorted(entries, key=lambda entry: entry.name)
     except FileNotFoundError:
         raise NotFound(f"there is no folder {folder}", reason="no-folder", path=folder) from None
+    except NotADirectoryError:
+        raise UsageError(f"{folder} is no folder", reason="no-folder", path=folder) from None
     except OSError as error:
         raise SystemFailure.of(error, "read the folder", folder) from error
     for entry in found:
@@ -105,7 +108,7 @@ def search(folder: str, *, below: bool = True) -> Iterator[tuple[str, Kind]]:
 
 
 def _search_below(folder: str) -> Iterator[tuple[str, Kind]]:
-    if bag_in(folder) is not None:
+    if is_bag(folder):
         yield folder, Kind.BAG
     else:
         yield from search(folder)
@@ -131,7 +134,8 @@ def opened(path: str, kind: Kind, identities: Identities = nobody) -> Iterator[S
     folder = bag_in(path)
     if folder is None:
         raise NotFound(f"there is no unpacked archive in {path}", reason="no-file", path=path)
-    yield SealedArchive(BagStream(folder), path, path=os.path.abspath(path))
+    with named_errors(path, path):
+        yield SealedArchive(BagStream(folder), path, path=os.path.abspath(path))
 
 
 def head_of(
@@ -150,17 +154,27 @@ def head_of(
     size = _size(path, kind)
     try:
         with opened(path, kind, identities) as archive:
-            trusted = archive.authenticate(policy, check)
-            info, maker = trusted.info, trusted.keys[0]
-            signed = hashlib.sha256(trusted.tag_manifest).hexdigest()
-            principal = _principal(policy, maker, info)
-            return Found(path, kind, size, Head(info, trusted.principals, principal, maker, signed))
+            head = head_of_trusted(archive.authenticate(policy, check), policy)
+            return Found(path, kind, size, head)
     except NotAnArchive as error:
         return Found(path, kind, size, None, error) if has_name(path) else None
     except SystemFailure as error:
         return Found(path, kind, size, None, error)
     except WmbackupError as error:
         return Found(path, kind, size, None, error)
+
+
+def head_of_trusted(trusted: TrustedArchive, policy: TrustPolicy) -> Head:
+    """Return the head of an archive whose signers are trusted."""
+    info, maker = trusted.info, trusted.keys[0]
+    signed = hashlib.sha256(trusted.tag_manifest).hexdigest()
+    return Head(info, trusted.principals, _principal(policy, maker, info), maker, signed)
+
+
+def head_from(done: VerifySummary, policy: TrustPolicy) -> Head:
+    """Return the head of an archive that was verified."""
+    principal = _principal(policy, done.maker, done.info)
+    return Head(done.info, done.principals, principal, done.maker, done.signed)
 
 
 def _size(path: str, kind: Kind) -> int:

@@ -81,7 +81,7 @@ def open_archive(
     ArchiveDamaged and UnsupportedArchive.
     """
     if not isinstance(source, str):
-        with _naming("standard input") as naming:
+        with named_errors("standard input") as naming:
             yield _sealed(source, naming, identities, salvage=salvage)
         return
     if not source:
@@ -103,7 +103,7 @@ def open_archive(
             raise _is_folder(source) from None
         raise unavailable(error, source) from error
     try:
-        with _naming(source, source) as naming:
+        with named_errors(source, source) as naming:
             yield _sealed(file, naming, identities, salvage=salvage, path=resolved(source))
     finally:
         with contextlib.suppress(OSError):  # everything that counts was read
@@ -194,7 +194,8 @@ class _Naming:
 
 
 @contextlib.contextmanager
-def _naming(name: str, path: str | None = None) -> Iterator[_Naming]:
+def named_errors(name: str, path: str | None = None) -> Iterator[_Naming]:
+    """Give errors of an archive its name, and its path where it has one."""
     naming = _Naming(name)
     try:
         yield naming

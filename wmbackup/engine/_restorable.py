@@ -42,6 +42,10 @@ class Contents(Protocol):
         """What the archive says of itself."""
 
     @property
+    def trusted(self) -> TrustedArchive:
+        """The archive, whose signers are trusted."""
+
+    @property
     def principals(self) -> tuple[str, ...]:
         """Who signed and is trusted."""
 
@@ -139,6 +143,7 @@ class _Whole:
         self._inventory = inventory
         self._control = control
         self._workers = workers
+        self.trusted = trusted
         self.info = trusted.info
         self.principals = trusted.principals
 
@@ -185,6 +190,7 @@ class _Remains:
         self._files = [one for one in files if one.offset is not None]
         self.nameless = sum(not one.has_row for one in self._files)
         self.licenses_lost = not salvage.knows_licenses
+        self.trusted = trusted
         self.info = trusted.info
         self.principals = trusted.principals
         self.lost = tuple(Lost(one.item.path, _title(one)) for one in files if one.offset is None)

@@ -9,7 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive.inventory import Row
-from wmbackup.archive.reader import SealedArchive, TrustPolicy
+from wmbackup.archive.reader import SealedArchive, TrustedArchive, TrustPolicy
 from wmbackup.archive.tag_files import BagInfo
 from wmbackup.engine._chains import Chains
 from wmbackup.engine._inventory import Selection
@@ -89,7 +89,11 @@ def always(_plan: RestorePlan) -> bool:
     return True
 
 
-def restore(
+def any_archive(_archive: TrustedArchive) -> None:
+    """Admit every archive that was verified."""
+
+
+def restore(  # noqa: PLR0913 - each is a choice of the caller
     archive: SealedArchive,
     store: Store,
     policy: TrustPolicy,
@@ -99,6 +103,7 @@ def restore(
     on_conflict: OnConflict = OnConflict.FAIL,
     announce: Callable[[RestorePlan], object] = always,
     confirm: Callable[[RestorePlan], bool] = always,
+    admit: Callable[[TrustedArchive], object] = any_archive,
     dry_run: bool = False,
     salvage: bool = False,
     locks: Locks | None = None,
@@ -107,7 +112,8 @@ def restore(
     """Restore an archive, or a selection of it, into a store, all or nothing.
 
     ``announce`` gets the plan; ``confirm`` is asked when it can be carried out, before anything
-    is changed. A selection from a seekable archive reads its head and the selected files alone;
+    is changed; ``admit`` then gets what was verified, and raises where it is not to be restored.
+    A selection from a seekable archive reads its head and the selected files alone;
     everything else reads it whole. ``salvage`` restores what a damaged archive still has, verified;
     the plan names what is lost. ``workers`` allows a worker process that stages a part of many
     files, where that pays.
@@ -142,10 +148,11 @@ def restore(
         run.refuse_conflicts(plan)
         if dry_run:
             run.verify(plan, selective=bool(selection))
+            admit(contents.trusted)
         else:
             if not confirm(plan):
                 raise Declined("nothing was restored: the plan was declined")
-            run.carry_out(plan, selective=bool(selection))
+            run.carry_out(plan, admit, selective=bool(selection))
         return run.summary(plan, applied=not dry_run)
 
 
@@ -353,10 +360,13 @@ class _Run:
                 control.check()
                 progress.file(one.member, one.size)
 
-    def carry_out(self, plan: RestorePlan, *, selective: bool) -> None:
+    def carry_out(
+        self, plan: RestorePlan, admit: Callable[[TrustedArchive], object], *, selective: bool
+    ) -> None:
         """Verify and stage everything, then make it visible."""
         control = self._control
         self._release(plan, self._import, selective=selective)
+        admit(self._contents.trusted)
         # Otherwise the sync would bring the private files to the disk as well.
         self._contents.close()
         control.notify(PhaseEvent(Phase.APPLYING, items=sum(self._wanted)))

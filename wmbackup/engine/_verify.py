@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 class VerifySummary:
     """What was verified. ``quick`` says that the payload was not read.
 
-    ``principals`` are the trusted ones who signed.
+    ``principals`` are the trusted ones who signed, ``maker`` is its maker's key (32 raw bytes), and
+    ``signed`` the SHA-256 of its tag manifest (hexadecimal).
     """
 
     info: BagInfo
     principals: tuple[str, ...]
     quick: bool
+    maker: bytes
+    signed: str
 
 
 def verify(
@@ -59,4 +63,5 @@ def verify(
             for chunk in whole:
                 control.check()
                 progress.chunk(chunk)
-    return VerifySummary(info, trusted.principals, quick)
+    signed = hashlib.sha256(trusted.tag_manifest).hexdigest()
+    return VerifySummary(info, trusted.principals, quick, trusted.keys[0], signed)

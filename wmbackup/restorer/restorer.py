@@ -11,11 +11,19 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import TYPE_CHECKING, BinaryIO, Protocol, TypeVar
 
+from wmbackup.archive.reader import TrustedArchive
 from wmbackup.engine._destination import Destination, Refuse, choose_destination
 from wmbackup.engine._envelope import Identities, nobody
 from wmbackup.engine._inventory import Selection
 from wmbackup.engine._open import open_archive
-from wmbackup.engine._restore import OnConflict, RestorePlan, RestoreSummary, always, restore
+from wmbackup.engine._restore import (
+    OnConflict,
+    RestorePlan,
+    RestoreSummary,
+    always,
+    any_archive,
+    restore,
+)
 from wmbackup.errors import Busy, UsageError
 from wmbackup.restorer.operation import Operation
 from wmbackup.restorer.statuses import Statuses
@@ -123,6 +131,7 @@ class Options:
     on_conflict: OnConflict = OnConflict.FAIL
     announce: Callable[[RestorePlan], object] = always
     confirm: Callable[[RestorePlan], bool] = always
+    admit: Callable[[TrustedArchive], object] = any_archive
     dry_run: bool = False
     salvage: bool = False
     items: bool = True
@@ -264,6 +273,7 @@ class BackupRestorer:
                     on_conflict=options.on_conflict,
                     announce=options.announce,
                     confirm=lambda plan: operation.ask(lambda: options.confirm(plan)),
+                    admit=options.admit,
                     dry_run=options.dry_run,
                     salvage=options.salvage,
                     locks=options.locks,

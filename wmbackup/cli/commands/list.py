@@ -9,6 +9,7 @@ import click
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import on_command_line, option
 from wmbackup.cli.encryption import Identities, identity_options
+from wmbackup.cli.folders import is_folder_of_archives, list_folder
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
 from wmbackup.cli.render.hints import again, command_line, without_values
@@ -29,10 +30,11 @@ from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.engine import Row
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.license import KINDS
+from wmbackup.trust import Policy
 
 
 @declare("list", example="wmbackup list licenses.wmbackup.tar")
-@click.argument("archive", metavar="[ARCHIVE|-]", required=False)
+@click.argument("archive", metavar="[ARCHIVE|FOLDER|-]", required=False)
 @option(
     "--store", metavar="STORE", section="What",
     help="a live store instead of an archive: windows, sample, folder:, drm:, bak:PATH, or a path",
@@ -107,9 +109,10 @@ def command(  # noqa: PLR0913 - one parameter an option
 ) -> ExitCode:
     """Show what is in an archive or in a store.
 
-    Only the head of an archive is read, and nothing is shown unless its signer is trusted. Without
-    a terminal the rows are tab-separated: path, size, time, kind, key ID, title, distributor,
-    issued, expires, and whether the license may be backed up.
+    Only the head of an archive is read, and nothing is shown unless its signer is trusted. Of a
+    folder of archives, the archives themselves are listed. Without a terminal the rows are
+    tab-separated: path, size, time, kind, key ID, title, distributor, issued, expires, and whether
+    the license may be backed up.
     """
     if archive is not None and store is not None and on_command_line("store"):
         raise UsageError(
@@ -135,6 +138,9 @@ def command(  # noqa: PLR0913 - one parameter an option
     selection = selection_of(kid, title, paths)
     wanted = Filter(selection, kind, restricted, at_risk, before, after)
     chooser = Chooser(wanted, titles_of(match_media, session.control()))
+    if archive is not None and is_folder_of_archives(archive):
+        options = bool(shown or wanted or match_media or at_risk or long or sort or against)
+        return _of_folder(session, archive, trust.policy(session), opens, options=options)
     opener = Opener(session, trust, opens)
     if against is not None:
         return _differences(session, opener, (archive, store, against), chooser)
@@ -156,6 +162,17 @@ def command(  # noqa: PLR0913 - one parameter an option
         chooser.check("store" if archive is None else "archive")
         session.output.result(counted.result(inventory, tally))
     return ExitCode.PARTIAL if tally is not None and tally.skipped else ExitCode.OK
+
+
+def _of_folder(
+    session: Session, folder: str, policy: Policy, opens: Identities, *, options: bool
+) -> ExitCode:
+    if options:
+        raise UsageError(
+            f"{folder} is a folder of archives, and those options are for what is in one",
+            hint=f"to list its archives: {command_line('list', folder)}",
+        )
+    return list_folder(session, folder, policy, opens)
 
 
 def _differences(

@@ -9,6 +9,7 @@ import click
 from wmbackup.cli.click_ext import Seconds, option
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.encryption import Identities, identity_options
+from wmbackup.cli.folders import Ages
 from wmbackup.cli.operate import operate
 from wmbackup.cli.paths import archive_on_standard_input, parse_store
 from wmbackup.cli.render.hints import again
@@ -69,6 +70,12 @@ _STEPS = (Phase.AUTHENTICATING, Phase.PLANNING, Phase.VERIFYING, Phase.APPLYING)
 @option(
     "-n", "--dry-run", is_flag=True, section="How", help="verify, show the plan, change nothing"
 )
+@option(
+    "--allow-older",
+    is_flag=True,
+    section="How",
+    help="restore an archive although a newer one of its series is known here",
+)
 @option("-y", "--yes", is_flag=True, section="How", help="do not ask")
 @option(
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
@@ -88,6 +95,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     opens: Identities,
     *,
     salvage: bool,
+    allow_older: bool,
     allow_individualize: bool,
     dry_run: bool,
     yes: bool,
@@ -113,8 +121,11 @@ def command(  # noqa: PLR0913 - one parameter an option
             why = "a restore needs consent, and standard input, which is the archive, gives none"
         raise ConfirmationNeeded(why, hint=f"to restore without a question: {again('--yes')}")
     session.steps = _STEPS[: len(_STEPS) - dry_run]
+    policy = trust.policy(session)
+    ages = Ages(session, policy, archive, allow_older=allow_older)
     options = Options(
-        policy=trust.policy(session),
+        policy=policy,
+        admit=ages.admit,
         locks=session.locks(),
         items=session.output.follows_items,
         workers=session.workers(),
@@ -134,6 +145,8 @@ def command(  # noqa: PLR0913 - one parameter an option
     notify = session.output.event
     flags = RestoreFlags.INDIVIDUALIZE if allow_individualize else RestoreFlags.NONE
     done = operate(restorer, lambda: restorer.restore_licenses(flags, notify), timeout)
+    if not (dry_run or salvage or options.selection):
+        ages.keep()
     session.output.result(done)
     assert isinstance(done, RestoreSummary)  # noqa: S101 - a restore was begun
     if done.plan.lost or done.plan.nameless or done.plan.licenses_lost:

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.encryption import Identities, identity_options
+from wmbackup.cli.folders import (
+    is_folder_of_archives,
+    read_folder,
+    report_lines,
+    verify_folder,
+)
 from wmbackup.cli.paths import parse_store
 from wmbackup.cli.proof import Proof
 from wmbackup.cli.render.hints import again
@@ -14,12 +22,13 @@ from wmbackup.cli.render.output import Verified
 from wmbackup.cli.session import Session, worst
 from wmbackup.cli.trusting import TrustGiven, trust_options
 from wmbackup.cli.wildcards import expanded
+from wmbackup.engine._folder import Kind
 from wmbackup.errors import ExitCode, UsageError
 from wmbackup.status import Phase
 
 
 @declare("verify", example="wmbackup verify licenses.wmbackup.tar")
-@click.argument("archives", metavar="ARCHIVE|-...", nargs=-1, required=True)
+@click.argument("archives", metavar="ARCHIVE|FOLDER|-...", nargs=-1, required=True)
 @option(
     "--quick",
     is_flag=True,
@@ -38,6 +47,18 @@ from wmbackup.status import Phase
     section="What",
     help="also restore into a private folder, compare, and remove it",
 )
+@option(
+    "--latest",
+    is_flag=True,
+    section="What",
+    help="in a folder, verify only the newest archive of each series, and the line of all",
+)
+@option(
+    "--complete",
+    is_flag=True,
+    section="What",
+    help="in a folder, take an archive that is missing in a series as an error",
+)
 @trust_options("Trust")
 @identity_options
 def command(
@@ -49,19 +70,31 @@ def command(
     *,
     quick: bool,
     restore_test: bool,
+    latest: bool,
+    complete: bool,
 ) -> ExitCode:
-    """Verify every byte of archives and who signed them. Nothing is written.
+    """Verify every byte of archives and who signed them. No archive is changed.
 
-    The exit code is that of the worst archive.
+    Of a folder, every archive in it and below it is verified, and the line of each series: what
+    was rolled back, forked or contradicts itself is exit code 10. A folder with bagit.txt or
+    wmbackup-1/ in it is an unpacked archive. The exit code is that of the worst archive.
     """
     if quick and restore_test:
         raise UsageError(
             "--quick and --restore-test contradict each other",
             hint=f"to check every byte: {again(without=['--quick'])}",
         )
+    names = expanded(archives)
+    if (latest or complete) and not any(map(is_folder_of_archives, names)):
+        name = "--latest" if latest else "--complete"
+        raise UsageError(
+            f"{name} is for a folder of archives",
+            hint=f"to verify what is named: {again(without=[name])}",
+        )
+    policy = trust.policy(session)
     run = Proof(
         session,
-        trust.policy(session),
+        policy,
         opens,
         None
         if against is None
@@ -74,11 +107,19 @@ def command(
     )
     if not (quick or restore_test or against):
         session.steps = (Phase.AUTHENTICATING, Phase.VERIFYING)
-    results, codes = [], []
-    for archive in expanded(archives):
-        result = run.verify(archive)
-        results.append(result)
-        codes.append(_code(result))
+    results: list[Verified] = []
+    codes: list[ExitCode] = []
+    for name in names:
+        if is_folder_of_archives(name):
+            contents = read_folder(session, name, policy, opens)
+            found = verify_folder(session, run, contents, latest=latest)
+            codes += report_lines(session, run.known, contents, complete=complete)
+        else:
+            is_unpacked = name != "-" and os.path.isdir(name)
+            found = [run.verify(name, Kind.BAG if is_unpacked else Kind.FILE)]
+        results += found
+        codes += map(_code, found)
+    run.known.keep()
     session.output.result(results)
     return worst(codes)
 

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 SENTENCES: Mapping[str, str] = {
+    "history-inconsistent": (
+        "the archives of a series contradict each other, the clock or what is known of them"
+    ),
+    "archive-older": "an archive is older than the newest one of its series that is known here",
     "failed": "the command failed for a reason that has no code of its own",
     "usage": "the request contradicts itself, or names something that is not valid",
     "invalid-argument": "E_INVALIDARG: a callback, a flag or a property is not valid",

@@ -168,6 +168,23 @@ ERRORS: Mapping[str, str] = {
     "not-found/no-match": (
         "see what there is, with paths as they are taken: wmbackup list {path:ARCHIVE}"
     ),
+    "history-inconsistent": (
+        "find out who has changed the folder; whose it is: wmbackup list {path:ARCHIVE}"
+    ),
+    "history-inconsistent/forked": (
+        "a machine that was restored or copied may have made one of them: keep both, and make a new"
+        " archive"
+    ),
+    "history-inconsistent/contradicts": (
+        "find out who has changed the folder; whose it is: wmbackup list {path:ARCHIVE}"
+    ),
+    "history-inconsistent/incomplete": "leave --complete out where archives were pruned",
+    "history-inconsistent/future": "set the clock of this machine right, or of the one that signed",
+    "archive-older": "look for the newer archive; to restore this one all the same: --allow-older",
+    "not-found/no-archives": (
+        "name a folder of archives; a folder of licenses is a store: wmbackup list --store"
+        " {path:FOLDER}"
+    ),
     "archive-unavailable/named-pipe": (
         "read it from standard input: wmbackup verify - < {path:PIPE}"
     ),
@@ -234,6 +251,9 @@ WARNINGS: Mapping[str, str] = {
         f"{NOTHING} if this machine was restored or copied, or the archives were moved; otherwise"
         " find out who has changed them"
     ),
+    "newer-known": f"{NOTHING} if the older one is meant",
+    "line-gap": "to take it for an error, add --complete",
+    "no-archives": NOTHING,
     "ledger-unusable": "set HOME or XDG_STATE_HOME to a folder that can be written",
     "incomplete-set": "look for the missing file: one is of no use without the other",
     "incomplete-set/backup": (

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 from wmbackup import engine, hresult
 from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render import next_steps
-from wmbackup.cli.render.output import Checked, Listed, Message, Result, Revoked, Verified
+from wmbackup.cli.render.output import (
+    Checked,
+    FolderListed,
+    Listed,
+    Message,
+    Result,
+    Revoked,
+    Verified,
+)
 from wmbackup.cli.render.sanitize import all_utc, utc
 from wmbackup.errors import ExitCode, WmbackupError
 from wmbackup.item import Item, Skipped
@@ -117,7 +125,8 @@ def _paths(paths: Iterable[bytes]) -> list[dict[str, Any]]:
     return [path_fields(path) for path in paths]
 
 
-def _info(info: BagInfo, principals: tuple[str, ...] = ()) -> dict[str, Any]:
+def info_fields(info: BagInfo, principals: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the fields of an archive: what its label says, and who signed it."""
     return {
         "archive_id": info.archive_id,
         "created": format_time(info.created),
@@ -142,7 +151,7 @@ def _info(info: BagInfo, principals: tuple[str, ...] = ()) -> dict[str, Any]:
 def plan_fields(plan: RestorePlan) -> dict[str, Any]:
     """Return the fields of the plan of a restore."""
     return {
-        "archive": _info(plan.info, plan.principals),
+        "archive": info_fields(plan.info, plan.principals),
         "target": unicode_text(plan.target),
         "new": plan.new,
         "same": plan.same,
@@ -178,7 +187,7 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
             fields = {"message": unicode_text(result.text)}
         case Revoked():
             fields = _revoked(result)
-        case Listed():
+        case Listed() | FolderListed():
             fields = _listed(result)
         case Checked():
             states = [row.state.value for row in result.rows]
@@ -245,7 +254,10 @@ def _restore_summary(done: RestoreSummary) -> dict[str, Any]:
     }
 
 
-def _listed(listed: Listed) -> dict[str, Any]:
+def _listed(listed: Listed | FolderListed) -> dict[str, Any]:
+    if isinstance(listed, FolderListed):
+        name, archives, size = listed
+        return {"name": unicode_text(name), "archives": archives, "size": size}
     return {
         "name": unicode_text(listed.name),
         "store_kind": listed.store_kind,
@@ -262,7 +274,7 @@ def _backup_summary(done: BackupSummary) -> dict[str, Any]:
     return {
         "path": unicode_text(done.path),
         "size": done.size,
-        "archive": _info(done.info),
+        "archive": info_fields(done.info),
         "licenses": done.licenses,
         "skipped": _skipped(done.skipped),
         "withheld": [license_fields(one, one.path) for one in done.withheld],
@@ -276,7 +288,7 @@ def _verified(one: Verified) -> dict[str, Any]:
         "name": unicode_text(one.name),
         "ok": good is not None and not one.differences,
         "quick": good is not None and good.quick,
-        "archive": None if good is None else _info(good.info, good.principals),
+        "archive": None if good is None else info_fields(good.info, good.principals),
         "error": None if one.error is None else error_fields(one.error),
         "differences": _differences(one.differences),
         "restore_tested": one.restore_tested,

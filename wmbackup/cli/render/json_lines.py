@@ -36,6 +36,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
+    from wmbackup.cli.render.folder_rows import FolderRow
     from wmbackup.engine import (
         Differences,
         Listing,
@@ -179,6 +180,14 @@ class JsonLines:
                     "revoked_in": json_fields.unicode_text(row.revoked_in),
                 },
             )
+
+    def folder(self, rows: Sequence[FolderRow]) -> None:
+        """See `Output.folder`."""
+        from wmbackup.cli.render.folder_rows import fields_of
+
+        for row in rows:
+            kind, fields = fields_of(row)
+            self._write(kind, fields)
 
     def explain(self, explanation: Explanation) -> None:
         """See `Output.explain`."""

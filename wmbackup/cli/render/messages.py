@@ -13,6 +13,7 @@ from wmbackup.archive.tag_files import BagInfo, format_time
 from wmbackup.cli.render.differing import difference_counts
 from wmbackup.cli.render.output import (
     Checked,
+    FolderListed,
     KeyRow,
     Listed,
     Message,
@@ -80,6 +81,9 @@ def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) 
             lines = []
         case Listed():
             lines = [_listed(result)]
+        case FolderListed():
+            total = f"{count(result.archives, 'archive')}, {size(result.size)}"
+            lines = [f"{visible(result.name)}: {total}"]
         case Checked():
             lines = [_checked(result)]
         case Message() | Revoked():

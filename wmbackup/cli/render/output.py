@@ -12,6 +12,7 @@ from wmbackup.status import Event
 if TYPE_CHECKING:
     # A command loads what it does itself, and nothing of what the others do.
     from wmbackup.archive.columns import Columns
+    from wmbackup.cli.render.folder_rows import FolderRow
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,
@@ -111,6 +112,14 @@ class Listed(NamedTuple):
     differences: Differences | None = None
 
 
+class FolderListed(NamedTuple):
+    """What `list` has shown of a folder: how many archives, and their bytes."""
+
+    name: str
+    archives: int
+    size: int
+
+
 class Checked(NamedTuple):
     """What `check` found; ``store_kind`` is the kind of the store that it was asked for."""
 
@@ -144,7 +153,7 @@ class Message(NamedTuple):
 
 
 Result: TypeAlias = (
-    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | Checked"
+    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | FolderListed | Checked"
     " | Message | Revoked | None"
 )
 
@@ -194,6 +203,9 @@ class Output(Protocol):
 
     def keys(self, rows: Iterable[KeyRow]) -> None:
         """Show keys."""
+
+    def folder(self, rows: Sequence[FolderRow]) -> None:
+        """Show the archives or series of folders."""
 
     def explain(self, explanation: Explanation) -> None:
         """Show what something means."""

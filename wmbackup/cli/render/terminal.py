@@ -44,6 +44,7 @@ from wmbackup.cli.render.output import (
     DEPRECATION_URL,
     CheckRow,
     Explanation,
+    FolderListed,
     KeyRow,
     Listed,
     Result,
@@ -71,6 +72,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
+    from wmbackup.cli.render.folder_rows import FolderRow
     from wmbackup.cli.render.progress import Bar, Counter
     from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
@@ -328,6 +330,14 @@ class Terminal:
                 if name and cell:
                     self._out(f"  {name + ':':<14}{visible(cell)}")
 
+    def folder(self, rows: Sequence[FolderRow]) -> None:
+        """See `Output.folder`."""
+        from wmbackup.cli.render.folder_rows import table_of
+
+        self._stand_still()
+        for line in table_of(rows, local=self._on_terminal, header=self._common.verbose > 0):
+            self._out(line)
+
     def explain(self, explanation: Explanation) -> None:
         """See `Output.explain`."""
         number = ""
@@ -361,7 +371,7 @@ class Terminal:
             for line in affected_lines(result):
                 self._out(line)
         if not self._common.quiet:
-            to_stderr = self._session.data_on_stdout or isinstance(result, Listed)
+            to_stderr = self._session.data_on_stdout or isinstance(result, (Listed, FolderListed))
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
             local = is_terminal(sys.stderr if to_stderr else sys.stdout)

@@ -114,6 +114,9 @@ _WARNINGS: Mapping[str, str] = {
         "the archive begins a new chain: the ledger of this machine is lost, older, damaged or of"
         " another machine, or the newest archive is no longer at the destination"
     ),
+    "newer-known": "the archive is whole, and a newer one of its series is known here",
+    "line-gap": "archives of a series are not there, as after a prune; what is there is in line",
+    "no-archives": "a folder of archives has other files in it, which are let be",
     "ledger-unusable": "the ledger, in which this machine remembers its archives, cannot be used",
     "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (

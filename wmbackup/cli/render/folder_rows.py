@@ -1,0 +1,92 @@
+"""Archives, series and what a prune does: the rows of `list FOLDER`, `status` and `prune`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from wmbackup.archive.tag_files import format_time
+from wmbackup.cli.render import json_fields
+from wmbackup.cli.render.sanitize import size, time_shown, visible
+
+if TYPE_CHECKING:
+    from wmbackup.archive.tag_files import BagInfo
+    from wmbackup.errors import WmbackupError
+
+
+class ArchiveRow(NamedTuple):
+    """An archive in a folder; ``size`` is in bytes, ``kind`` is file or bag.
+
+    ``info`` is None where its head could not be read, which ``error`` says.
+    """
+
+    path: str
+    kind: str
+    size: int
+    state: str
+    info: BagInfo | None
+    principals: tuple[str, ...] = ()
+    error: WmbackupError | None = None
+
+
+FolderRow: TypeAlias = "ArchiveRow"
+HEADERS = {
+    "ArchiveRow": (*("MADE", "HOST", "STORE", "FILES", "SIZE", "NUMBER", "STATE", "ARCHIVE"),),
+}
+
+
+def cells_of(row: FolderRow, *, local: bool) -> tuple[str, ...]:
+    """Return the cells of a row; for a terminal, times and sizes as people read them."""
+    return _archive_cells(row, local=local)
+
+
+def fields_of(row: FolderRow) -> tuple[str, dict[str, Any]]:
+    """Return the type of a row in ``--json``, and its fields."""
+    return "archive", _archive_fields(row)
+
+
+def table_of(rows: Sequence[FolderRow], *, local: bool, header: bool) -> list[str]:
+    """Return the lines of a table: aligned with a header for a terminal, else with tabs."""
+    cells = [cells_of(row, local=local) for row in rows]
+    if cells and (local or header):
+        cells.insert(0, HEADERS[type(rows[0]).__name__])
+    return _aligned(cells) if local else ["\t".join(row) for row in cells]
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines whose columns stand below each other; the last takes what it needs."""
+    if not table:
+        return []
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]) - 1)]
+    return [
+        "  ".join((*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]))
+        for row in table
+    ]
+
+
+def amount(number: int, *, local: bool) -> str:
+    """Return a number of bytes."""
+    return size(number) if local else str(number)
+
+
+def _archive_cells(row: ArchiveRow, *, local: bool) -> tuple[str, ...]:
+    info = row.info
+    if info is None:
+        made = host = store = files = number = "-"
+    else:
+        made = time_shown(info.created, local=True) if local else format_time(info.created)
+        host, store = visible(info.host), visible(f"{info.store_kind}:{info.store}")
+        files, number = str(info.files), str(info.sequence or "-")
+    cells = (made, host, store, files, amount(row.size, local=local), number, row.state)
+    return (*cells, visible(row.path))
+
+
+def _archive_fields(row: ArchiveRow) -> dict[str, Any]:
+    return {
+        "path": json_fields.unicode_text(row.path),
+        "kind": row.kind,
+        "size": row.size,
+        "state": row.state,
+        "archive": None if row.info is None else json_fields.info_fields(row.info, row.principals),
+        "error": None if row.error is None else json_fields.error_fields(row.error),
+    }
