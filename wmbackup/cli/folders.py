@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -43,10 +44,11 @@ from wmbackup.status import Phase, PhaseEvent, WarningEvent
 from wmbackup.storage.files import resolved
 
 if TYPE_CHECKING:
-    from wmbackup.archive.reader import TrustedArchive
+    from wmbackup.archive.reader import TrustedArchive, TrustPolicy
     from wmbackup.cli.encryption import Identities
     from wmbackup.cli.proof import Proof
     from wmbackup.cli.session import Session
+    from wmbackup.engine._envelope import Identities as Opens
     from wmbackup.history.records import Memory
     from wmbackup.trust import Policy
 
@@ -69,7 +71,7 @@ class Contents:
         return lines_of(self.found, datetime.now(UTC), complete=complete)
 
 
-def read_folder(session: Session, folder: str, policy: Policy, opens: Identities) -> Contents:
+def read_folder(session: Session, folder: str, policy: TrustPolicy, opens: Opens) -> Contents:
     """Read the heads of all archives in a folder and below it.
 
     Raises NotFound where there is none, UsageError, SystemFailure.
@@ -154,6 +156,16 @@ class Known:
             with self._ledger.change(self._session.control()) as (memory, _):
                 for found, head in self._accepted:
                     accept(memory, found, head)
+        except (SystemFailure, Busy) as error:
+            self._warn(error)
+
+    def change(self, change: Callable[[Memory], None]) -> None:
+        """Change the ledger. What cannot be written is warned of."""
+        if self._ledger is None:
+            return
+        try:
+            with self._ledger.change(self._session.control()) as (memory, _):
+                change(memory)
         except (SystemFailure, Busy) as error:
             self._warn(error)
 

@@ -8,6 +8,7 @@ from wmbackup.cli.session import (
     Session,
     allowed_signers_paths,
     revoked_keys_paths,
+    signing_key_path,
     state_folder,
 )
 from wmbackup.errors import WmbackupError
@@ -33,6 +34,19 @@ def history_of(session: Session, key: SigningKey) -> History:
     from wmbackup.trust.rotation import rotated_from
 
     return History(ledger_of(session), (key.public, *rotated_from(key.path)), _whom_to_trust())
+
+
+def own_keys(path: str | None) -> tuple[bytes, ...]:
+    """Return this machine's signing key and those it was rotated from (32 raw bytes each).
+
+    No passphrase is needed. Raises SigningKeyMissing, SigningKeyUnusable, SetupUnusable,
+    SystemFailure.
+    """
+    from wmbackup.trust.rotation import rotated_from
+    from wmbackup.trust.unlock import read_public
+
+    path = path or signing_key_path()
+    return read_public(path), *rotated_from(path)
 
 
 def _whom_to_trust() -> Policy:

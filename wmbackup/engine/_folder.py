@@ -177,6 +177,11 @@ def head_from(done: VerifySummary, policy: TrustPolicy) -> Head:
     return Head(done.info, done.principals, principal, done.maker, done.signed)
 
 
+def file_size(path: str) -> int:
+    """Return the bytes of a file, 0 where it cannot be looked at."""
+    return _size(path, Kind.FILE)
+
+
 def _size(path: str, kind: Kind) -> int:
     try:
         if kind is Kind.FILE:

@@ -75,7 +75,7 @@ def lines_of(found: Iterable[Found], now: datetime, *, complete: bool = False) -
         owner = Owner(one.head.principal, info.host, info.store_kind, info.store)
         series.setdefault(owner, []).append(one)
     return [
-        _line(owner, series[owner], now, complete=complete)
+        line_of(owner, series[owner], now, complete=complete)
         for owner in sorted(series, key=lambda owner: (*owner[1:], owner[0]))
     ]
 
@@ -85,7 +85,10 @@ def is_ahead(member: Member, now: datetime) -> bool:
     return member.head.info.created > now + AHEAD
 
 
-def _line(owner: Owner, members: Sequence[Member], now: datetime, *, complete: bool) -> Line:
+def line_of(
+    owner: Owner, members: Sequence[Member], now: datetime, *, complete: bool = False
+) -> Line:
+    """Return the line of the archives of one series."""
     ordered = in_order(members)
     by_hash = {one.head.signed: one for one in ordered}
     problems = [

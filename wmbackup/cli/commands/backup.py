@@ -12,8 +12,9 @@ from wmbackup.cli.monitoring.options import monitoring_options
 from wmbackup.cli.operate import operate
 from wmbackup.cli.passphrases import PassphraseGiven, passphrase_options
 from wmbackup.cli.paths import parse_store, standard_output
+from wmbackup.cli.pruning import KeepGiven, keep_options, prune_after
 from wmbackup.cli.render.hints import again, did_you_mean
-from wmbackup.cli.session import Session, is_terminal
+from wmbackup.cli.session import Session, is_terminal, worst
 from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import BackupPlan, BackupSummary, Refuse, RestoreSummary
 from wmbackup.errors import ExitCode, UsageError
@@ -86,6 +87,7 @@ _STEPS = (Phase.PLANNING, Phase.READING, Phase.SEALING, Phase.READING_BACK)
     "--timeout", type=Seconds(zero=False), metavar="S", section="How",
     help="give up after so many seconds",
 )  # fmt: skip
+@keep_options("Retention")
 @monitoring_options("Monitoring")
 @passphrase_options("Encryption", "encrypt with a passphrase")
 def command(  # noqa: PLR0913 - one parameter an option
@@ -97,6 +99,7 @@ def command(  # noqa: PLR0913 - one parameter an option
     recipient: tuple[str, ...],
     passphrase: PassphraseGiven,
     key: KeyGiven,
+    keep: KeepGiven,
     *,
     force: bool,
     all_files: bool,
@@ -121,6 +124,11 @@ def command(  # noqa: PLR0913 - one parameter an option
         raise UsageError(
             "standard output is a terminal, and an archive is not for a screen",
             hint=f"to write to a file: {again()} > {_USUAL}",
+        )
+    if keep.policy and output == "-":
+        raise UsageError(
+            "archives are removed from a folder, and -o - has none",
+            hint=f"to write to a folder: {again('-o', 'backups', without=['-o'])}",
         )
     exclusion = Exclusion(exclude)
     source = parse_store(
@@ -160,7 +168,10 @@ def command(  # noqa: PLR0913 - one parameter an option
     session.output.result(done)
     partial = bool(done.skipped) and not accept_skipped
     partial = partial or (bool(done.withheld) and not accept_restricted)
-    return ExitCode.PARTIAL if partial else ExitCode.OK
+    code = ExitCode.PARTIAL if partial else ExitCode.OK
+    if keep.policy and signer is not None and isinstance(done, BackupSummary):
+        code = worst([code, prune_after(session, done, signer, keep)])
+    return code
 
 
 def _back_up(

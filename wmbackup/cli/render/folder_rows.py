@@ -29,7 +29,21 @@ class ArchiveRow(NamedTuple):
     error: WmbackupError | None = None
 
 
-FolderRow: TypeAlias = "ArchiveRow"
+class PruneRow(NamedTuple):
+    """What a prune does with an archive; ``size`` is in bytes.
+
+    ``action`` is keep, remove (in a dry run), removed or left; ``reasons`` are the rules that keep
+    it, such as daily.
+    """
+
+    path: str
+    action: str
+    reasons: tuple[str, ...]
+    size: int
+    info: BagInfo
+
+
+FolderRow: TypeAlias = "ArchiveRow | PruneRow"
 HEADERS = {
     "ArchiveRow": (*("MADE", "HOST", "STORE", "FILES", "SIZE", "NUMBER", "STATE", "ARCHIVE"),),
 }
@@ -37,11 +51,15 @@ HEADERS = {
 
 def cells_of(row: FolderRow, *, local: bool) -> tuple[str, ...]:
     """Return the cells of a row; for a terminal, times and sizes as people read them."""
+    if isinstance(row, PruneRow):
+        return _prune_cells(row, local=local)
     return _archive_cells(row, local=local)
 
 
 def fields_of(row: FolderRow) -> tuple[str, dict[str, Any]]:
     """Return the type of a row in ``--json``, and its fields."""
+    if isinstance(row, PruneRow):
+        return "prune", _prune_fields(row)
     return "archive", _archive_fields(row)
 
 
@@ -89,4 +107,31 @@ def _archive_fields(row: ArchiveRow) -> dict[str, Any]:
         "state": row.state,
         "archive": None if row.info is None else json_fields.info_fields(row.info, row.principals),
         "error": None if row.error is None else json_fields.error_fields(row.error),
+    }
+
+
+def _prune_cells(row: PruneRow, *, local: bool) -> tuple[str, ...]:
+    info = row.info
+    made = time_shown(info.created, local=True) if local else format_time(info.created)
+    return (
+        *(row.action, ",".join(row.reasons) or "-", made),
+        *(visible(f"{info.store_kind}:{info.store}"), str(info.files)),
+        *(amount(row.size, local=local), str(info.sequence or "-"), visible(row.path)),
+    )
+
+
+def _prune_fields(row: PruneRow) -> dict[str, Any]:
+    info = row.info
+    return {
+        "path": json_fields.unicode_text(row.path),
+        "action": row.action,
+        "reasons": list(row.reasons),
+        "size": row.size,
+        "created": format_time(info.created),
+        "host": json_fields.unicode_text(info.host),
+        "store_kind": info.store_kind,
+        "store": json_fields.unicode_text(info.store),
+        "files": info.files,
+        "chain": info.chain,
+        "sequence": info.sequence,
     }

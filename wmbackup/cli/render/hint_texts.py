@@ -181,6 +181,10 @@ ERRORS: Mapping[str, str] = {
     "history-inconsistent/incomplete": "leave --complete out where archives were pruned",
     "history-inconsistent/future": "set the clock of this machine right, or of the one that signed",
     "archive-older": "look for the newer archive; to restore this one all the same: --allow-older",
+    "not-found/none-of-ours": (
+        "only what this machine has signed is pruned; see whose they are:"
+        " wmbackup list {path:FOLDER}"
+    ),
     "not-found/no-archives": (
         "name a folder of archives; a folder of licenses is a store: wmbackup list --store"
         " {path:FOLDER}"
@@ -254,6 +258,8 @@ WARNINGS: Mapping[str, str] = {
     "newer-known": f"{NOTHING} if the older one is meant",
     "line-gap": "to take it for an error, add --complete",
     "no-archives": NOTHING,
+    "shrunk": "see what has changed; to remove them all the same, add --allow-shrink",
+    "not-pruned": "see which files were skipped, or leave them out with --exclude PATTERN",
     "ledger-unusable": "set HOME or XDG_STATE_HOME to a folder that can be written",
     "incomplete-set": "look for the missing file: one is of no use without the other",
     "incomplete-set/backup": (

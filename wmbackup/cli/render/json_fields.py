@@ -14,6 +14,7 @@ from wmbackup.cli.render.output import (
     FolderListed,
     Listed,
     Message,
+    Pruned,
     Result,
     Revoked,
     Verified,
@@ -187,7 +188,7 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
             fields = {"message": unicode_text(result.text)}
         case Revoked():
             fields = _revoked(result)
-        case Listed() | FolderListed():
+        case Listed() | FolderListed() | Pruned():
             fields = _listed(result)
         case Checked():
             states = [row.state.value for row in result.rows]
@@ -254,7 +255,9 @@ def _restore_summary(done: RestoreSummary) -> dict[str, Any]:
     }
 
 
-def _listed(listed: Listed | FolderListed) -> dict[str, Any]:
+def _listed(listed: Listed | FolderListed | Pruned) -> dict[str, Any]:
+    if isinstance(listed, Pruned):
+        return {**listed._asdict(), "folder": unicode_text(listed.folder)}
     if isinstance(listed, FolderListed):
         name, archives, size = listed
         return {"name": unicode_text(name), "archives": archives, "size": size}

@@ -17,6 +17,7 @@ from wmbackup.cli.render.output import (
     KeyRow,
     Listed,
     Message,
+    Pruned,
     Result,
     Revoked,
     State,
@@ -79,11 +80,8 @@ def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) 
     match result:
         case None:
             lines = []
-        case Listed():
-            lines = [_listed(result)]
-        case FolderListed():
-            total = f"{count(result.archives, 'archive')}, {size(result.size)}"
-            lines = [f"{visible(result.name)}: {total}"]
+        case Listed() | FolderListed() | Pruned():
+            lines = [_listed(result, took)]
         case Checked():
             lines = [_checked(result)]
         case Message() | Revoked():
@@ -97,6 +95,15 @@ def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) 
         case engine.BackupPlan():
             lines = [_backup_plan(result, took)]
     return lines
+
+
+def _pruned(done: Pruned, took: str) -> str:
+    does = "would remove" if done.dry_run else "removed"
+    left = f", left {done.left:,} alone" if done.left else ""
+    return (
+        f"{does} {count(done.removed, 'archive')} ({size(done.size)}) from {visible(done.folder)},"
+        f" kept {done.kept:,}{left}, {took}"
+    )
 
 
 def duration(seconds: float) -> str:
@@ -201,7 +208,11 @@ def _verified(one: Verified, *, local: bool) -> str:
     )
 
 
-def _listed(done: Listed) -> str:
+def _listed(done: Listed | FolderListed | Pruned, took: str) -> str:
+    if isinstance(done, FolderListed):
+        return f"{visible(done.name)}: {count(done.archives, 'archive')}, {size(done.size)}, {took}"
+    if isinstance(done, Pruned):
+        return _pruned(done, took)
     amount = f"{count(done.files, 'file')}, {count(done.licenses, 'license')}, {size(done.octets)}"
     kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
     if done.differences is not None:

@@ -120,6 +120,17 @@ class FolderListed(NamedTuple):
     size: int
 
 
+class Pruned(NamedTuple):
+    """What a prune did: archives kept, removed and left alone, and the bytes of those removed."""
+
+    folder: str
+    kept: int
+    removed: int
+    size: int
+    left: int
+    dry_run: bool
+
+
 class Checked(NamedTuple):
     """What `check` found; ``store_kind`` is the kind of the store that it was asked for."""
 
@@ -153,8 +164,8 @@ class Message(NamedTuple):
 
 
 Result: TypeAlias = (
-    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | FolderListed | Checked"
-    " | Message | Revoked | None"
+    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | FolderListed | Pruned"
+    " | Checked | Message | Revoked | None"
 )
 
 

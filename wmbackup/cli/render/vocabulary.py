@@ -117,6 +117,11 @@ _WARNINGS: Mapping[str, str] = {
     "newer-known": "the archive is whole, and a newer one of its series is known here",
     "line-gap": "archives of a series are not there, as after a prune; what is there is in line",
     "no-archives": "a folder of archives has other files in it, which are let be",
+    "shrunk": (
+        "the newest archive has fewer than half of the licenses or files of one that would be"
+        " removed, so nothing is removed"
+    ),
+    "not-pruned": "the backup skipped files, so no older archive is removed",
     "ledger-unusable": "the ledger, in which this machine remembers its archives, cannot be used",
     "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (
