@@ -17,9 +17,13 @@ from running import FAULTS, Fault, Ran, run
 
 from wmbackup.engine import open_archive, verify
 from wmbackup.errors import WmbackupError
+from wmbackup.history import records
 from wmbackup.trust import Policy, keys, read_policy
 
 KILL_BEFORE = next(fault for fault in FAULTS if fault.name == "kill before")
+
+LEDGER = "home/.local/state/wmbackup/ledger.json"
+"""What a run may leave as it was, make, or replace, and never leave in part."""
 
 LARGE = bytes(range(256)) * 5000
 """More than is kept in memory (1 MiB), so that temporary files reach the disk."""
@@ -138,7 +142,7 @@ class Scenario(ABC):
     next_run_locks = True
     """Whether such a run takes the locks again, and with that removes what was left of them."""
     """What a run that nothing disturbs may end with, after a disturbed one."""
-    kept = frozenset({f"tmp/wmbackup-{os.getuid()}", f"tmp/wmbackup-{os.getuid()}/locks"})
+    kept = frozenset({f"tmp/wmbackup-{os.getuid()}", f"tmp/wmbackup-{os.getuid()}/locks", LEDGER})
     """What a first run makes for all that follow."""
     resumes = False
     """Whether it may fail half-way, because the next run goes on from there."""
@@ -206,7 +210,7 @@ class Scenario(ABC):
         lost = [
             f"{path} was {'lost' if path not in after else 'changed'}"
             for path, entry in before.items()
-            if path not in made and after.get(path) != entry
+            if path not in made and path not in self.kept and after.get(path) != entry
         ]
         known = before.keys() | made.keys() | self.kept
         leftovers = tuple(path for path in after if path not in known)
@@ -421,7 +425,7 @@ class Undo(RestoreInto):
         """Say whether the original is back."""
         differs = [
             path
-            for path in before.keys() | self.original.keys()
+            for path in (before.keys() | self.original.keys()) - self.kept
             if before.get(path) != after.get(path)
         ]
         leftovers = tuple(path for path in after if path not in self.original.keys() | self.kept)
@@ -577,6 +581,15 @@ _ERROR = re.compile(r"^wmbackup: error: \S", re.MULTILINE)
 _MACHINE = {"ENOSPC", "EIO", "EMFILE", "EDQUOT", "EINTR"}
 
 
+def _is_ledger(entry: Entry) -> bool:
+    """Whether a ledger is whole: it is replaced at once, whatever happens."""
+    try:
+        records.parse(entry.data or b"")
+    except ValueError:
+        return False
+    return True
+
+
 def judge(  # noqa: C901, PLR0912 - one rule after the other
     scenario: Scenario, fault: Fault, call: Call, done: Ran, before: Scene, after: Scene
 ) -> Verdict:
@@ -585,6 +598,8 @@ def judge(  # noqa: C901, PLR0912 - one rule after the other
     problems: list[str] = []
     verdict = Verdict("", problems)
     problems += [f"open to others: {what}" for what in scenario.open_to_others(before, after)]
+    if LEDGER in after and not _is_ledger(after[LEDGER]):
+        problems.append("the ledger cannot be read any more")
     if "Traceback" in done.stderr or "this is a bug" in done.stderr:
         problems.append("it calls it a bug")
     if done.killed and fault.kills:
