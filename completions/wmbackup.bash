@@ -29,7 +29,7 @@ _wmbackup_command() {
         operand='@folders'
         ;;
     'check')
-        options+=' --store -o --output'
+        options+=' --store -o --output --report --try-backup'
         ;;
     'key')
         commands='create list revoke rotate show sign trust untrust'
@@ -154,6 +154,7 @@ _wmbackup_value() {
     'prune'' --passphrase-command') value='@nothing' ;;
     'check'' --store') value='@stores' ;;
     'check'' -o' | 'check'' --output') value='@files' ;;
+    'check'' --report') value='@nothing' ;;
     'key list'' --allowed-signers') value='@files' ;;
     'key revoke'' --allowed-signers') value='@files' ;;
     'key show'' --signing-key') value='@files' ;;

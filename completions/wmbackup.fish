@@ -15,7 +15,7 @@ function __wmbackup_look
         else if test "$word" = --
             set only yes
         else if string match -qr -- '^-.' $word
-            contains -- $word --against --allowed-signers --as --color --columns --exclude --expires-within --fingerprint --identity --keep-daily --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --key-passphrase-command --key-passphrase-fd --key-passphrase-file --kid --kind --lock-wait --log-file --match-media --metrics-file --on-conflict --on-failure --on-success --output --passphrase-command --passphrase-fd --passphrase-file --path --profile --recipient --require-signers --sheet --signer --signing-key --sort --store --timeout --title --to --valid-before -o; and set value yes
+            contains -- $word --against --allowed-signers --as --color --columns --exclude --expires-within --fingerprint --identity --keep-daily --keep-last --keep-monthly --keep-weekly --keep-within --keep-yearly --key-passphrase-command --key-passphrase-fd --key-passphrase-file --kid --kind --lock-wait --log-file --match-media --metrics-file --on-conflict --on-failure --on-success --output --passphrase-command --passphrase-fd --passphrase-file --path --profile --recipient --report --require-signers --sheet --signer --signing-key --sort --store --timeout --title --to --valid-before -o; and set value yes
         else if contains -- "$__wmbackup_path $word" ' backup' ' restore' ' list' ' verify' ' prune' ' check' ' key' 'key create' 'key list' 'key revoke' 'key rotate' 'key show' 'key sign' 'key trust' 'key untrust' ' explain' ' help'
             set __wmbackup_path (string trim -- "$__wmbackup_path $word")
         else
@@ -199,6 +199,8 @@ complete -c wmbackup -n '__wmbackup_at \'prune\'' -l passphrase-command -x -a '(
 complete -c wmbackup -n '__wmbackup_at \'prune\' 1' -a '(__wmbackup_offer @folders)'
 complete -c wmbackup -n '__wmbackup_at \'check\'' -l store -x -a '(__wmbackup_offer @stores)' -d 'the store that would be backed up'
 complete -c wmbackup -n '__wmbackup_at \'check\'' -s o -l output -x -a '(__wmbackup_offer @files)' -d 'where the archive would go'
+complete -c wmbackup -n '__wmbackup_at \'check\'' -l report -x -a '(__wmbackup_offer @nothing)' -d 'write what Microsoft\'s components answer here, for a developer (Windows)'
+complete -c wmbackup -n '__wmbackup_at \'check\'' -l try-backup -d 'with --report, let the interface make a backup too, and remove it'
 complete -c wmbackup -n '__wmbackup_at \'key\' 1' -a create -d 'make the signing key and trust it'
 complete -c wmbackup -n '__wmbackup_at \'key\' 1' -a list -d 'list who is trusted, and who is revoked'
 complete -c wmbackup -n '__wmbackup_at \'key\' 1' -a revoke -d 'never trust a key again'

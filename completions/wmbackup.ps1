@@ -148,6 +148,8 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
             '--store' = 'the store that would be backed up'
             '-o' = 'where the archive would go'
             '--output' = 'where the archive would go'
+            '--report' = 'write what Microsoft''s components answer here, for a developer (Windows)'
+            '--try-backup' = 'with --report, let the interface make a backup too, and remove it'
         }
         'key' = [ordered]@{
         }
@@ -303,6 +305,7 @@ Register-ArgumentCompleter -Native -CommandName 'wmbackup', 'wmbackup.exe' -Scri
         'check --store' = @('@stores')
         'check -o' = @('@files')
         'check --output' = @('@files')
+        'check --report' = @('@nothing')
         'key list --allowed-signers' = @('@files')
         'key revoke --allowed-signers' = @('@files')
         'key show --signing-key' = @('@files')

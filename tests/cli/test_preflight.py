@@ -201,3 +201,17 @@ def test_problems_and_warnings_are_counted(ready: Inside, monkeypatch: pytest.Mo
     done = ready("check", "--store", "store", "-o", "backups/")
     assert done.out.endswith("\nready, with 1 warning\n")
     assert json.loads(ready("check", "--json").raw.splitlines()[-1])["result"]["failed"] == 2
+
+
+def test_a_report_is_made_on_windows_alone(inside: Inside) -> None:
+    result = inside("check", "--report", "r.zip")
+    if sys.platform != "win32":
+        assert result.code == 2, result
+        assert "this is another system" in result.err
+        assert "Traceback" not in result.err
+
+
+def test_a_backup_is_tried_for_a_report_alone(inside: Inside) -> None:
+    result = inside("check", "--try-backup")
+    assert result.code == 2, result
+    assert "--report" in result.err

@@ -19,6 +19,7 @@ from wmbackup.cli.openable import encryption_row
 from wmbackup.cli.preflight import Preflight, clock_row, ledger_row
 from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.output import Checked, CheckRow, State
+from wmbackup.cli.reporting import write_report
 from wmbackup.cli.session import (
     Session,
     config_folder,
@@ -26,7 +27,7 @@ from wmbackup.cli.session import (
     state_folder,
     worst,
 )
-from wmbackup.errors import ExitCode, WmbackupError
+from wmbackup.errors import ExitCode, UsageError, WmbackupError
 from wmbackup.storage.spool import temporary_folder
 
 
@@ -39,13 +40,38 @@ from wmbackup.storage.spool import temporary_folder
     section="What",
     help="where the archive would go",
 )
-def command(session: Session, store: str | None, output: str | None) -> ExitCode:
+@option(
+    "--report",
+    metavar="FILE.zip",
+    section="What",
+    help="write what Microsoft's components answer here, for a developer (Windows)",
+)
+@option(
+    "--try-backup",
+    is_flag=True,
+    section="What",
+    help="with --report, let the interface make a backup too, and remove it",
+)
+def command(
+    session: Session,
+    store: str | None,
+    output: str | None,
+    report: str | None,
+    try_backup: bool,  # noqa: FBT001 (click passes it by name)
+) -> ExitCode:
     """Say whether a backup would succeed now, and could be restored.
 
     It reads the store, writes a trial file at the output, and opens the signing key. What is not
     given comes from the environment and the configuration, as for backup. Each problem is shown
     with its remedy, and nothing is changed.
     """
+    if report is not None:
+        write_report(session, report, try_backup=try_backup)
+        return ExitCode.OK
+    if try_backup:
+        raise UsageError(
+            "--try-backup is for a report", hint="to make one: wmbackup check --report report.zip"
+        )
     preflight = Preflight(session, store, output)
     rows = []
     for row in _checks(session, preflight):

@@ -30,12 +30,12 @@ def this_machine() -> Machine:
     store = _store()
     return Machine(
         product=_product(version[2]),
-        edition=str(_registry(_VERSION_KEY, "EditionID") or "unknown edition"),
+        edition=str(registry(_VERSION_KEY, "EditionID") or "unknown edition"),
         build=_build(version),
         system_bits=64 if "64" in platform.machine() else 32,
         process_bits=struct.calcsize("P") * 8,
-        libraries={name: _version(name) for name in LIBRARIES},
-        offline=_registry(_POLICY_KEY, "DisableOnline") == 1,
+        libraries={name: library_version(name) for name in LIBRARIES},
+        offline=registry(_POLICY_KEY, "DisableOnline") == 1,
         administrator=_is_administrator(),
         store=store,
         readable=None if store is None else _is_readable(store),
@@ -43,17 +43,18 @@ def this_machine() -> Machine:
 
 
 def _product(build: int) -> str:
-    name = str(_registry(_VERSION_KEY, "ProductName") or f"Windows {platform.release()}")
+    name = str(registry(_VERSION_KEY, "ProductName") or f"Windows {platform.release()}")
     # Windows 11 calls itself 10 there.
     return name.replace("Windows 10", "Windows 11") if build >= _WINDOWS_11 else name
 
 
 def _build(version: tuple[int, int, int]) -> str:
-    revision = _registry(_VERSION_KEY, "UBR")
+    revision = registry(_VERSION_KEY, "UBR")
     return ".".join(map(str, version if revision is None else (*version, revision)))
 
 
-def _registry(key: str, name: str) -> object:
+def registry(key: str, name: str) -> object:
+    """Return a value of HKEY_LOCAL_MACHINE (the key's own for ""), or None."""
     # The system's own view, whatever the bitness of this process.
     access = winreg.KEY_READ | winreg.KEY_WOW64_64KEY
     try:
@@ -64,9 +65,9 @@ def _registry(key: str, name: str) -> object:
         return None
 
 
-def _version(name: str) -> str | None:
+def library_version(name: str) -> str | None:
     """Return the version of a DLL of the system, ``unknown`` for one that has none, or None."""
-    path = _library_path(name)
+    path = library_path(name)
     if path is None:
         return None
     library = system_library("version.dll")
@@ -93,7 +94,7 @@ def _version(name: str) -> str | None:
     return ".".join(str(part) for part in (high >> 16, high & 0xFFFF, low >> 16, low & 0xFFFF))
 
 
-def _library_path(name: str) -> str | None:
+def library_path(name: str) -> str | None:
     """Return the file of a DLL in the system folder, that of this process's bitness, or None."""
     kernel32 = system_library("kernel32.dll")
     folder = ctypes.create_unicode_buffer(wintypes.MAX_PATH)
@@ -113,7 +114,7 @@ def _store() -> str | None:
     """Return the folder of the licenses: as registered, or where it usually is."""
     data = os.environ.get("PROGRAMDATA") or os.environ.get("ALLUSERSPROFILE") or ""
     usual = (os.path.join(data, "Microsoft", "Windows", "DRM"), os.path.join(data, "DRM"))
-    registered = _registry(_STORE_KEY, "DataPath")
+    registered = registry(_STORE_KEY, "DataPath")
     for path in (registered, *usual):
         if isinstance(path, str) and os.path.isabs(path) and os.path.isdir(path):
             return path

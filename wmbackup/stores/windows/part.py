@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from wmbackup.errors import WmbackupError
 from wmbackup.hresult import InterfaceCrashed, InterfaceError
 from wmbackup.status import Control, Event, WarningEvent
-from wmbackup.stores.windows import child, enumeration, interface
+from wmbackup.stores.windows import calls, child, enumeration, interface, report
 from wmbackup.stores.windows.child import tell
 
 
@@ -26,6 +26,9 @@ def answer(arguments: Sequence[str]) -> int:
                 tell(child.told(license_))
         elif arguments[:1] == [child.PROBE]:
             interface.probe()
+        elif arguments[:1] == [report.REPORT] and len(arguments) == 4:  # noqa: PLR2004 (the chain, a folder, seconds)
+            calls.walk(arguments[1], arguments[2], float(arguments[3]))
+            return 0
         else:
             return 2
     except InterfaceCrashed as error:
