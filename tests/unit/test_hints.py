@@ -261,11 +261,13 @@ class TestShell:
     def test_commands_of_windows_run_in_both_of_its_shells(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setenv("USERNAME", "Jo Doe")
         path = "C:\\my keys\\k"
-        assert shell.hide(path, windows=True) == (
-            'icacls "C:\\my keys\\k" /inheritance:r /grant:r "Jo Doe:F"'
-        )
+        monkeypatch.setattr(shell, "_who", lambda _path: ("*S-1-5-21-1-2-3-1001", []))
+        alone = 'icacls "C:\\my keys\\k" /inheritance:r /grant:r *S-1-5-21-1-2-3-1001:F'
+        assert shell.hide(path, windows=True) == alone
+        others = ["*S-1-1-0", "*S-1-5-32-545"]
+        monkeypatch.setattr(shell, "_who", lambda _path: ("*S-1-5-21-1-2-3-1001", others))
+        assert shell.hide(path, windows=True) == f"{alone} /remove *S-1-1-0 *S-1-5-32-545"
         assert shell.remove(path, windows=True) == 'cmd /c rmdir /s "C:\\my keys\\k"'
         assert shell.remove("k", is_folder=False, windows=True) == "cmd /c del k"
         assert shell.rename("k", "k.old", windows=True) == "cmd /c move k k.old"

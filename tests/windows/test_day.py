@@ -25,6 +25,7 @@ from jsonschema import Draft202012Validator
 from tests.windows.harness import Double
 from tests.windows.test_system import without
 from wmbackup.cli import console, main, paths, session
+from wmbackup.cli.render import shell
 from wmbackup.engine import backup
 from wmbackup.errors import Busy, ExitCode, SystemFailure
 from wmbackup.status import Control
@@ -33,6 +34,7 @@ from wmbackup.storage.locks import Locks
 from wmbackup.stores.windows.store import PRIVACY_POLICY, WindowsStore
 from wmbackup.testing import FakeItem, FakeStore
 from wmbackup.trust import keys, owner
+from wmbackup.trust.access_lists import EVERYONE
 
 URL = "https://licenses.invalid/limit"
 KID = "{00112233-4455-6677-8899-AABBCCDDEEFF}"
@@ -638,9 +640,11 @@ def test_the_key_is_its_owners_alone(home: Home) -> None:
 def test_an_access_list_is_written_and_read_back(tmp_path: pathlib.Path) -> None:
     file = tmp_path / "file"
     file.write_bytes(b"x")
-    os.chmod(file, 0o644)
+    # What stands there before, Wine shows as an entry for everybody.
+    assert owner.others(str(file)) == [EVERYONE]
+    command = shell.hide(str(file)).split(" ")
+    assert command[-4:] == ["/grant:r", f"*{owner.user()}:F", "/remove", f"*{EVERYONE}"]
     owner.restrict(str(file))
-    [only] = owner.readers(str(file)) - {"SY"}  # which Wine adds by itself
-    assert only.startswith("S-1-5-21-")
+    assert owner.readers(str(file)) - {"S-1-5-18"} == {owner.user()}  # Wine adds the system
     assert not owner.is_exposed(str(file))
     assert file.read_bytes() == b"x"

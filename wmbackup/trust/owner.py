@@ -11,17 +11,16 @@ import sys
 assert sys.platform == "win32"
 
 import ctypes
-import re
+import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ctypes import POINTER, byref, c_void_p, wintypes
 
+from wmbackup.trust import access_lists
+
 _TOKEN_QUERY, _TOKEN_USER, _SDDL_REVISION = 8, 1, 1
 _DACL = 4
 _PROTECTED = 0x80000000
-_ENTRY = re.compile(r"\(A;[^;]*;[^;]*;[^;]*;[^;]*;([^;)]*)")
-_TRUSTED = {"SY", "BA", "OW", "CO"}
-"""The system, administrators, the owner, the creator: who can read everything anyhow, or is us."""
 
 _advapi32 = ctypes.WinDLL("advapi32", use_last_error=True, winmode=0x800)
 _kernel32 = ctypes.WinDLL("kernel32", use_last_error=True, winmode=0x800)
@@ -38,10 +37,6 @@ _advapi32.ConvertStringSecurityDescriptorToSecurityDescriptorW.argtypes = (
     *(wintypes.LPCWSTR, wintypes.DWORD),
     *(POINTER(c_void_p), c_void_p),
 )
-_advapi32.ConvertSecurityDescriptorToStringSecurityDescriptorW.argtypes = (
-    *(c_void_p, wintypes.DWORD, wintypes.DWORD),
-    *(POINTER(c_void_p), c_void_p),
-)
 _advapi32.SetFileSecurityW.argtypes = (wintypes.LPCWSTR, wintypes.DWORD, c_void_p)
 _advapi32.GetFileSecurityW.argtypes = (
     *(wintypes.LPCWSTR, wintypes.DWORD, c_void_p, wintypes.DWORD),
@@ -51,7 +46,7 @@ _advapi32.GetFileSecurityW.argtypes = (
 
 def restrict(path: str) -> None:
     """Let this user alone use a file or a folder and what will be made in it. Raises OSError."""
-    sddl = f"D:P(A;OICI;FA;;;{_user()})"
+    sddl = f"D:P(A;OICI;FA;;;{user()})"
     descriptor = c_void_p()
     _check(
         _advapi32.ConvertStringSecurityDescriptorToSecurityDescriptorW(
@@ -67,26 +62,29 @@ def is_exposed(path: str) -> bool:
 
     Raises OSError.
     """
-    return bool(readers(path) - _TRUSTED - {_user()})
+    return bool(others(path))
+
+
+def others(path: str) -> list[str]:
+    """Return the SIDs of those, sorted. Raises OSError."""
+    return sorted(
+        sid for sid in readers(path) - {user()} if not access_lists.is_always_allowed(sid)
+    )
 
 
 def readers(path: str) -> set[str]:
-    """Return who is allowed anything: SIDs, or their two letters in SDDL. Raises OSError."""
+    """Return the SIDs of all who may use a file, groups as such. Raises OSError."""
     size = wintypes.DWORD()
     _advapi32.GetFileSecurityW(path, _DACL, None, 0, byref(size))
     descriptor = ctypes.create_string_buffer(max(size.value, 1))
     _check(_advapi32.GetFileSecurityW(path, _DACL, descriptor, size, byref(size)))
-    text = c_void_p()
-    _check(
-        _advapi32.ConvertSecurityDescriptorToStringSecurityDescriptorW(
-            descriptor, _SDDL_REVISION, _DACL, byref(text), None
-        )
-    )
-    with _freed(text):
-        return set(_ENTRY.findall(_text(text)))
+    try:
+        return access_lists.users(descriptor.raw)
+    except ValueError as error:
+        raise OSError(errno.EINVAL, str(error), path) from error
 
 
-def _user() -> str:
+def user() -> str:
     """Return the SID of the user whom this process runs as."""
     token = wintypes.HANDLE()
     process = _kernel32.GetCurrentProcess()

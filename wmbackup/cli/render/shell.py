@@ -5,9 +5,11 @@ Both shells of Windows, cmd and PowerShell, take the same text from here, where 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shlex
+import sys
 
 from wmbackup.cli.render.sanitize import visible
 
@@ -79,9 +81,30 @@ def hide(path: str, *, windows: bool | None = None) -> str:
     """Return the command that keeps other users from reading a file."""
     name = argument(path, windows=windows)
     if IS_WINDOWS if windows is None else windows:
-        user = os.environ.get("USERNAME", "USER")
-        return f"icacls {name} /inheritance:r /grant:r {quote(f'{user}:F', windows=True)}"
+        user, others = _who(path)
+        command = f"icacls {name} /inheritance:r /grant:r {user}:F"
+        # Entries of the file's own stay when it inherits none any more.
+        return " ".join((command, *(["/remove", *others] if others else [])))
     return f"chmod 600 {name}"
+
+
+if sys.platform == "win32":
+
+    def _who(path: str) -> tuple[str, list[str]]:
+        """Return this user, and whom a file is to be kept from, as icacls takes them."""
+        from wmbackup.trust import owner
+
+        # By SID: names can be ambiguous, have blanks, and are translated.
+        others: list[str] = []
+        with contextlib.suppress(OSError):
+            others = owner.others(path)
+        return f"*{owner.user()}", [f"*{sid}" for sid in others]
+
+else:
+
+    def _who(_path: str) -> tuple[str, list[str]]:
+        """Return somebody: there is no such user here."""
+        return "USER", []
 
 
 def add_line(path: str, line: str, *, ends: bool, windows: bool | None = None) -> str:
