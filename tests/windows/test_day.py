@@ -627,6 +627,22 @@ def test_times_and_attributes_come_back(home: Home, bits: int) -> None:
     set_attributes(file, 0x80)
 
 
+def test_a_file_that_a_program_keeps_to_itself_is_in_use(home: Home) -> None:
+    source = home.folder / "source"
+    source.mkdir()
+    (source / "a.lic").write_bytes(b"synthetic")
+    create = ctypes.WinDLL("kernel32").CreateFileW
+    create.restype = ctypes.c_void_p
+    shared_with_nobody = create(str(source / "a.lic"), 0x80000000, 0, None, 3, 0, None)
+    try:
+        code = home.run("backup", "--store", str(source), "-o", home.archive)
+    finally:
+        ctypes.WinDLL("kernel32").CloseHandle(ctypes.c_void_p(shared_with_nobody))
+    assert code is ExitCode.FAILED
+    assert "a.lic: in use by " in home.err, home.err
+    assert not os.path.exists(home.archive)
+
+
 # Access lists: Wine maps them to a Unix mode, so this proves our calls and not Windows' answer.
 
 

@@ -63,7 +63,7 @@ _VAGUE = {errno.EACCES, errno.EINVAL}
 """What the C library of Windows makes of most errors that it has no number for."""
 
 
-def _windows_number(error: OSError) -> int | None:
+def windows_number(error: OSError) -> int | None:
     """Return the number of Windows behind an error that has just been raised, where it has one."""
     number: int | None = getattr(error, "winerror", None)
     if number is None and _is_of_library(error):
@@ -98,7 +98,7 @@ else:
 
 def is_of_file(error: OSError) -> bool:
     """Whether an error says something about the file, and not about the machine."""
-    number = _windows_number(error)
+    number = windows_number(error)
     if number is not None:
         return number in _OF_FILE_WINDOWS
     return error.errno in _OF_FILE

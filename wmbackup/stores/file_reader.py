@@ -7,11 +7,12 @@ import stat
 from collections.abc import Iterator
 from dataclasses import replace
 
-from wmbackup.errors import SystemFailure
+from wmbackup.errors import IN_USE, SystemFailure
 from wmbackup.formats.detect import forbids_backup, recognize, recognize_file
 from wmbackup.item import MAX_SIZE
 from wmbackup.license import License
 from wmbackup.storage.descriptors import let_go, reading
+from wmbackup.storage.holders import in_use
 from wmbackup.storage.trouble import is_of_file
 from wmbackup.stores.attributes import attributes_of
 from wmbackup.stores.base import Content, ItemUnavailable, ItemWithheld, WorkerFolder
@@ -104,7 +105,11 @@ class FileReader:
     def _refused(self, path: bytes, error: OSError) -> ItemUnavailable | SystemFailure:
         if is_of_file(error):
             return ItemUnavailable(f"it cannot be read: {reason(error)}")
-        return SystemFailure.of(error, "read", os.path.join(self._root, decode(path)))
+        name = os.path.join(self._root, decode(path))
+        held = in_use(error, name)
+        if held is not None:
+            return SystemFailure(f"cannot read {name}: {held}", reason=IN_USE, path=name)
+        return SystemFailure.of(error, "read", name)
 
 
 def reader_in_worker(folder: WorkerFolder) -> FileReader:
