@@ -1,10 +1,10 @@
 """Set up a fresh environment with the built wheel and run the tests against it.
 
 The tests compare wmbackup with other programs, and fail where one is missing:
-tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, age, restic, man and mandoc. They run completions
-in bash (with and without bash-completion), zsh and fish; in PowerShell where it is installed, and
-elsewhere its completion is held against a grammar of the language. As root on Debian, as in a
-container, what is missing is installed; elsewhere it is named.
+tar, bsdtar, 7z, sha256sum, ssh-keygen, openssl, age, restic, systemd-analyze, man and mandoc. They
+run completions in bash (with and without bash-completion), zsh and fish; in PowerShell where it is
+installed, and elsewhere its completion is held against a grammar of the language. As root on
+Debian, as in a container, what is missing is installed; elsewhere it is named.
 Arguments go to pytest: ``python3 tests/run.py tests/unit -k salvage``.
 """
 
@@ -34,6 +34,7 @@ ORACLES = {
     "man": "man-db",
     "mandoc": "mandoc",
     "restic": "restic",
+    "systemd-analyze": "systemd",
     "zsh": "zsh",
     "fish": "fish",
     "/usr/share/bash-completion/bash_completion": "bash-completion",

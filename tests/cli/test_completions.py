@@ -23,7 +23,10 @@ ZSH = SHARE / "zsh/site-functions"
 FISH = SHARE / "fish/vendor_completions.d/wmbackup.fish"
 POWERSHELL = SHARE / "wmbackup/wmbackup.ps1"
 CAPTURE = Path(__file__).parent / "capture.zsh"
-TOP = ["backup", "check", "explain", "help", "key", "list", "prune", "restore", "verify"]
+TOP = [
+    *("backup", "check", "explain", "help", "key", "list", "prune", "restore", "schedule"),
+    "verify",
+]
 STORES = ["bak:", "drm:", "folder:", "sample", "windows"]
 FOLDERS = ["backups", "my dir"]
 ARCHIVES = ["a.wmbackup.tar", "b c.wmbackup.tar"]

@@ -161,7 +161,7 @@ def test_registered_store_works_on_the_command_line(
     )
     assert wmbackup("verify", archive, "--against", "zip:licenses.zip")[0] == 0
     assert wmbackup("list", archive, "--against", "zip:licenses.zip")[0] == 0
-    assert wmbackup("check", *store)[0] == 0
+    assert wmbackup("check", *store, "-o", "b.tar")[0] == 0
     code, _, errors = wmbackup("restore", archive, "--to", "zip:new.zip", "--yes")
     assert code == 0, errors
     assert contents(ZipStore(str(tmp_path / "new.zip"))) == {

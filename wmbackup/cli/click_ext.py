@@ -28,6 +28,7 @@ COMMANDS = {
     "prune": "remove old archives of this machine from a folder",
     "check": "say whether a backup would succeed now",
     "key": "manage the signing key and the keys that are trusted",
+    "schedule": "print a schedule for a backup every night",
     "explain": "explain an HRESULT, a name or an exit code",
     "help": "show this help, or that of a command",
 }

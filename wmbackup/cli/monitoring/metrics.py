@@ -6,13 +6,10 @@ does the time of the last success: whoever is on call wants both.
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 
-from wmbackup.storage.files import read_small_file, resolved
-from wmbackup.storage.private_files import remove_leftovers
-from wmbackup.storage.publish import Draft
+from wmbackup.storage.files import read_small_file
 
 METRICS: Mapping[str, str] = {
     "last_start_timestamp_seconds": "When the last run began, in seconds since 1970.",
@@ -33,7 +30,6 @@ METRICS: Mapping[str, str] = {
 """What each metric says, by its name without ``wmbackup_``; all of them are gauges."""
 
 _MAX_FILE = 64 * 1024
-_MODE = 0o644  # the collector is another user
 _SAMPLE = re.compile(r"wmbackup_([a-z_]+)(\{.*\}) (\S+)")
 _ESCAPES = str.maketrans({"\\": r"\\", '"': r"\"", "\n": r"\n"})
 
@@ -75,18 +71,3 @@ def text_of(values: Mapping[str, float], labels: str) -> str:
 
 def _number(value: float) -> str:
     return str(int(value)) if value == int(value) else f"{value:.3f}"
-
-
-def write(path: str, text: str) -> None:
-    """Replace the file by one that every user can read. Raises OSError, Unconfirmed."""
-    path = resolved(path)
-    remove_leftovers(os.path.dirname(path))
-    draft = Draft(path, "the metrics")
-    try:
-        draft.file.write(text.encode("utf-8", "backslashreplace"))
-        if os.name == "posix":
-            os.fchmod(draft.file.fileno(), _MODE)
-        draft.sync()
-        draft.publish(replace=True)
-    finally:
-        draft.close()

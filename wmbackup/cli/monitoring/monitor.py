@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wmbackup import __version__
+from wmbackup.cli import public_files
 from wmbackup.cli.click_ext import MONITORING, on_command_line
 from wmbackup.cli.monitoring import hooks, metrics
 from wmbackup.cli.monitoring.log import Log
@@ -165,7 +166,8 @@ class Monitor:
         made, ended = (values.get(f"{name}_timestamp_seconds") for name in ("archive", "last_end"))
         if made is not None and ended is not None:
             values["archive_age_seconds"] = max(0.0, ended - made)
-        metrics.write(path, metrics.text_of(values, self._labels))
+        text = metrics.text_of(values, self._labels)
+        public_files.write(path, text.encode("utf-8", "backslashreplace"), "the metrics")
 
 
 def _archive_metrics(made: BackupSummary) -> dict[str, float]:
