@@ -34,3 +34,16 @@ def test_a_package_that_is_none_gets_a_sentence(tmp_path: Path, what: str) -> No
     assert "Traceback" not in done.stderr
     assert str(package) in done.stderr
     assert not (tmp_path / "made").exists()
+
+
+def test_a_package_without_the_runtime_that_windows_lacks_gets_a_sentence(tmp_path: Path) -> None:
+    package = tmp_path / "python.zip"
+    program = bytearray(0x50)
+    program[0x3C], program[0x44:0x46] = 0x40, b"\x4c\x01"  # where the header is; i386
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("python311._pth", "python311.zip\n")
+        archive.writestr("python.exe", bytes(program))
+    done = bundle(package, tmp_path / "made")
+    assert done.returncode == 1
+    assert done.stderr == f"{package} lacks vcruntime140.dll, which a bare Windows lacks too\n"
+    assert not (tmp_path / "made").exists()

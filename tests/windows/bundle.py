@@ -25,6 +25,8 @@ PLATFORM = "win32"
 CONSTRAINTS = ("cryptography>=42,<49",)
 # pip reads the markers of this system, so what only Windows needs is named.
 ONLY_WINDOWS = ("colorama",)  # click
+# Part of python.org's package. The Universal C Runtime is not: it is a part of Windows.
+RUNTIME = "vcruntime140.dll"
 LAUNCHER = '@"%~dp0python\\python.exe" -X utf8 -m wmbackup %*\r\n'
 README = """\
 wmbackup for 32-bit Windows, with a Python of its own. Nothing needs to be installed.
@@ -34,6 +36,10 @@ wmbackup for 32-bit Windows, with a Python of its own. Nothing needs to be insta
     wmbackup.cmd backup -o D:\\backups\\
 
 Keys and locks are kept in the user's profile, not here.
+
+Windows 10 and 11 have all that this Python needs. Windows 8.1 needs the Universal C Runtime,
+ucrtbase.dll in the system folder, which Windows Update brings (KB2999226). The other part of the
+C runtime, vcruntime140.dll, is in the folder python.
 """
 
 
@@ -74,6 +80,8 @@ def unpack(package: Path, folder: Path) -> str:
     program = folder / "python.exe"
     if match is None or not program.is_file() or machine(program) != 0x14C:
         sys.exit(f"{package} is no embeddable Python for 32-bit Windows")
+    if not (folder / RUNTIME).is_file():
+        sys.exit(f"{package} lacks {RUNTIME}, which a bare Windows lacks too")
     # This file alone says where modules are: neither the registry nor the environment is asked.
     settings.write_text(f"{settings.stem}.zip\n.\nsite-packages\n", encoding="utf-8")
     return f"{match[1]}.{match[2]}"
