@@ -178,6 +178,35 @@ def test_revoke_names_the_archives_of_a_folder_and_ends_trust_in_them(ready: Ins
     assert text(ready, "revoked_keys").count("ssh-ed25519") == 1
 
 
+def test_revoke_looks_into_folders_and_names_those_that_cannot_be_read(
+    ready: Inside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (signer,) = parse_allowed_signers(file(ready).read_bytes())
+    os.makedirs("folder/2026/11")
+    os.makedirs("folder/closed")
+    assert ready(*BACKUP, "folder/2026/11/deep.tar").code == 0
+    assert ready(*BACKUP, "folder/2026/above.tar").code == 0
+    if os.name == "posix":
+        os.symlink("..", "folder/2026/circle")
+        os.symlink("itself", "folder/itself")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    result = ready("key", "revoke", signer.principals, "folder")
+    assert result.code == 0, result.err
+    lines = [line for line in result.out.splitlines() if line.startswith("folder")]
+    assert [line.replace(os.sep, "/") for line in lines] == [
+        "folder/2026/above.tar: made by this key, not trusted any more",
+        "folder/2026/11/deep.tar: made by this key, not trusted any more",
+        "folder/closed: not known, it cannot be read here",
+    ]
+
+
 def test_revoke_as_json_has_the_archives(ready: Inside) -> None:
     (signer,) = parse_allowed_signers(file(ready).read_bytes())
     result = ready("key", "revoke", fingerprint(signer.key), ".", "--json").summary["result"]
