@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.archives import private, public
 from tests.folders import KEY, POLICY, fill
 from wmbackup.cli.paths import _secret
-from wmbackup.engine import History, OnConflict, backup, open_archive, restore
+from wmbackup.engine import History, OnConflict, backup, countersign, open_archive, restore
 from wmbackup.history.ledger import Ledger
 from wmbackup.status import Control
 from wmbackup.storage import files
@@ -21,7 +22,7 @@ from wmbackup.storage.locks import Locks
 from wmbackup.stores import journal, staging
 from wmbackup.stores.folder import FolderStore
 from wmbackup.stores.importing import begin_import
-from wmbackup.trust import Signer, keys, trust_files
+from wmbackup.trust import Signer, keys, rotation, trust_files
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith("linux"), reason="descriptors are named through /proc"
@@ -228,3 +229,23 @@ def test_the_ledger(tmp_path: Path, store: Path, monkeypatch: pytest.MonkeyPatch
     # The trace has what repeats once in a row: both PARTs are synced before the second time.
     assert new[0] == once[0] == "sync PART"
     assert trace.calls == [*once, *once, *new[1:], *once]
+
+
+def test_key_rotate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "config"
+    keys.create_trusted(f"{folder}/signing_key", f"{folder}/allowed_signers", "host")
+    names = {"KEY": "signing_key", "NEXT": "signing_key.next", "TRUST": "allowed_signers"}
+    names["PUBLIC"] = "signing_key.pub"
+    with traced(monkeypatch, **names) as trace:
+        rotation.rotate(f"{folder}/signing_key", f"{folder}/allowed_signers", "host")
+    # The old key and its public half get a name with the time, which is no role of its own.
+    renames = ("rename KEY FOLDER", "rename PUBLIC FOLDER")
+    calls = [f"{c.removesuffix('FOLDER')}KEPT" if c in renames else c for c in trace.calls]
+    assert calls == listed("A new signing key in the place of the old one")
+
+
+def test_key_sign(archive: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = keys.SigningKey("/other", public(2), exposed=False, private=private(2))
+    with traced(monkeypatch, ARCHIVE=os.path.basename(archive)) as trace:
+        countersign(archive, other, POLICY)
+    assert trace.calls == listed("A countersignature")
