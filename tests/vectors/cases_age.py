@@ -335,15 +335,16 @@ def _stream() -> Iterator[Envelope]:
     )
     yield bad("bytes-after", "bytes after the last chunk", one + b"age")
     yield bad("tag-after", "an empty chunk after the last", stream([TEXT, b""], (0, 1)))
-    yield bad("full-not-last", "a full chunk and no last", stream([_FULL], ()), "truncated")
+    alone = stream([_FULL], ())
+    yield bad("full-not-last", "a full chunk and no last", alone, "truncated", _FULL)
     second = "the first of two", _FULL
     flipped = two[:-1] + bytes([two[-1] ^ 1])
     yield bad("bad-tag-second", second[0], flipped, released=second[1])
-    yield bad("second-missing", "the last chunk is missing", two[: CHUNK + 16], "truncated")
+    yield bad("second-missing", "the last chunk is missing", two[: CHUNK + 16], "truncated", _FULL)
     cut = two[: CHUNK + 16 + 10]
     yield bad("second-short", "and 10 bytes of it are there", cut, "truncated", released=_FULL)
     yield bad("empty-last", "a last chunk without data", stream([_FULL, b""]), "truncated", _FULL)
-    yield bad("two-last", "both are marked", stream([_FULL, TEXT], (0, 1)))
+    yield bad("two-last", "both are marked", stream([_FULL, TEXT], (0, 1)), released=_FULL)
     no_last = stream([_FULL, TEXT], ())
     yield bad("second-not-last", "none is marked", no_last, "truncated", _FULL)
     short = stream([_FULL[:-1], TEXT])
@@ -362,9 +363,9 @@ def _stream() -> Iterator[Envelope]:
         "bad-middle", "the second of three is damaged", middle, released=_FULL, seekable=_FULL
     )
     full = _FULL * 2
-    yield bad("two-missing-third", "the border of the third", three[: 2 * size], "truncated", _FULL)
+    yield bad("two-missing-third", "the border of the third", three[: 2 * size], "truncated", full)
     both_full = stream([_FULL, _FULL], (0, 1))
-    yield bad("two-last-full", "two full chunks are marked", both_full)
+    yield bad("two-last-full", "two full chunks are marked", both_full, released=_FULL)
     long = stream(forge_age.chunks(full[:70000])) + full[:70000]
     yield bad("long-after", "70,000 bytes behind the last", long, released=_FULL)
 

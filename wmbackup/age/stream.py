@@ -27,6 +27,7 @@ _AT_ONCE = 4  # chunks that are read or written with one call; larger blocks are
 _SHARED = struct.Struct("=16sQQ")  # file key, where the payload begins, its length
 SHARED_SIZE = _SHARED.size
 _DAMAGED = "the encrypted payload is damaged: chunk {} does not authenticate"
+_MORE = "something follows the last chunk of the encrypted payload"
 _UNFINISHED = "the end of the encrypted payload does not authenticate: it is truncated or damaged"
 _TRUNCATED = "the encrypted archive is truncated: its last chunk is missing"
 
@@ -243,13 +244,16 @@ class DecryptingStream:
             raise self._failed
         plain: list[bytes] = []
         try:
-            while not self._ended and len(plain) < count:
+            while not self._is_over() and len(plain) < count:
                 plain.append(self._next_of_pipe())
         except ArchiveDamaged as error:
             if not plain:
                 raise
             self._failed = error
         return b"".join(plain)
+
+    def _is_over(self) -> bool:
+        return self._ended or self._failed is not None
 
     def _next_of_pipe(self) -> bytes:
         sealed = self._take(_SEALED) if self._pending is None else self._pending
@@ -276,9 +280,12 @@ class DecryptingStream:
             raise EnvelopeDamaged(_DAMAGED.format(index + 1))
         if self._salvage:
             return other
-        if last:
-            raise EnvelopeTruncated(_TRUNCATED)
-        raise EnvelopeDamaged("something follows the last chunk of the encrypted payload")
+        error = EnvelopeTruncated(_TRUNCATED) if last else EnvelopeDamaged(_MORE)
+        if self._last is not None or len(sealed) < _SEALED:
+            raise error
+        # Of a pipe the chunk is authentic, and only what should or should not follow it is wrong.
+        self._failed = error
+        return other
 
     def _try(self, index: int, sealed: Data, *, last: bool) -> bytes | None:
         try:
