@@ -344,6 +344,13 @@ class RolledBack(HistoryInconsistent):
     code = "archive-older"
 
 
+class ArchiveStale(WmbackupError):
+    """The newest archive of a series is older than it may be."""
+
+    code = "archive-stale"
+    exit_code = ExitCode.STALE
+
+
 class Incomplete(WmbackupError):
     """Something would be left behind, and the caller takes that for a failure."""
 

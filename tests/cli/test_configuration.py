@@ -229,7 +229,10 @@ def test_check_says_what_is_in_force_and_why(
     assert files == [ours, theirs]
     told = [row["message"] for row in rows if row["name"] == "setting"]
     spik = 'on-conflict = "spik" for restore, from WMBACKUP_ON_CONFLICT in the environment'
-    whose = "restore, list, verify, prune, key list, key revoke, key sign, key trust, key untrust"
+    whose = (
+        "restore, list, verify, status, prune, key list, key revoke, "
+        "key sign, key trust, key untrust"
+    )
     failed = [row for row in rows if row["state"] == "failed"]
     failures = [(row["name"], row["exit_code"]) for row in failed]
     # The sample store has a license that may not be backed up, and nothing names an output.

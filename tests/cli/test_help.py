@@ -35,6 +35,7 @@ def test_every_command_of_the_contract_is_there() -> None:
         "restore",
         "list",
         "verify",
+        "status",
         "prune",
         "check",
         "key",

@@ -25,6 +25,7 @@ COMMANDS = {
     "restore": "restore an archive, or a selection of it, into a store",
     "list": "show what is in an archive or in a store",
     "verify": "verify every byte of archives and who signed them",
+    "status": "show how fresh the archives in folders are",
     "prune": "remove old archives of this machine from a folder",
     "check": "say whether a backup would succeed now",
     "key": "manage the signing key and the keys that are trusted",

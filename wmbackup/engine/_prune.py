@@ -66,7 +66,6 @@ class Ours:
     memory: Memory
     signers: Collection[str]
     control: Control = field(default_factory=Control)
-    _hashes: dict[int, list[tuple[Entry, Place]]] | None = None
 
     def claim(self, found: Found) -> Found | None:
         """Return an archive with its head where it is ours; None where it is not."""
@@ -75,25 +74,32 @@ class Ours:
         if found.head is not None:
             is_ours = found.head.maker in self.keys and found.head.info.host == self.host
             return found if is_ours else None
-        return self._recognized(found) if found.is_locked else None
-
-    def _recognized(self, found: Found) -> Found | None:
-        """Recognize what cannot be opened here by the hash of its file."""
-        if self._hashes is None:
-            self._hashes = {}
-            for series in self.memory.series:
-                if series.place.host != self.host or series.signer not in self.signers:
-                    continue
-                for entry in series.archives:
-                    self._hashes.setdefault(entry.size, []).append((entry, series.place))
-        known = self._hashes.get(found.size, [])
-        if not known:
+        if not found.is_locked:
             return None
-        digest = file_hash(found.path, self.control)
-        for entry, place in known:
-            if entry.file == digest and entry.signer in self.signers:
-                return replace(found, head=head_from_entry(entry, place), error=None)
+        known = recognized(found, self.memory, self.control)
+        head = None if known is None else known.head
+        is_ours = head is not None and head.signer in self.signers and head.info.host == self.host
+        return known if is_ours else None
+
+
+def recognized(found: Found, memory: Memory, control: Control | None = None) -> Found | None:
+    """Recognize what cannot be opened here by the hash of its file, which this machine made.
+
+    None for any other. Raises SystemFailure, Cancelled.
+    """
+    known = [
+        (entry, series.place)
+        for series in memory.series
+        for entry in series.archives
+        if entry.size == found.size and entry.file is not None
+    ]
+    if not known:
         return None
+    digest = file_hash(found.path, control)
+    for entry, place in known:
+        if entry.file == digest:
+            return replace(found, head=head_from_entry(entry, place), error=None)
+    return None
 
 
 def head_from_entry(entry: Entry, place: Place) -> Head:

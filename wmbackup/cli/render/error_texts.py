@@ -8,6 +8,7 @@ SENTENCES: Mapping[str, str] = {
     "history-inconsistent": (
         "the archives of a series contradict each other, the clock or what is known of them"
     ),
+    "archive-stale": "the newest archive of a series is older than it may be",
     "archive-older": "an archive is older than the newest one of its series that is known here",
     "failed": "the command failed for a reason that has no code of its own",
     "usage": "the request contradicts itself, or names something that is not valid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from wmbackup.archive.tag_files import format_time
@@ -43,7 +44,27 @@ class PruneRow(NamedTuple):
     info: BagInfo
 
 
-FolderRow: TypeAlias = "ArchiveRow | PruneRow"
+class SeriesRow(NamedTuple):
+    """A series in a folder, by its newest archive ``path``; sizes are in bytes.
+
+    ``total`` is the size of all ``archives``. ``age`` counts from when the newest archive was made,
+    or from when its store was last found unchanged. ``info`` is None for archives of which it is
+    not known whose they are.
+    """
+
+    folder: str
+    path: str
+    state: str
+    info: BagInfo | None
+    principal: str
+    age: timedelta | None
+    licenses: int | None
+    size: int
+    archives: int
+    total: int
+
+
+FolderRow: TypeAlias = "ArchiveRow | PruneRow | SeriesRow"
 HEADERS = {
     "ArchiveRow": (*("MADE", "HOST", "STORE", "FILES", "SIZE", "NUMBER", "STATE", "ARCHIVE"),),
 }
@@ -53,6 +74,8 @@ def cells_of(row: FolderRow, *, local: bool) -> tuple[str, ...]:
     """Return the cells of a row; for a terminal, times and sizes as people read them."""
     if isinstance(row, PruneRow):
         return _prune_cells(row, local=local)
+    if isinstance(row, SeriesRow):
+        return _series_cells(row, local=local)
     return _archive_cells(row, local=local)
 
 
@@ -60,6 +83,8 @@ def fields_of(row: FolderRow) -> tuple[str, dict[str, Any]]:
     """Return the type of a row in ``--json``, and its fields."""
     if isinstance(row, PruneRow):
         return "prune", _prune_fields(row)
+    if isinstance(row, SeriesRow):
+        return "series", _series_fields(row)
     return "archive", _archive_fields(row)
 
 
@@ -134,4 +159,48 @@ def _prune_fields(row: PruneRow) -> dict[str, Any]:
         "files": info.files,
         "chain": info.chain,
         "sequence": info.sequence,
+    }
+
+
+def _series_cells(row: SeriesRow, *, local: bool) -> tuple[str, ...]:
+    info = row.info
+    made = host = store = files = withheld = number = "-"
+    if info is not None:
+        made = time_shown(info.created, local=True) if local else format_time(info.created)
+        host, store = visible(info.host), visible(f"{info.store_kind}:{info.store}")
+        files, withheld, number = str(info.files), str(info.withheld), str(info.sequence or "-")
+    return (
+        *(row.state, _age(row.age, local=local), made, host, store, files),
+        *("-" if row.licenses is None else str(row.licenses), withheld, number),
+        *(amount(row.size, local=local), str(row.archives), amount(row.total, local=local)),
+        *(visible(row.principal) or "-", visible(row.path)),
+    )
+
+
+def _age(age: timedelta | None, *, local: bool) -> str:
+    """Return an age in its largest unit for people, and in seconds for programs."""
+    if age is None:
+        return "-"
+    seconds = int(age.total_seconds())
+    if not local:
+        return str(seconds)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length}{unit}"
+    return f"{seconds}s"
+
+
+def _series_fields(row: SeriesRow) -> dict[str, Any]:
+    info = row.info
+    return {
+        "folder": json_fields.unicode_text(row.folder),
+        "path": json_fields.unicode_text(row.path),
+        "state": row.state,
+        "age": None if row.age is None else int(row.age.total_seconds()),
+        "principal": json_fields.unicode_text(row.principal) or None,
+        "licenses": row.licenses,
+        "size": row.size,
+        "archives": row.archives,
+        "total_size": row.total,
+        "newest": None if info is None else json_fields.info_fields(info),
     }

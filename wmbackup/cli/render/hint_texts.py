@@ -180,6 +180,9 @@ ERRORS: Mapping[str, str] = {
     ),
     "history-inconsistent/incomplete": "leave --complete out where archives were pruned",
     "history-inconsistent/future": "set the clock of this machine right, or of the one that signed",
+    "archive-stale": (
+        "see why the backup does not run, and make one: wmbackup backup -o {path:FOLDER}"
+    ),
     "archive-older": "look for the newer archive; to restore this one all the same: --allow-older",
     "not-found/none-of-ours": (
         "only what this machine has signed is pruned; see whose they are:"
@@ -260,6 +263,7 @@ WARNINGS: Mapping[str, str] = {
     "no-archives": NOTHING,
     "shrunk": "see what has changed; to remove them all the same, add --allow-shrink",
     "not-pruned": "see which files were skipped, or leave them out with --exclude PATTERN",
+    "not-good": "look for other copies, and make a new archive: wmbackup backup -o FOLDER",
     "ledger-unusable": "set HOME or XDG_STATE_HOME to a folder that can be written",
     "incomplete-set": "look for the missing file: one is of no use without the other",
     "incomplete-set/backup": (

@@ -17,6 +17,7 @@ from wmbackup.cli.render.output import (
     Pruned,
     Result,
     Revoked,
+    Surveyed,
     Verified,
 )
 from wmbackup.cli.render.sanitize import all_utc, utc
@@ -188,7 +189,7 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
             fields = {"message": unicode_text(result.text)}
         case Revoked():
             fields = _revoked(result)
-        case Listed() | FolderListed() | Pruned():
+        case Listed() | FolderListed() | Surveyed() | Pruned():
             fields = _listed(result)
         case Checked():
             states = [row.state.value for row in result.rows]
@@ -255,7 +256,9 @@ def _restore_summary(done: RestoreSummary) -> dict[str, Any]:
     }
 
 
-def _listed(listed: Listed | FolderListed | Pruned) -> dict[str, Any]:
+def _listed(listed: Listed | FolderListed | Surveyed | Pruned) -> dict[str, Any]:
+    if isinstance(listed, Surveyed):
+        return listed._asdict()
     if isinstance(listed, Pruned):
         return {**listed._asdict(), "folder": unicode_text(listed.folder)}
     if isinstance(listed, FolderListed):

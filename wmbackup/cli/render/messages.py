@@ -21,6 +21,7 @@ from wmbackup.cli.render.output import (
     Result,
     Revoked,
     State,
+    Surveyed,
     Verified,
 )
 from wmbackup.cli.render.sanitize import (
@@ -80,7 +81,7 @@ def summary_lines(result: Result, seconds: float = 0.0, *, local: bool = False) 
     match result:
         case None:
             lines = []
-        case Listed() | FolderListed() | Pruned():
+        case Listed() | FolderListed() | Surveyed() | Pruned():
             lines = [_listed(result, took)]
         case Checked():
             lines = [_checked(result)]
@@ -208,7 +209,10 @@ def _verified(one: Verified, *, local: bool) -> str:
     )
 
 
-def _listed(done: Listed | FolderListed | Pruned, took: str) -> str:
+def _listed(done: Listed | FolderListed | Surveyed | Pruned, took: str) -> str:
+    if isinstance(done, Surveyed):
+        archives = f"{count(done.archives, 'archive')}, {size(done.size)}"
+        return f"{done.series:,} series, {archives}, {took}"
     if isinstance(done, FolderListed):
         return f"{visible(done.name)}: {count(done.archives, 'archive')}, {size(done.size)}, {took}"
     if isinstance(done, Pruned):

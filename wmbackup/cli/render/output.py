@@ -120,6 +120,14 @@ class FolderListed(NamedTuple):
     size: int
 
 
+class Surveyed(NamedTuple):
+    """What `status` has shown: how many series and archives, and their bytes."""
+
+    series: int
+    archives: int
+    size: int
+
+
 class Pruned(NamedTuple):
     """What a prune did: archives kept, removed and left alone, and the bytes of those removed."""
 
@@ -164,8 +172,8 @@ class Message(NamedTuple):
 
 
 Result: TypeAlias = (
-    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | FolderListed | Pruned"
-    " | Checked | Message | Revoked | None"
+    "BackupPlan | BackupSummary | RestoreSummary | list[Verified] | Listed | FolderListed"
+    " | Surveyed | Pruned | Checked | Message | Revoked | None"
 )
 
 

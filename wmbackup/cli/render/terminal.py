@@ -50,6 +50,7 @@ from wmbackup.cli.render.output import (
     Result,
     Revoked,
     State,
+    Surveyed,
 )
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
 from wmbackup.cli.render.screen import width
@@ -371,7 +372,9 @@ class Terminal:
             for line in affected_lines(result):
                 self._out(line)
         if not self._common.quiet:
-            to_stderr = self._session.data_on_stdout or isinstance(result, (Listed, FolderListed))
+            to_stderr = self._session.data_on_stdout or isinstance(
+                result, (Listed, FolderListed, Surveyed)
+            )
             if to_stderr:  # in a log that takes both, the data comes first
                 self._session.stdout.flush()
             local = is_terminal(sys.stderr if to_stderr else sys.stdout)

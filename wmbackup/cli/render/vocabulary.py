@@ -122,6 +122,7 @@ _WARNINGS: Mapping[str, str] = {
         " removed, so nothing is removed"
     ),
     "not-pruned": "the backup skipped files, so no older archive is removed",
+    "not-good": "archives in a folder are damaged, or signed by somebody who is not trusted",
     "ledger-unusable": "the ledger, in which this machine remembers its archives, cannot be used",
     "incomplete-set": "a file is missing that belongs to one that is there",
     "undo-unsure": (
