@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import subprocess
@@ -362,3 +363,39 @@ def test_the_worst_of_several_exit_codes(codes: list[int], code: int) -> None:
 def test_every_exit_code_has_its_place() -> None:
     for code in ExitCode:
         assert worst([code, ExitCode.OK]) == code
+
+
+class TestKeys:
+    """`key sign` keeps the ledger right."""
+
+    def test_sign_keeps_the_hash_of_the_file_in_the_ledger(self, nightly: Nightly) -> None:
+        path = nightly.inside.path(nightly.back_up(1, "a"))
+        other = nightly.inside.path("other")
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other], check=True)
+        before = json.loads(Path(nightly.ledger).read_text())["series"][0]["made"]
+        assert nightly.inside("key", "sign", path, "--signing-key", other).code == 0
+        (series,) = json.loads(Path(nightly.ledger).read_text())["series"]
+        data = Path(path).read_bytes()
+        for entry in (series["made"], series["archives"][0]):
+            assert entry["file"] == hashlib.sha256(data).hexdigest() != before["file"]
+            assert entry["size"] == len(data)
+            assert entry["signed"] == before["signed"]
+
+
+def test_every_summary_has_seconds_and_bytes(nightly: Nightly) -> None:
+    nightly.back_up(1, "a.tar")
+    size = os.path.getsize(nightly.inside.path("archives/a.tar"))
+    for arguments, octets in (
+        (("verify", "archives/a.tar"), 6),
+        (("list", "archives/a.tar"), 6),
+        (("list", "archives"), size),
+        (("status", "archives"), size),
+        (("prune", "archives", "--keep-last", "1"), 0),
+        (("restore", "archives/a.tar", "--to", "target", "--yes"), 6),
+        (("backup", "--store", "store", "-n"), 6),
+        (("backup", "--store", "store", "-o", "b.tar"), 6),
+        (("key", "list"), 0),
+    ):
+        summary = nightly.inside(*arguments, "--json").summary
+        assert summary["bytes"] == octets, arguments
+        assert summary["seconds"] >= 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from wmbackup.engine._open import (
     spooling,
 )
 from wmbackup.engine._progress import Progress
-from wmbackup.engine._read_back import ReadBackFailed, TheseKeys
+from wmbackup.engine._read_back import HashedFile, ReadBackFailed, TheseKeys
 from wmbackup.errors import (
     ArchiveDamaged,
     NotAnArchive,
@@ -50,12 +51,18 @@ class SignedAlready(WmbackupError):
 
 @dataclass(frozen=True, slots=True)
 class Countersigned:
-    """An archive that has one more signature; ``signers`` is how many keys have signed it now."""
+    """An archive that has one more signature; ``signers`` is how many keys have signed it now.
+
+    ``signed`` is the SHA-256 of its tag manifest and ``file`` that of the file as it was read back,
+    both hexadecimal.
+    """
 
     path: str
     info: BagInfo
     size: int
     signers: int
+    signed: str
+    file: str
 
 
 def countersign(
@@ -94,14 +101,17 @@ def countersign(
                 stack.enter_context(contextlib.closing(draft))
                 size = _write(draft, trusted, signature, sealing, control)
                 keys = (*trusted.keys, key.public)
-                _read_back(draft, trusted, len(signature), keys, sealing, control)
+                file = HashedFile(draft.file)
+                _read_back(file, trusted, len(signature), keys, sealing, control)
+                digest = file.sha256(control.check)
             control.check()
             draft.publish(replace=True)  # Windows replaces no file that is open
         except OSError as error:
             if draft is not None and draft.published:
                 raise draft.unconfirmed(error) from error
             raise SystemFailure.of(error, "write", path) from error
-    return Countersigned(path, trusted.info, size, len(keys))
+    signed = hashlib.sha256(trusted.tag_manifest).hexdigest()
+    return Countersigned(path, trusted.info, size, len(keys), signed, digest)
 
 
 def _refuse_second(source: str, key: SigningKey, keys: tuple[bytes, ...]) -> None:
@@ -163,7 +173,7 @@ def _write(
 
 
 def _read_back(
-    draft: Draft,
+    file: HashedFile,
     trusted: TrustedArchive,
     added: int,
     keys: tuple[bytes, ...],
@@ -178,7 +188,7 @@ def _read_back(
     size = before + record_length(added)
     control.notify(PhaseEvent(Phase.READING_BACK, items=info.files, size=info.octets))
     try:
-        sealed = SealedArchive(sealing.plain(draft.file, size), length=size)
+        sealed = SealedArchive(sealing.plain(file, size), length=size)
         archive = sealed.authenticate(TheseKeys(*keys), control.check)
         if archive.tag_manifest != trusted.tag_manifest:
             raise ReadBackFailed("the archive that was read back is another one")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, NamedTuple
 
 VERSION = 1
@@ -115,6 +115,20 @@ class Memory:
             self.series.append(found)
         found.signer = signer
         return found
+
+
+def replace_file(memory: Memory, signed: str, file: str, size: int) -> None:
+    """Remember the new file of an archive that was countersigned; ``size`` is in bytes."""
+
+    def renewed(entry: Entry | None) -> Entry | None:
+        if entry is None or entry.signed != signed:
+            return entry
+        return replace(entry, file=file, size=size)
+
+    for one in memory.series:
+        one.made, one.pending = renewed(one.made), renewed(one.pending)
+        one.accepted = renewed(one.accepted)
+        one.archives = [renewed(entry) or entry for entry in one.archives]
 
 
 def encode(memory: Memory) -> bytes:

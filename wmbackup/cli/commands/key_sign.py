@@ -7,12 +7,14 @@ import click
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.encryption import Identities, identity_options
+from wmbackup.cli.folders import Known
 from wmbackup.cli.render.output import Message
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.session import Session
 from wmbackup.cli.signing import KeyGiven, signing_key, signing_options
 from wmbackup.engine import countersign
 from wmbackup.errors import ExitCode, UsageError
+from wmbackup.history.records import replace_file
 from wmbackup.status import Phase
 
 
@@ -50,6 +52,7 @@ def sign(
         identities=opens,
         locks=session.locks(),
     )
+    Known(session).change(lambda memory: replace_file(memory, done.signed, done.file, done.size))
     session.output.result(
         Message(f"countersigned {archive}, which {count(done.signers, 'key')} have signed now")
     )

@@ -205,6 +205,20 @@ def result_fields(result: Result, seconds: float = 0.0) -> dict[str, Any] | None
     return fields
 
 
+def bytes_of(result: Result) -> int:
+    """Return the bytes that a run was about: of files, or of the archives that it lists."""
+    match result:
+        case engine.BackupSummary():
+            return result.info.octets
+        case engine.BackupPlan() | Listed():
+            return result.octets
+        case engine.RestoreSummary() | FolderListed() | Surveyed() | Pruned():
+            return result.size
+        case list():
+            return sum(one.summary.info.octets for one in result if one.summary is not None)
+    return 0
+
+
 def summary_fields(
     command: str | None,
     code: ExitCode,
@@ -218,6 +232,8 @@ def summary_fields(
         "exit_code": int(code),
         "exit": code.name.lower().replace("_", "-"),
         "error": None if error is None else error.code,
+        "seconds": round(seconds, 3),
+        "bytes": bytes_of(result),
         "result": result_fields(result, seconds),
     }
 

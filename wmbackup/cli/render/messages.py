@@ -221,7 +221,8 @@ def _listed(done: Listed | FolderListed | Surveyed | Pruned, took: str) -> str:
     kind = f" ({done.store_kind} store)" if done.live and done.name != done.store_kind else ""
     if done.differences is not None:
         return f"{visible(done.name)}{kind}: {difference_counts(done.differences)}"
-    return f"{visible(done.name)}{kind}: {amount}{_left_behind(done.withheld, done.skipped)}"
+    left = _left_behind(done.withheld, done.skipped)
+    return f"{visible(done.name)}{kind}: {amount}, {took}{left}"
 
 
 def _checked(done: Checked) -> str:
