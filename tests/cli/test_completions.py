@@ -24,7 +24,18 @@ FISH = SHARE / "fish/vendor_completions.d/wmbackup.fish"
 POWERSHELL = SHARE / "wmbackup/wmbackup.ps1"
 CAPTURE = Path(__file__).parent / "capture.zsh"
 TOP = [
-    *("backup", "check", "explain", "help", "key", "list", "prune", "restore", "schedule", "status"),
+    *(
+        "backup",
+        "check",
+        "explain",
+        "help",
+        "key",
+        "list",
+        "prune",
+        "restore",
+        "schedule",
+        "status",
+    ),
     "verify",
 ]
 STORES = ["bak:", "drm:", "folder:", "sample", "windows"]
