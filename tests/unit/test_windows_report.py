@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import importlib.resources
 import io
+import json
 import pathlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
@@ -8,15 +10,20 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from jsonschema import validators
 
 from wmbackup.cli import reporting
+from wmbackup.cli.render import json_fields
 from wmbackup.cli.render.output import CheckRow
-from wmbackup.errors import OutputExists, SystemFailure
+from wmbackup.errors import ExitCode, OutputExists, SystemFailure
 from wmbackup.status import Control
 from wmbackup.stores.windows import report
 from wmbackup.stores.windows.child import Answer, End, Runner
 
 KEY = bytes(32)
+SCHEMA = json.loads(
+    importlib.resources.files("wmbackup.cli").joinpath("schema.json").read_text("utf-8")
+)
 SECRET = "a license".encode("utf-16-le").hex()
 
 
@@ -140,6 +147,10 @@ def test_the_file_holds_what_was_printed(session: Any, tmp_path: pathlib.Path) -
     assert text.splitlines() == [row.message for row in session.output.rows]
     assert "profile: <USERPROFILE>\\x" in text.splitlines()
     assert list((tmp_path / "state" / "private").iterdir()) == []
+    [said] = session.output.said
+    summary = json_fields.summary_fields("check", ExitCode.OK, None, said, 0.0)
+    line = {"schema": 1, "type": "summary", **summary}
+    validators.validator_for(SCHEMA)(SCHEMA).validate(line)
 
 
 def test_a_report_replaces_nothing(session: Any, tmp_path: pathlib.Path) -> None:
