@@ -315,6 +315,7 @@ def tables(table: Table) -> list[Table]:
 
 
 _ALONE = {"profile", "version", "key_passphrase_fd", "passphrase", "passphrase_fd"}
+_ALONE |= {"is_system", "install"}
 """They belong to one command line."""
 
 

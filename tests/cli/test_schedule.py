@@ -239,6 +239,12 @@ def test_what_a_schedule_cannot_run_is_refused(
     assert done.hints
 
 
+def test_programs_get_the_schedule_as_a_text(ready: Process) -> None:
+    (summary,) = ready("schedule", "cron", "--json").lines
+    assert summary["result"]["message"] == ready("schedule", "cron").out
+    assert summary["command"] == "schedule"
+
+
 def test_without_a_configuration_nothing_can_be_scheduled(program: Process) -> None:
     done = program("schedule", "cron")
     assert done.code == ExitCode.USAGE

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,6 @@ from wmbackup.errors import (
     UsageError,
 )
 from wmbackup.status import Control, Event, ItemEvent, PhaseEvent
-from wmbackup.storage.files import is_unsupported
 from wmbackup.storage.private_files import create_private, discard, remove_leftovers
 from wmbackup.stores.exclusion import Exclusion
 from wmbackup.trust import keys
@@ -269,12 +269,12 @@ def _try_out(folder: str, needed: int) -> None:
 
 
 def _reserve(descriptor: int, needed: int) -> None:
-    """Claim so many bytes of the disk, where the file system can. Raises OSError."""
-    try:
-        os.posix_fallocate(descriptor, 0, needed)
-    except AttributeError:  # Windows, macOS
-        os.ftruncate(descriptor, needed)
-    except OSError as error:
-        if not is_unsupported(error):
-            raise
+    """Claim so many bytes of the disk, where the system can. Raises OSError."""
+    if sys.platform == "linux":
+        try:
+            os.posix_fallocate(descriptor, 0, needed)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL}:
+                raise
+    else:
         os.ftruncate(descriptor, needed)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from wmbackup.storage.files import resolved
 from wmbackup.storage.private_files import remove_leftovers
@@ -21,7 +22,7 @@ def write(path: str, data: bytes, what: str) -> None:
     draft = Draft(path, what)
     try:
         draft.file.write(data)
-        if os.name == "posix":
+        if sys.platform != "win32":
             os.fchmod(draft.file.fileno(), _MODE)
         draft.sync()
         draft.publish(replace=True)

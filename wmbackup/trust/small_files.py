@@ -131,6 +131,18 @@ def check_writers(path: str) -> Exposed | None:
     return None
 
 
+if sys.platform == "win32":
+
+    def _is_of_another_user(_found: os.stat_result) -> bool:
+        """Windows tells owners by access lists."""
+        return False
+
+else:
+
+    def _is_of_another_user(found: os.stat_result) -> bool:
+        return found.st_uid not in {0, os.geteuid()}
+
+
 def find_writer(path: str) -> Exposed | None:
     """Return what lets somebody else decide what is in a file: itself, or a folder above it.
 
@@ -147,7 +159,7 @@ def find_writer(path: str) -> Exposed | None:
             found = os.stat(place)
         except OSError as error:
             raise unusable(error, "look at", place) from error
-        if found.st_uid not in {0, os.geteuid()}:
+        if _is_of_another_user(found):
             raise SetupUnusable(
                 f"{place} belongs to another user, who can change {path}",
                 reason="of-another-user",

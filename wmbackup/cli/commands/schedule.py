@@ -79,9 +79,12 @@ def command(
     job = _job(session, is_system=is_system)
     parts = dict(_parts(form, job, at, is_system=is_system))
     if not install:
-        for path, text in parts.items():
-            head = "" if form == "task-scheduler" else f"# {path}\n"
-            session.stdout.write(f"{head}{text}".rstrip("\n"))
+        heads = ("" if form == "task-scheduler" else f"# {path}\n" for path in parts)
+        text = "\n".join(f"{head}{text}" for head, text in zip(heads, parts.values(), strict=True))
+        if session.common.json:
+            session.output.result(Message(text))
+        else:
+            session.stdout.write(text.rstrip("\n"))
         return ExitCode.OK
     for path, text in parts.items():
         _install(form, path, text, job)
@@ -173,7 +176,7 @@ def _parts(form: str, job: Job, at: At, *, is_system: bool) -> Iterator[tuple[st
     elif form == "cron":
         place = f"/etc/cron.d/{job.name}" if is_system else "crontab"
         lines = cron_lines(job, at, user="root" if is_system else None)
-        yield place, f"{_MARK if is_system else _BEGIN}\n{lines}{'' if is_system else _END}\n"
+        yield place, f"{_MARK}\n{lines}" if is_system else f"{_BEGIN}\n{lines}{_END}\n"
     else:
         yield f"\\{job.name}", task_xml(job, at, user=None if is_system else getpass.getuser())
 
