@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import errno
 import importlib.util
 import os
@@ -260,9 +261,45 @@ def test_nothing_private_is_in_what_is_printed_of_a_key(tmp_path: Path) -> None:
     assert SECRET not in repr((key, unlock))
 
 
+_CIPHERS = (
+    *(f"aes{bits}-{mode}" for bits in (128, 192, 256) for mode in ("ctr", "cbc")),
+    *("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"),
+    "3des-cbc",
+)
+
+
+@pytest.mark.parametrize("cipher", _CIPHERS)
+def test_every_cipher_of_ssh_keygen_is_opened(tmp_path: Path, cipher: str) -> None:
+    path = keygen(tmp_path / "key", "-Z", cipher, passphrase=SECRET)
+    key = keys.load(str(path), Unlock(passphrase=answers(SECRET)))
+    assert key.public == read_public(str(path))
+    for wrong in ("another", f"{SECRET} "):
+        with pytest.raises(SigningKeyUnusable, match="passphrase does not open"):
+            keys.load(str(path), Unlock(passphrase=answers(wrong)))
+
+
+@pytest.mark.parametrize("cipher", _CIPHERS)
+def test_a_changed_private_part_opens_nothing(tmp_path: Path, cipher: str) -> None:
+    path = keygen(tmp_path / "key", "-Z", cipher, passphrase=SECRET)
+    lines = path.read_bytes().splitlines()
+    blob = bytearray(base64.b64decode(b"".join(lines[1:-1])))
+    for at in (len(blob) - 1, len(blob) - 17, len(blob) - 100):
+        changed = bytearray(blob)
+        changed[at] ^= 1
+        path.write_bytes(b"\n".join((lines[0], base64.b64encode(changed), lines[-1])) + b"\n")
+        try:
+            key = keys.load(str(path), Unlock(passphrase=answers(SECRET)))
+        except SigningKeyUnusable:
+            continue
+        # Without a tag, only what is read of the private part can show that it was changed.
+        assert key.public == read_public(str(path))
+        assert not cipher.endswith("openssh.com")
+
+
 def test_cipher_that_is_not_supported_is_named_with_the_command_that_changes_it(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("wmbackup.trust.sealed_keys.opens", lambda _: False)
     path = keygen(tmp_path / "key", "-Z", "aes128-ctr", passphrase=SECRET)
     with pytest.raises(SigningKeyUnusable, match="cipher that is not supported") as caught:
         keys.load(str(path), Unlock(passphrase=answers(SECRET)))

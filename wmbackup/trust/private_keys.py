@@ -14,6 +14,8 @@ import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from wmbackup.archive.sshsig import KEY_SIZE, public_of
+from wmbackup.trust import sealed_keys
+from wmbackup.trust.sealed_keys import Sealed
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -72,7 +74,7 @@ def read_private(text: bytes) -> PrivateKeyText:
     if text.startswith(b"PuTTY-User-Key-File"):
         raise ValueError("is a key of PuTTY; export it as an OpenSSH key with PuTTYgen")
     try:
-        cipher, rounds, blob = _parse(text)
+        sealed, blob = _parse(text)
         strings = _Strings(blob)
         kind, public = strings.next().decode("ascii"), strings.next()
     except (ValueError, struct.error, binascii.Error):
@@ -81,9 +83,11 @@ def read_private(text: bytes) -> PrivateKeyText:
         raise ValueError(refusal(kind) if kind.isprintable() else "is not an OpenSSH private key")
     if len(public) != KEY_SIZE:
         raise ValueError("is not an OpenSSH private key")
-    if rounds > _MAX_ROUNDS:
-        raise ValueError(f"takes {rounds:,} rounds to open; at most {_MAX_ROUNDS:,} are waited for")
-    return PrivateKeyText(public, cipher != _PLAIN)
+    if sealed.rounds > _MAX_ROUNDS:
+        raise ValueError(
+            f"takes {sealed.rounds:,} rounds to open; at most {_MAX_ROUNDS:,} are waited for"
+        )
+    return PrivateKeyText(public, sealed.cipher != _PLAIN)
 
 
 def open_private(text: bytes, passphrase: bytes | None) -> Ed25519PrivateKey:
@@ -92,7 +96,7 @@ def open_private(text: bytes, passphrase: bytes | None) -> Ed25519PrivateKey:
     Raises PassphraseWrong, CipherUnsupported, ValueError.
     """
     # Only those who sign load a private key, and it takes a tenth of the start of the others.
-    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -104,11 +108,35 @@ def open_private(text: bytes, passphrase: bytes | None) -> Ed25519PrivateKey:
             raise PassphraseWrong("is not opened by this passphrase") from None
         # The parser's ways to refuse a file, such as a point in compressed form, are many.
         raise ValueError("is not an OpenSSH private key") from None
+    except InvalidTag:  # of aes256-gcm
+        raise PassphraseWrong("is not opened by this passphrase") from None
     except UnsupportedAlgorithm:
-        raise CipherUnsupported("is encrypted with a cipher that is not supported here") from None
+        private = _open_otherwise(text, passphrase)
     if not isinstance(private, Ed25519PrivateKey) or public_of(private) != known.public:
         raise ValueError("is not an OpenSSH private key")
     return private
+
+
+def _open_otherwise(text: bytes, passphrase: bytes | None) -> Ed25519PrivateKey:
+    """Open a key whose cipher cryptography's reader does not know. Raises as `open_private`."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    sealed, _ = _parse(text)
+    if not sealed_keys.opens(sealed.cipher) or passphrase is None:
+        raise CipherUnsupported("is encrypted with a cipher that is not supported here")
+    try:
+        strings = _Strings(sealed_keys.decrypt(sealed, passphrase))
+        is_opened = strings.number() == strings.number()
+        kind, public, pair = strings.next(), strings.next(), strings.next()
+    except ImportError:
+        raise CipherUnsupported("is encrypted with a cipher that is not supported here") from None
+    except (ValueError, struct.error):
+        raise PassphraseWrong("is not opened by this passphrase") from None
+    if not is_opened:
+        raise PassphraseWrong("is not opened by this passphrase")
+    if kind != ED25519.encode() or len(pair) != 2 * KEY_SIZE or pair[KEY_SIZE:] != public:
+        raise ValueError("is not an OpenSSH private key")
+    return Ed25519PrivateKey.from_private_bytes(pair[:KEY_SIZE])
 
 
 def has_package() -> bool:
@@ -145,9 +173,12 @@ class _Strings:
         self._at += size
         return self._blob[self._at - size : self._at]
 
+    def rest(self) -> bytes:
+        return self._blob[self._at :]
 
-def _parse(text: bytes) -> tuple[bytes, int, bytes]:
-    """Return cipher, rounds and public key of the one key in a file."""
+
+def _parse(text: bytes) -> tuple[Sealed, bytes]:
+    """Return the private part as it is written, and the public key, of the one key in a file."""
     armored = _ARMOR.search(text)
     if armored is None:
         raise ValueError
@@ -158,9 +189,9 @@ def _parse(text: bytes) -> tuple[bytes, int, bytes]:
     cipher, _function, options = strings.next(), strings.next(), strings.next()
     if strings.number() != 1:
         raise ValueError
-    rounds = 0
+    salt, rounds = b"", 0
     if options:
         parts = _Strings(options)
-        parts.next()
-        rounds = parts.number()
-    return cipher, rounds, strings.next()
+        salt, rounds = parts.next(), parts.number()
+    public = strings.next()
+    return Sealed(cipher, salt, rounds, strings.next(), strings.rest()), public
