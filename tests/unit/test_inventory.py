@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Sequence
+from itertools import islice
 from typing import IO
 
 import pytest
@@ -222,6 +223,17 @@ def test_own_names_are_found_from_any_key_on() -> None:
     for key in {*keys, *(key + b"\0" for key in keys), b"\0", b"\xff", b"e"}:
         wanted = [path for path in own if own_order(path) >= key]
         assert list(own_names_from(found.tables.manifest)(key)) == wanted, key
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 7])
+def test_own_names_end_where_the_manifest_does(count: int) -> None:
+    names = [b"%d" % number for number in range(count)]
+    manifest = io.BytesIO(b"".join(b"0" * 64 + b"  data/" + name + b"\n" for name in names))
+    for first in range(count + 1):
+        key = names[first] if first < count else b"\xff"
+        found = own_names_from(manifest)(key)
+        assert list(islice(found, count + 1)) == names[first:]
+    assert list(islice(own_names_from(manifest)(b""), count + 1)) == names
 
 
 def test_an_item_that_lost_its_name_to_an_own_one_is_right() -> None:

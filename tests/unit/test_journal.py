@@ -384,3 +384,44 @@ def test_a_file_of_the_same_size_and_time_is_another_one_where_inodes_tell(tmp_p
     assert move.moved(staged, exactly=True)
     assert not move.moved(other, exactly=True)
     assert move.moved(other, exactly=False)
+
+
+def test_a_journal_is_whole_when_the_disk_is_asked_to_keep_it(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = Staging(tree)
+    staging.make_places()
+    fill(tmp_path, {staging.file(0): b"1"})
+    kept: list[int] = []
+    sync = os.fsync
+
+    def measured(descriptor: int) -> None:
+        kept.append(os.fstat(descriptor).st_size)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", measured)
+    journal = Journal.write(tree, staging.name, [(b"x", 0)])
+    monkeypatch.undo()
+    assert os.path.getsize(tmp_path / os.fsdecode(staging.name + b"/journal")) in kept
+    journal.done()
+    staging.close()
+
+
+def test_an_undo_says_that_it_is_done_before_it_is_made_sure(
+    tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = Staging(tree)
+    staging.make_places()
+    fill(tmp_path, {staging.file(0): b"1"})
+    journal = Journal.write(tree, staging.name, [(b"x", 0)])
+
+    def full(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("wmbackup.stores.journal.sync_all", full)
+    with pytest.raises(OSError, match="Input/output"):
+        journal.undo()
+    assert journal.is_undone
+    monkeypatch.undo()
+    journal.undo()
+    staging.close()

@@ -96,3 +96,11 @@ def test_looking_for_modes_leaves_nothing_and_removes_what_a_killed_run_left(
     (tmp_path / ".wmbackup-0123.part").touch()
     assert keeps_modes(str(tmp_path))
     assert os.listdir(tmp_path) == []
+
+
+def test_a_file_that_every_user_can_write_is_refused_whatever_else_its_mode_has(path: str) -> None:
+    Path(path).parent.chmod(0o700)
+    for mode in (0o666, 0o667, 0o777, 0o1666):
+        os.chmod(path, mode)
+        with pytest.raises(SetupUnusable, match="every user can write"):
+            check_writers(path)

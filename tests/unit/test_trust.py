@@ -17,7 +17,12 @@ from wmbackup.trust import (
     parse_allowed_signers,
     parse_revoked,
 )
-from wmbackup.trust.allowed_signers import PrincipalTaken, parse_key_file, with_line
+from wmbackup.trust.allowed_signers import (
+    MAX_LINE,
+    PrincipalTaken,
+    parse_key_file,
+    with_line,
+)
 
 A, B, C, D = (public(seed) for seed in range(1, 5))
 KEY = public_line(A)
@@ -328,3 +333,26 @@ def test_a_type_that_is_none_is_named_in_part() -> None:
     with pytest.raises(TrustFileInvalid) as caught:
         parse_revoked(b"x" * 50 + b" AAAA")
     assert f"{'x' * 40!r} is no type of a key" in str(caught.value)
+
+
+def test_a_line_of_a_trust_file_may_have_as_many_bytes_as_are_read() -> None:
+    key = public_line(public(1))
+    room = MAX_LINE - len(f"me {key} ")
+    assert len(parse_allowed_signers(f"me {key} {'c' * room}\n".encode())) == 1
+    with pytest.raises(TrustFileInvalid, match="bytes long"):
+        parse_allowed_signers(f"me {key} {'c' * (room + 1)}\n".encode())
+
+
+def test_the_comment_of_a_key_file_is_the_principal_of_its_signer() -> None:
+    key = public_line(public(1))
+    principal, signer = parse_key_file(f"{key} me@host\n".encode())
+    assert principal == signer.principals == "me@host"
+
+
+def test_without_a_time_no_key_of_a_principal_is_past() -> None:
+    key = public_line(public(1))
+    text = f'me valid-before="20200101" {key}\n'.encode()
+    other = Signer("me", public(2))
+    with pytest.raises(PrincipalTaken):
+        with_line(text, other)
+    assert with_line(text, other, datetime(2026, 1, 1, tzinfo=UTC)) is not None

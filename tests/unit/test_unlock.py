@@ -6,6 +6,7 @@ import base64
 import errno
 import importlib.util
 import os
+import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from wmbackup.archive import sshsig
 from wmbackup.cli.render import next_steps
 from wmbackup.errors import SigningKeyMissing, SigningKeyUnusable, SystemFailure
 from wmbackup.trust import keys, small_files
+from wmbackup.trust.private_keys import read_private
 from wmbackup.trust.unlock import SigningKeyLocked, Unlock, read_public
 
 SECRET = "a secret phrase"  # noqa: S105 - of keys that the tests make
@@ -79,10 +81,34 @@ def test_encrypted_key_without_the_package_says_how_to_install_it(
     assert "pip install 'wmbackup[encrypted-keys]'" in str(next_steps.of_error(caught.value))
 
 
-def test_key_that_takes_too_many_rounds_is_refused_before_they_are_counted(tmp_path: Path) -> None:
-    import base64
-    import struct
+@pytest.mark.parametrize(("rounds", "is_refused"), [(10_000, False), (10_001, True)])
+def test_rounds_are_waited_for_up_to_a_bound(
+    tmp_path: Path, rounds: int, *, is_refused: bool
+) -> None:
+    path = keygen(tmp_path / "key", "-a", "7", passphrase=SECRET)
+    lines = path.read_bytes().splitlines()
+    blob = base64.b64decode(b"".join(lines[1:-1]))
+    blob = blob.replace(struct.pack(">II", 7, 1), struct.pack(">II", rounds, 1))
+    text = b"\n".join([lines[0], base64.b64encode(blob), lines[-1], b""])
+    if is_refused:
+        with pytest.raises(ValueError, match="takes 10,001 rounds"):
+            read_private(text)
+    else:
+        assert read_private(text).is_encrypted
 
+
+def test_a_public_half_that_claims_more_than_it_has_is_no_key(tmp_path: Path) -> None:
+    lines = keygen(tmp_path / "key").read_bytes().splitlines()
+    blob = base64.b64decode(b"".join(lines[1:-1]))
+    kind = struct.pack(">I", 11) + b"ssh-ed25519"
+    begin = blob.index(kind) - 4
+    whole = kind + struct.pack(">I", 33) + blob[begin + 4 + len(kind) + 4 :][:32]
+    blob = blob[:begin] + struct.pack(">I", len(whole)) + whole + blob[begin + 4 + len(whole) :]
+    with pytest.raises(ValueError, match="is not an OpenSSH private key"):
+        read_private(b"\n".join([lines[0], base64.b64encode(blob), lines[-1], b""]))
+
+
+def test_key_that_takes_too_many_rounds_is_refused_before_they_are_counted(tmp_path: Path) -> None:
     path = keygen(tmp_path / "key", "-a", "7", passphrase=SECRET)
     lines = path.read_text().splitlines()
     blob = base64.b64decode("".join(lines[1:-1]))

@@ -7,6 +7,7 @@ import os
 import tempfile
 import tracemalloc
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import IO, BinaryIO, cast
 
@@ -28,9 +29,9 @@ from tests.archives import (
     trusted,
 )
 from wmbackup.archive import sshsig, tag_files
-from wmbackup.archive.batch import ContentMismatch
+from wmbackup.archive.batch import BatchWriter, ContentMismatch
 from wmbackup.archive.row_codec import FileRow, file_row, license_row
-from wmbackup.archive.stream import PIECE_SIZE
+from wmbackup.archive.stream import AT_ONCE, PIECE_SIZE
 from wmbackup.archive.writer import copy
 from wmbackup.item import MAX_SIZE, Item
 from wmbackup.license import License
@@ -392,3 +393,15 @@ def test_what_is_small_is_copied_in_memory_and_asks_for_no_descriptor(tmp_path: 
     with (tmp_path / "a.tar").open("w+b") as output:
         made.seal(output, info(), sign, ignore)
     assert asked == []
+
+
+def test_small_files_do_not_wait_in_memory_for_the_end() -> None:
+    kept = io.BytesIO()
+    batch = BatchWriter(kept)
+    data = bytes(4000)
+    sizes = []
+    for number in range(3 * AT_ONCE // len(data)):
+        batch.add(FileRow(len(data), 0, b"%06d" % number, ()), None, data)
+        sizes.append(kept.tell())
+    assert max(later - before for before, later in pairwise(sizes)) < 2 * AT_ONCE
+    assert sizes[-1] >= 2 * AT_ONCE
