@@ -12,7 +12,7 @@ from wmbackup.archive.columns import Columns
 from wmbackup.archive.inventory import Inventory, Row
 from wmbackup.archive.row_codec import FileRow, file_row
 from wmbackup.cli.render.json_fields import SCHEMA, item_fields, item_lines
-from wmbackup.cli.render.messages import plain_lines, plain_row
+from wmbackup.cli.render.row_texts import plain_lines, plain_row
 from wmbackup.license import License
 
 ROW = file_row(FileRow(3, 1_161_993_600_000_000_005, None, ("hidden", "system")))

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import pytest
 
-from wmbackup.cli.render.messages import date
+from wmbackup.cli.render.row_texts import date
 from wmbackup.cli.render.sanitize import all_utc, local_time, utc, visible
 
 

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import pytest
 
 from wmbackup.archive.inventory import Row
-from wmbackup.cli.render.messages import date
 from wmbackup.cli.render.order import by_path, natural
+from wmbackup.cli.render.row_texts import date
 from wmbackup.cli.render.table import COLUMNS, Table, parse_columns, plain_columns
 from wmbackup.errors import UsageError
 from wmbackup.item import Item

@@ -9,7 +9,7 @@ from wmbackup.archive.tag_files import format_time
 from wmbackup.cli.folders import Contents, read_folder, state_of
 from wmbackup.cli.proof import Proof
 from wmbackup.cli.render import next_steps
-from wmbackup.cli.render.folder_rows import SeriesRow
+from wmbackup.cli.render.folder_values import SeriesRow
 from wmbackup.cli.render.hints import complete as complete_error
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.session import Session, worst

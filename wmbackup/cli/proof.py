@@ -6,7 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING, BinaryIO
 
 from wmbackup.cli.encryption import Identities
-from wmbackup.cli.folders import Known
+from wmbackup.cli.known import Known
 from wmbackup.cli.paths import archive_on_standard_input, owner
 from wmbackup.cli.render.hints import complete
 from wmbackup.cli.render.output import Verified

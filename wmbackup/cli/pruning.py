@@ -12,10 +12,11 @@ import click
 
 from wmbackup.cli.ages import Age
 from wmbackup.cli.click_ext import Option
-from wmbackup.cli.folders import Known, read_folder
+from wmbackup.cli.folders import read_folder
+from wmbackup.cli.known import Known
 from wmbackup.cli.ledgers import history_of
 from wmbackup.cli.render import next_steps
-from wmbackup.cli.render.folder_rows import PruneRow
+from wmbackup.cli.render.folder_values import PruneRow
 from wmbackup.cli.render.hints import again
 from wmbackup.cli.render.hints import complete as complete_error
 from wmbackup.cli.render.output import Pruned

@@ -7,7 +7,7 @@ import click
 from wmbackup.cli.click_ext import command as declare
 from wmbackup.cli.click_ext import option
 from wmbackup.cli.encryption import Identities, identity_options
-from wmbackup.cli.folders import Known
+from wmbackup.cli.known import Known
 from wmbackup.cli.render.output import Message
 from wmbackup.cli.render.sanitize import count
 from wmbackup.cli.session import Session

@@ -13,7 +13,7 @@ from wmbackup.cli.folders import is_folder_of_archives, list_folder
 from wmbackup.cli.inventories import Opener
 from wmbackup.cli.paths import default_store, is_store
 from wmbackup.cli.render.hints import again, command_line, without_values
-from wmbackup.cli.render.messages import FILE
+from wmbackup.cli.render.row_texts import FILE
 from wmbackup.cli.render.rows import (
     SORTS,
     Chooser,

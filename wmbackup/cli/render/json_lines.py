@@ -36,7 +36,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
-    from wmbackup.cli.render.folder_rows import FolderRow
+    from wmbackup.cli.render.folder_values import FolderRow
     from wmbackup.engine import (
         Differences,
         Listing,

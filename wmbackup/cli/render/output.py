@@ -12,7 +12,7 @@ from wmbackup.status import Event
 if TYPE_CHECKING:
     # A command loads what it does itself, and nothing of what the others do.
     from wmbackup.archive.columns import Columns
-    from wmbackup.cli.render.folder_rows import FolderRow
+    from wmbackup.cli.render.folder_values import FolderRow
     from wmbackup.engine import (
         BackupPlan,
         BackupSummary,

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from wmbackup.cli.render.hints import again, did_you_mean
-from wmbackup.cli.render.messages import FILE, RUNNING_OUT
 from wmbackup.cli.render.order import by_path, natural
 from wmbackup.cli.render.output import Listed
+from wmbackup.cli.render.row_texts import FILE, RUNNING_OUT
 from wmbackup.engine import Listing, Row, Selection
 from wmbackup.engine._tally import Tally
 from wmbackup.errors import NotFound, UsageError

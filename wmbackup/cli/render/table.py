@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from wmbackup.archive.tag_files import format_time
-from wmbackup.cli.render.messages import FILE, backup_word, date, file_date, title_of
+from wmbackup.cli.render.row_texts import FILE, backup_word, date, file_date, title_of
 from wmbackup.cli.render.sanitize import count, shown, size, utc, visible
 from wmbackup.engine import Row
 from wmbackup.errors import UsageError

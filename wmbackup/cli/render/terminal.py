@@ -26,19 +26,7 @@ from wmbackup.cli.render import next_steps
 from wmbackup.cli.render.differing import difference_legend, difference_lines
 from wmbackup.cli.render.events import about, restricted, step_of
 from wmbackup.cli.render.hints import hint_lines, of_warning
-from wmbackup.cli.render.messages import (
-    AT_RISK_HINT,
-    affected_lines,
-    date,
-    key_line,
-    long_lines,
-    plain_header,
-    plain_lines,
-    plain_row,
-    plan_lines,
-    risk_cells,
-    summary_lines,
-)
+from wmbackup.cli.render.messages import affected_lines, key_line, plan_lines, summary_lines
 from wmbackup.cli.render.output import (
     DEPRECATION,
     DEPRECATION_URL,
@@ -51,6 +39,15 @@ from wmbackup.cli.render.output import (
     Revoked,
     State,
     Surveyed,
+)
+from wmbackup.cli.render.row_texts import (
+    AT_RISK_HINT,
+    date,
+    long_lines,
+    plain_header,
+    plain_lines,
+    plain_row,
+    risk_cells,
 )
 from wmbackup.cli.render.sanitize import is_plain_terminal, shown, visible
 from wmbackup.cli.render.screen import width
@@ -73,7 +70,7 @@ from wmbackup.status import (
 
 if TYPE_CHECKING:
     from wmbackup.archive.columns import Columns
-    from wmbackup.cli.render.folder_rows import FolderRow
+    from wmbackup.cli.render.folder_values import FolderRow
     from wmbackup.cli.render.progress import Bar, Counter
     from wmbackup.engine import Differences, Listing, RestorePlan, Row
 
