@@ -38,7 +38,7 @@ PASTED = [
     ("wmbackup backup --store 'my store'", 2, 0),
     ("wmbackup backup --store 'my store' -o ''", 2, 0),
     ("wmbackup backup --dry-run", 2, 3),
-    ("wmbackup list 'my store'", 2, 0),
+    ("wmbackup list 'my store'", 7, 0),
     ("wmbackup backup --store 'my store' --store='my store' -o new.tar", 2, 0),
     ("wmbackup restore 'an archive.tar' --to drm:new --yes", 2, 0),
     ("wmbackup verify file:'an archive.tar' file://x", 2, 7),

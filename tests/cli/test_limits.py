@@ -22,8 +22,11 @@ MIB = 1024 * 1024
 COMMANDS = (
     ("backup", "--store", "store", "-o", "b.tar", "--force", "--no-notice"),
     ("backup", "--store", "store", "-n", "--no-notice"),
-    ("restore", "a.tar", "--to", "out", "--yes", "--on-conflict", "replace", "--no-notice"),
-    ("restore", "a.tar", "--to", "there", "--yes", "--no-notice"),
+    (
+        *("restore", "a.tar", "--to", "out", "--yes", "--on-conflict", "replace", "--no-notice"),
+        "--allow-older",
+    ),
+    ("restore", "a.tar", "--to", "there", "--yes", "--no-notice", "--allow-older"),
     ("verify", "a.tar", "--restore-test"),
     ("list", "a.tar"),
     ("list", "--store", "store", "--no-notice"),

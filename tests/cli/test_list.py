@@ -128,7 +128,8 @@ def test_media_file_of_any_name_matches_a_key_id_in_its_other_alphabet(inside: I
 def test_the_kind_that_was_found_is_named(inside: Inside) -> None:
     inside.write("store/drmv2.lic", b"x")
     inside.write("store/drmv2.sst", b"x")
-    assert inside("list", *QUIET).err == "store (drm store): 2 files, 2 licenses, 2 B\n"
+    told = r"store \(drm store\): 2 files, 2 licenses, 2 B, in [\d.]+ s\n"
+    assert re.fullmatch(told, inside("list", *QUIET).err)
     assert inside("list", *QUIET, "--json").lines[-1]["result"]["store_kind"] == "drm"
     dry = ("backup", "--dry-run", *QUIET)
     assert re.search(r"from the drm store, in [\d.]+ s; nothing", inside(*dry).out)

@@ -230,6 +230,10 @@ def _salvage(error: WmbackupError, line: Line, params: Mapping[str, Any]) -> str
 def _nothing_found(error: WmbackupError, _line: Line, params: Mapping[str, Any]) -> str | None:
     hint, archive, store = of_error(error) or "", params.get("archive"), params.get("store")
     words = [str(archive)] if archive else ["--store", str(store)]
+    if error.reason == "no-archives":
+        if not isinstance(archive, str):
+            return None
+        return f"to list it as a store: {command_line('list', '--store', archive)}"
     if "wmbackup list" not in hint or archive == "-" or not (archive or store):
         return None
     if "--at-risk" in hint:
