@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.program import IS_ROOT, POWERLESS, SCRIPTS, Inside, Process
+from tests.cli.program import IS_ROOT, STRANGER, Inside, Process
 from wmbackup.cli.schedules import At, Job, cron_lines, systemd_units, task_xml
 from wmbackup.errors import ExitCode
 
@@ -113,10 +113,20 @@ def test_no_home_is_needed_where_the_folders_are_named(ready: Process) -> None:
 
 @pytest.mark.skipif(not IS_ROOT, reason="becomes another user")
 def test_another_user_runs_it_with_his_own_key(ready: Process) -> None:
-    backup, _ = commands(ready, "cron", "--user")
-    done = ready("backup", powers=POWERLESS)
-    assert done.code == 0
-    assert backup[0] == f"{SCRIPTS}/wmbackup"
+    backup, verify = commands(ready, "cron", "--user")
+    # All that is his is his, and what another has written there is not.
+    for folder, _, names in os.walk(ready.root):
+        for path in (folder, *(os.path.join(folder, name) for name in names)):
+            os.chown(path, 54321, 54321)
+    os.chmod(ready.root, 0o700)
+    for command in (backup, verify):
+        done = subprocess.run(
+            [*STRANGER, *command], env=ready.environment(PATH="/usr/bin:/bin"), cwd="/",
+            stdin=subprocess.DEVNULL, capture_output=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout, done.stderr) == (0, b"", b""), command
+    (name,) = os.listdir(ready.path("backups"))
+    assert os.stat(ready.path(f"backups/{name}")).st_uid == 54321
 
 
 def test_a_profile_is_part_of_the_command_line_and_the_names(ready: Process) -> None:
