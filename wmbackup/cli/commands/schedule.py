@@ -178,7 +178,19 @@ def _parts(form: str, job: Job, at: At, *, is_system: bool) -> Iterator[tuple[st
         lines = cron_lines(job, at, user="root" if is_system else None)
         yield place, f"{_MARK}\n{lines}" if is_system else f"{_BEGIN}\n{lines}{_END}\n"
     else:
-        yield f"\\{job.name}", task_xml(job, at, user=None if is_system else getpass.getuser())
+        yield f"\\{job.name}", task_xml(job, at, user=None if is_system else _user())
+
+
+def _user() -> str:
+    """Return the name of this user. Raises UsageError where nothing tells it."""
+    try:
+        return getpass.getuser()
+    except (OSError, ImportError, KeyError):
+        raise UsageError(
+            "nothing here tells the name of this user, as whom the task would run",
+            hint="set USERNAME, or make a task of the system: wmbackup schedule task-scheduler"
+            " --system",
+        ) from None
 
 
 def _install(form: str, place: str, text: str, job: Job) -> None:
