@@ -73,6 +73,12 @@ def test_an_error_is_never_told_after_a_notice(keyed: Inside) -> None:
         assert NOTICE not in done.err, (arguments, done)
 
 
+def test_it_does_not_follow_the_error_of_a_command_that_failed(keyed: Inside) -> None:
+    done = keyed("backup", "--store", "sample", "-o", "a.tar", "--on-failure", "no-such-program")
+    assert done.errors
+    assert NOTICE not in done.err
+
+
 @pytest.mark.parametrize("silence", ["--no-notice", "--quiet"])
 def test_it_can_be_silenced(keyed: Inside, silence: str) -> None:
     assert NOTICE in keyed("check").err

@@ -171,6 +171,9 @@ def test_systemd_reads_any_path(tmp_path: Path, folder: str) -> None:
     for is_system in (True, False):
         for name, text in systemd_units(job, At(23, 59), is_system=is_system).items():
             (tmp_path / name).write_text(text, encoding="utf-8")
+            # A lone per cent sign begins a specifier, and a lone dollar a variable.
+            assert not re.search(r"(?<!%)%(?:%%)*(?!%)[^n]", text.replace("@%n", ""))
+            assert not re.search(r"(?<!\$)\$(?:\$\$)*(?!\$)", text)
         assert judge(tmp_path) == ""
 
 
